@@ -1,0 +1,1 @@
+"""The trading engine: everything that decides, trades and remembers; knows nothing about screens."""

@@ -1,0 +1,1 @@
+"""Carries out what the core decided: outbox, routing, retries; decides nothing itself."""

@@ -1,0 +1,1 @@
+"""Market data: live streams, recordings and simulated markets."""

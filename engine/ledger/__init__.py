@@ -1,0 +1,1 @@
+"""The event store: writer, schema, snapshots, projections, queries."""

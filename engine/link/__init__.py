@@ -1,0 +1,1 @@
+"""How a screen talks to an engine, in-process or over a Unix socket."""

@@ -1,0 +1,1 @@
+"""Indicators and strategies: pure functions of their inputs."""

@@ -1,0 +1,1 @@
+"""Adapters to exchanges, real and simulated, behind one protocol."""

@@ -1,0 +1,1 @@
+"""Hoox TUI: a fast trading desk for the terminal."""
