@@ -1,0 +1,1 @@
+"""The nouns: money, instruments, market data, orders, positions, accounts, signals, events."""
