@@ -1,0 +1,267 @@
+"""The one way recorded state changes: fold(state, event). Pure bookkeeping; every decision was made before the event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State
+from engine.model import event as ev
+from engine.model.account import Account, Position
+from engine.model.money import ZERO
+from engine.model.order import ENDED, TRANSITIONS, IllegalTransition, Order, OrderStatus
+
+KEEP_ALARMS = 200
+
+
+def fold(state: State, event: ev.Event) -> None:
+    """Apply one event in place; raises on a gap in seq or a forbidden order transition."""
+    if event.seq != state.seq + 1:
+        raise ValueError(f"event {event.seq} does not follow {state.seq}")
+    handler = _HANDLERS.get(type(event.body))
+    if handler is not None:
+        handler(state, event, event.body)
+    state.seq = event.seq
+    state.time_ns = event.time_ns
+
+
+def move(order: Order, status: OrderStatus) -> None:
+    """Change an order's status by the table; raises IllegalTransition."""
+    if status not in TRANSITIONS[order.status]:
+        raise IllegalTransition(f"order {order.terms.id}: {order.status} -> {status} is not allowed")
+    order.status = status
+
+
+def _add(amounts: dict[str, Decimal], asset: str, amount: Decimal) -> None:
+    amounts[asset] = amounts.get(asset, ZERO) + amount
+
+
+def _bound(entries: dict[str, Any], keep: int) -> None:
+    while len(entries) > keep:
+        del entries[next(iter(entries))]
+
+
+def _settle_asset(state: State, instrument: str) -> str:
+    return state.instruments[instrument].settle_asset
+
+
+def _set_reserve(state: State, order: Order, reserve: Decimal) -> None:
+    if reserve != order.reserve:
+        account = state.accounts[order.terms.account]
+        _add(account.reserves, _settle_asset(state, order.terms.instrument), reserve - order.reserve)
+        order.reserve = reserve
+
+
+def _set_position(state: State, position: Position) -> None:
+    before = state.positions.get(position.id)
+    account = state.accounts[position.account]
+    held = before.margin if before is not None else ZERO
+    if position.margin != held:
+        _add(account.margins, _settle_asset(state, position.instrument), position.margin - held)
+    if position.size:
+        state.positions[position.id] = position
+        return
+    state.positions.pop(position.id, None)
+    state.closed[position.id] = position
+    _bound(state.closed, KEEP_CLOSED)
+
+
+def _end(state: State, order: Order) -> None:
+    _set_reserve(state, order, ZERO)
+    if state.orders.pop(order.terms.id, None) is not None:
+        state.ended[order.terms.id] = order
+        _bound(state.ended, KEEP_ENDED)
+
+
+def _live(state: State, order_id: str) -> Order:
+    order = state.orders.get(order_id) or state.ended.get(order_id)
+    if order is None:
+        raise KeyError(f"order {order_id} is not in the state")
+    return order
+
+
+def _order_moves(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
+    def handler(state: State, event: ev.Event, body: Any) -> None:
+        order = _live(state, body.order)
+        move(order, status)
+        order.updated_ns = event.time_ns
+        order.reason = getattr(body, "reason", "") or order.reason
+        if status in ENDED:
+            _end(state, order)
+
+    return handler
+
+
+def _started(state: State, event: ev.Event, body: ev.EngineStarted) -> None:
+    state.epoch = event.epoch
+    state.env = body.env
+    state.feed = body.feed
+    state.seed = body.seed
+
+
+def _instrument(state: State, event: ev.Event, body: ev.InstrumentChanged) -> None:
+    state.instruments[body.instrument.id] = body.instrument
+
+
+def _account(state: State, event: ev.Event, body: ev.AccountOpened) -> None:
+    state.accounts[event.account] = Account(event.account, event.venue, body.oms)
+
+
+def _funds(state: State, event: ev.Event, body: ev.FundsMoved) -> None:
+    account = state.accounts[event.account]
+    _add(account.balances, body.asset, body.amount)
+    _add(account.deposited, body.asset, body.amount)
+
+
+def _config(state: State, event: ev.Event, body: ev.ConfigChanged) -> None:
+    state.limits = body.limits
+
+
+def _kill(state: State, event: ev.Event, body: ev.KillChanged) -> None:
+    state.kill = body.on
+    state.kill_reason = body.reason
+
+
+def _leverage(state: State, event: ev.Event, body: ev.LeverageChanged) -> None:
+    state.accounts[event.account].leverage[event.instrument] = body.leverage
+    if body.position is not None:
+        _set_position(state, body.position)
+
+
+def _margin(state: State, event: ev.Event, body: ev.MarginChanged) -> None:
+    _set_position(state, body.position)
+
+
+def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
+    state.requests[event.request_id] = event.seq
+    if len(state.requests) > KEEP_REQUESTS:
+        _bound(state.requests, KEEP_REQUESTS)
+
+
+def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
+    terms = body.terms
+    order = Order(
+        terms, size=terms.size, price=terms.price, trigger=terms.trigger, updated_ns=event.time_ns
+    )
+    state.orders[terms.id] = order
+    state.orders_made += 1
+    _set_reserve(state, order, body.reserve)
+
+
+def _accepted(state: State, event: ev.Event, body: ev.OrderAccepted) -> None:
+    order = _live(state, body.order)
+    move(order, OrderStatus.ACCEPTED)
+    order.venue_order_id = body.venue_order_id
+    order.updated_ns = event.time_ns
+
+
+def _trigger_moved(state: State, event: ev.Event, body: ev.TriggerMoved) -> None:
+    order = _live(state, body.order)
+    order.trigger = body.trigger
+    order.extremum = body.extremum
+
+
+def _trigger_fired(state: State, event: ev.Event, body: ev.TriggerFired) -> None:
+    order = _live(state, body.order)
+    order.fired = True
+    order.updated_ns = event.time_ns
+
+
+def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
+    order = _live(state, body.order)
+    left_before = order.size - order.filled
+    order.filled += body.size
+    order.value += body.price * body.size
+    order.fees += body.fee
+    order.fills += 1
+    order.updated_ns = event.time_ns
+    account = state.accounts[event.account]
+    asset = _settle_asset(state, event.instrument)
+    _add(account.balances, asset, body.realised - body.fee + body.insurance)
+    if not body.closing and body.position.id not in state.positions:
+        state.positions_made += 1
+    _set_position(state, body.position)
+    if order.filled >= order.size:
+        move(order, OrderStatus.FILLED)
+        _end(state, order)
+    else:
+        move(order, OrderStatus.PARTIAL)
+        if order.reserve:
+            _set_reserve(state, order, order.reserve * (order.size - order.filled) / left_before)
+
+
+def _resized(state: State, event: ev.Event, body: ev.OrderResized) -> None:
+    order = _live(state, body.order)
+    order.size = body.size
+    order.updated_ns = event.time_ns
+    _set_reserve(state, order, body.reserve)
+
+
+def _amended(state: State, event: ev.Event, body: ev.OrderAmended) -> None:
+    order = _live(state, body.order)
+    if body.price is not None:
+        order.price = body.price
+    if body.trigger is not None:
+        order.trigger = body.trigger
+    if body.size is not None:
+        order.size = body.size
+    order.updated_ns = event.time_ns
+    _set_reserve(state, order, body.reserve)
+
+
+def _cancel_requested(state: State, event: ev.Event, body: ev.CancelRequested) -> None:
+    _live(state, body.order).cancel_requested = True
+
+
+def _cancel_rejected(state: State, event: ev.Event, body: ev.CancelRejected) -> None:
+    _live(state, body.order).cancel_requested = False
+
+
+def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> None:
+    state.funded[f"{event.account}|{event.instrument}"] = body.due_ns
+    _add(state.accounts[event.account].balances, _settle_asset(state, event.instrument), body.amount)
+    _set_position(state, body.position)
+
+
+def _equity(state: State, event: ev.Event, body: ev.EquitySampled) -> None:
+    state.equity.append((event.time_ns, str(body.wallet + body.unrealised)))
+    del state.equity[:-KEEP_EQUITY]
+    state.marks.update(body.marks)
+
+
+def _alarm(state: State, event: ev.Event, body: ev.AlarmRaised) -> None:
+    state.alarms.append((event.time_ns, body.code, body.message))
+    del state.alarms[:-KEEP_ALARMS]
+
+
+_HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
+    ev.EngineStarted: _started,
+    ev.InstrumentChanged: _instrument,
+    ev.AccountOpened: _account,
+    ev.FundsMoved: _funds,
+    ev.ConfigChanged: _config,
+    ev.KillChanged: _kill,
+    ev.LeverageChanged: _leverage,
+    ev.MarginChanged: _margin,
+    ev.IntentCreated: _intent,
+    ev.OrderCreated: _created,
+    ev.OrderDenied: _order_moves(OrderStatus.DENIED),
+    ev.OrderHeld: _order_moves(OrderStatus.HELD),
+    ev.OrderSent: _order_moves(OrderStatus.SENT),
+    ev.OrderAccepted: _accepted,
+    ev.OrderRejected: _order_moves(OrderStatus.REJECTED),
+    ev.TriggerMoved: _trigger_moved,
+    ev.TriggerFired: _trigger_fired,
+    ev.OrderFilled: _filled,
+    ev.OrderResized: _resized,
+    ev.OrderAmended: _amended,
+    ev.CancelRequested: _cancel_requested,
+    ev.CancelRejected: _cancel_rejected,
+    ev.OrderCancelled: _order_moves(OrderStatus.CANCELLED),
+    ev.OrderExpired: _order_moves(OrderStatus.EXPIRED),
+    ev.OrderUnknown: _order_moves(OrderStatus.UNKNOWN),
+    ev.FundingPaid: _funding,
+    ev.EquitySampled: _equity,
+    ev.AlarmRaised: _alarm,
+}

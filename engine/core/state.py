@@ -1,0 +1,77 @@
+"""Recorded state: what fold builds from events, what snapshots hold, what is byte-equal after a replay."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from engine.model.account import Account, Position, RiskLimits
+from engine.model.instrument import Instrument, InstrumentId
+from engine.model.order import Order
+
+KEEP_ENDED = 500
+"""Ended orders kept for late fills and for screens; older ones live in the ledger's projections."""
+KEEP_CLOSED = 500
+KEEP_REQUESTS = 10_000
+KEEP_EQUITY = 1_440
+
+
+class State(Struct):
+    """Everything that survives a crash."""
+
+    seq: int = 0
+    time_ns: int = 0
+    epoch: int = 0
+    env: str = ""
+    feed: str = ""
+    seed: int = 0
+    kill: bool = False
+    kill_reason: str = ""
+    limits: RiskLimits = RiskLimits()
+    instruments: dict[InstrumentId, Instrument] = {}
+    accounts: dict[str, Account] = {}
+    orders: dict[str, Order] = {}
+    """Live orders by id."""
+    ended: dict[str, Order] = {}
+    positions: dict[str, Position] = {}
+    """Open positions by id."""
+    closed: dict[str, Position] = {}
+    requests: dict[str, int] = {}
+    """Request id -> seq of its intent."""
+    funded: dict[str, int] = {}
+    """account|instrument -> last funding time booked, ns."""
+    marks: dict[InstrumentId, Decimal] = {}
+    """Marks last noted, for the simulated market to resume from."""
+    equity: list[tuple[int, str]] = []
+    """(time_ns, equity) samples for the equity line."""
+    alarms: list[tuple[int, str, str]] = []
+    """(time_ns, code, message), newest last."""
+    orders_made: int = 0
+    positions_made: int = 0
+
+    def find_order(self, order_id: str) -> Order | None:
+        """A live order, or one that ended not long ago."""
+        return self.orders.get(order_id) or self.ended.get(order_id)
+
+    def position_of(self, account: str, instrument: InstrumentId, leg: str = "NET") -> Position | None:
+        """The open position of a key; None when flat."""
+        for position in self.positions.values():
+            if position.instrument == instrument and position.account == account and position.leg == leg:
+                return position
+        return None
+
+
+_encoder = msgspec.msgpack.Encoder(decimal_format="string")
+_decoder = msgspec.msgpack.Decoder(State)
+
+
+def encode_state(state: State) -> bytes:
+    """Canonical bytes: equal states give equal bytes."""
+    return _encoder.encode(state)
+
+
+def decode_state(data: bytes) -> State:
+    """Inverse of encode_state; raises msgspec.ValidationError on foreign bytes."""
+    return _decoder.decode(data)

@@ -1,0 +1,361 @@
+"""Facts in the past tense. The ledger stores them, fold builds the recorded state from them, nothing else changes it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from engine.model.account import Oms, Position, RiskLimits
+from engine.model.command import AnyCommand
+from engine.model.instrument import Instrument
+from engine.model.market import Top
+from engine.model.order import OrderTerms
+from engine.model.money import ZERO
+
+EVENT_VERSION = 1
+
+
+class Body(Struct, frozen=True, tag=True, omit_defaults=True):
+    """What happened; the tag is the event's type in the ledger."""
+
+
+class EngineStarted(Body, frozen=True):
+    """An engine took the ledger; every event until the next one carries its epoch."""
+
+    env: str
+    feed: str
+    version: str
+    seed: int = 0
+    recovered: str = ""
+    """One line that says what was found, empty at a first start."""
+
+
+class EngineStopped(Body, frozen=True):
+    """A clean shutdown."""
+
+    reason: str = ""
+
+
+class InstrumentChanged(Body, frozen=True):
+    """Filters, tiers or fees of an instrument, whole."""
+
+    instrument: Instrument
+
+
+class AccountOpened(Body, frozen=True):
+    """An account exists; its `oms` never changes."""
+
+    oms: Oms = Oms.NETTING
+
+
+class FundsMoved(Body, frozen=True, omit_defaults=True):
+    """Money in (positive) or out (negative): deposit, withdrawal, reset."""
+
+    asset: str
+    amount: Decimal
+    reason: str = "deposit"
+
+
+class ConfigChanged(Body, frozen=True):
+    """Risk limits, whole."""
+
+    limits: RiskLimits
+
+
+class KillChanged(Body, frozen=True, omit_defaults=True):
+    """The kill switch moved."""
+
+    on: bool
+    reason: str = ""
+
+
+class LeverageChanged(Body, frozen=True, omit_defaults=True):
+    """Leverage of an instrument for the account; `position` is the re-margined one, if any."""
+
+    leverage: int
+    position: Position | None = None
+
+
+class MarginChanged(Body, frozen=True):
+    """Isolated margin was added or removed; `position` after."""
+
+    amount: Decimal
+    position: Position
+
+
+class IntentCreated(Body, frozen=True):
+    """Somebody asked for something; the command as it came."""
+
+    command: AnyCommand
+    top: Top | None = None
+
+
+class RiskApproved(Body, frozen=True, omit_defaults=True):
+    """Every rule passed; `checks` holds (rule, value, limit) as they were compared."""
+
+    checks: tuple[tuple[str, str, str], ...] = ()
+    top: Top | None = None
+
+
+class RiskRejected(Body, frozen=True, omit_defaults=True):
+    """A rule refused the intent."""
+
+    code: str
+    message: str
+    checks: tuple[tuple[str, str, str], ...] = ()
+    top: Top | None = None
+
+
+class IntentRefused(Body, frozen=True):
+    """An intent that names something that is not there, or cannot be done."""
+
+    code: str
+    message: str
+
+
+class OrderCreated(Body, frozen=True, omit_defaults=True):
+    """An order exists; provably unsent. `reserve` is the money set aside for it."""
+
+    terms: OrderTerms
+    reserve: Decimal = ZERO
+    top: Top | None = None
+
+
+class OrderDenied(Body, frozen=True):
+    """The order ended before it was sent."""
+
+    order: str
+    code: str
+    reason: str
+
+
+class OrderHeld(Body, frozen=True):
+    """The order waits here for its trigger."""
+
+    order: str
+
+
+class OrderSent(Body, frozen=True):
+    """The order may have left."""
+
+    order: str
+
+
+class OrderAccepted(Body, frozen=True, omit_defaults=True):
+    """The venue has it."""
+
+    order: str
+    venue_order_id: str = ""
+
+
+class OrderRejected(Body, frozen=True):
+    """The venue refused it."""
+
+    order: str
+    code: str
+    reason: str
+
+
+class TriggerMoved(Body, frozen=True, omit_defaults=True):
+    """A trailing stop activated or tightened."""
+
+    order: str
+    trigger: Decimal
+    extremum: Decimal
+
+
+class TriggerFired(Body, frozen=True, omit_defaults=True):
+    """A held order's level was met by `price` of `source`."""
+
+    order: str
+    price: Decimal
+    source: str
+    top: Top | None = None
+
+
+class OrderFilled(Body, frozen=True, omit_defaults=True):
+    """One fill, or one part of a fill that flips a position (part 0 closes, part 1 opens). `position` is the lot after it."""
+
+    order: str
+    fill_id: str
+    price: Decimal
+    size: Decimal
+    fee: Decimal
+    fee_asset: str
+    maker: bool
+    position: Position
+    realised: Decimal = ZERO
+    closing: bool = False
+    insurance: Decimal = ZERO
+    part: int = 0
+    top: Top | None = None
+
+
+class OrderResized(Body, frozen=True, omit_defaults=True):
+    """Size asked for changed: a clip, a bracket that follows its parent, an OCO partner's fill."""
+
+    order: str
+    size: Decimal
+    reason: str
+    reserve: Decimal = ZERO
+
+
+class OrderAmended(Body, frozen=True, omit_defaults=True):
+    """Price, trigger or size changed on request; None kept."""
+
+    order: str
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    size: Decimal | None = None
+    reserve: Decimal = ZERO
+
+
+class CancelRequested(Body, frozen=True):
+    """A cancel may have left."""
+
+    order: str
+
+
+class CancelRejected(Body, frozen=True):
+    """The venue would not cancel."""
+
+    order: str
+    reason: str
+
+
+class OrderCancelled(Body, frozen=True):
+    """The order ended unfilled or part-filled."""
+
+    order: str
+    reason: str
+
+
+class OrderExpired(Body, frozen=True):
+    """Its time in force ended it."""
+
+    order: str
+    reason: str
+
+
+class OrderUnknown(Body, frozen=True):
+    """Its outcome is not known; only evidence ends this."""
+
+    order: str
+    evidence: str
+
+
+class Liquidated(Body, frozen=True):
+    """A position's mark met its liquidation price; its orders were cancelled and it is being closed."""
+
+    position: str
+    mark: Decimal
+    level: Decimal
+    bankruptcy: Decimal
+    top: Top | None = None
+
+
+class FundingPaid(Body, frozen=True, omit_defaults=True):
+    """Funding of one position at `due_ns`: `amount` < 0 was paid. Applied once per (account, instrument, due_ns)."""
+
+    due_ns: int
+    rate: Decimal
+    mark: Decimal
+    amount: Decimal
+    position: Position
+
+
+class EquitySampled(Body, frozen=True, omit_defaults=True):
+    """Equity at the marks of the moment; `marks` lets the simulated market resume."""
+
+    asset: str
+    wallet: Decimal
+    unrealised: Decimal
+    marks: dict[str, Decimal] = {}
+
+
+class LatencyMeasured(Body, frozen=True):
+    """Stages of one order in ns from its first (key, intent, risk, order, fill, durable, screen); -1 where unknown."""
+
+    order: str
+    stages: dict[str, int]
+
+
+class AlarmRaised(Body, frozen=True):
+    """Something a person must know."""
+
+    code: str
+    message: str
+
+
+AnyBody = (
+    EngineStarted
+    | EngineStopped
+    | InstrumentChanged
+    | AccountOpened
+    | FundsMoved
+    | ConfigChanged
+    | KillChanged
+    | LeverageChanged
+    | MarginChanged
+    | IntentCreated
+    | RiskApproved
+    | RiskRejected
+    | IntentRefused
+    | OrderCreated
+    | OrderDenied
+    | OrderHeld
+    | OrderSent
+    | OrderAccepted
+    | OrderRejected
+    | TriggerMoved
+    | TriggerFired
+    | OrderFilled
+    | OrderResized
+    | OrderAmended
+    | CancelRequested
+    | CancelRejected
+    | OrderCancelled
+    | OrderExpired
+    | OrderUnknown
+    | Liquidated
+    | FundingPaid
+    | EquitySampled
+    | LatencyMeasured
+    | AlarmRaised
+)
+
+
+class Event(Struct, frozen=True):
+    """A fact with its envelope. Order is by `seq`, never by time; `causation` is the seq that led to it, 0 for none."""
+
+    seq: int
+    time_ns: int
+    account: str
+    venue: str
+    instrument: str
+    owner: str
+    request_id: str
+    causation: int
+    epoch: int
+    body: AnyBody
+
+    @property
+    def type(self) -> str:
+        """The body's tag, e.g. `OrderFilled`."""
+        return type(self.body).__name__
+
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_decoder = msgspec.json.Decoder(AnyBody)
+
+
+def encode_body(body: AnyBody) -> bytes:
+    """Canonical JSON of a body: what the ledger stores and hashes."""
+    return _encoder.encode(body)
+
+
+def decode_body(payload: bytes | str) -> AnyBody:
+    """Inverse of encode_body."""
+    return _decoder.decode(payload)

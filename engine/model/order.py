@@ -1,0 +1,199 @@
+"""Orders: their terms, their live record, and the table of states they may pass through (semantics 10)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+from engine.model.instrument import InstrumentId
+from engine.model.market import Side
+from engine.model.money import ZERO
+
+
+class OrderType(StrEnum):
+    """What the order does when it reaches the book, and what it waits for before that."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    TAKE_PROFIT = "TAKE_PROFIT"
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+    TRAILING_TAKE_PROFIT = "TRAILING_TAKE_PROFIT"
+
+    @property
+    def waits(self) -> bool:
+        """Held locally until a trigger fires."""
+        return self is not OrderType.MARKET and self is not OrderType.LIMIT
+
+    @property
+    def has_price(self) -> bool:
+        """Carries a limit price."""
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT_LIMIT)
+
+    @property
+    def trails(self) -> bool:
+        """Its trigger follows an extremum."""
+        return self in (OrderType.TRAILING_STOP, OrderType.TRAILING_TAKE_PROFIT)
+
+
+class TimeInForce(StrEnum):
+    """How long the order may rest."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+    GTD = "GTD"
+
+
+class TriggerSource(StrEnum):
+    """Which price a trigger is compared with; BID_ASK is the price the position could exit at."""
+
+    LAST = "last"
+    MARK = "mark"
+    INDEX = "index"
+    BID_ASK = "bid_ask"
+
+
+class Role(StrEnum):
+    """Why the order exists; what a closed trade names as its exit reason."""
+
+    ENTRY = "entry"
+    CLOSE = "close"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TRAILING = "trailing"
+    LIQUIDATION = "liquidation"
+    FLATTEN = "flatten"
+
+
+class OrderStatus(StrEnum):
+    """One spelling everywhere."""
+
+    CREATED = "CREATED"
+    DENIED = "DENIED"
+    HELD = "HELD"
+    SENT = "SENT"
+    ACCEPTED = "ACCEPTED"
+    TRIGGERED = "TRIGGERED"
+    PARTIAL = "PARTIAL"
+    FILLED = "FILLED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+
+
+_S = OrderStatus
+TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    _S.CREATED: frozenset({_S.DENIED, _S.HELD, _S.SENT, _S.CANCELLED}),
+    _S.HELD: frozenset({_S.SENT, _S.CANCELLED, _S.EXPIRED}),
+    _S.SENT: frozenset(
+        {_S.ACCEPTED, _S.REJECTED, _S.UNKNOWN, _S.TRIGGERED, _S.PARTIAL, _S.FILLED, _S.CANCELLED, _S.EXPIRED}
+    ),
+    _S.ACCEPTED: frozenset(
+        {_S.TRIGGERED, _S.PARTIAL, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED, _S.UNKNOWN}
+    ),
+    _S.TRIGGERED: frozenset(
+        {_S.TRIGGERED, _S.PARTIAL, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED, _S.UNKNOWN}
+    ),
+    _S.PARTIAL: frozenset({_S.PARTIAL, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.UNKNOWN}),
+    _S.UNKNOWN: frozenset(_S) - {_S.CREATED, _S.HELD, _S.DENIED, _S.UNKNOWN},
+    _S.CANCELLED: frozenset({_S.PARTIAL, _S.FILLED}),
+    _S.EXPIRED: frozenset({_S.PARTIAL, _S.FILLED}),
+    _S.FILLED: frozenset(),
+    _S.REJECTED: frozenset(),
+    _S.DENIED: frozenset(),
+}
+"""Allowed moves; a late fill may follow CANCELLED or EXPIRED, with an alarm."""
+
+ENDED: frozenset[OrderStatus] = frozenset({_S.DENIED, _S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED})
+AT_VENUE: frozenset[OrderStatus] = frozenset({_S.SENT, _S.ACCEPTED, _S.TRIGGERED, _S.PARTIAL, _S.UNKNOWN})
+
+
+class IllegalTransition(RuntimeError):
+    """An order was asked to make a move its state table forbids."""
+
+
+class OrderTerms(Struct, frozen=True, omit_defaults=True):
+    """What was asked for; never changes. Sizes in base units, prices in quote, times in ns UTC."""
+
+    id: str
+    client_id: str
+    account: str
+    instrument: InstrumentId
+    side: Side
+    type: OrderType
+    size: Decimal
+    role: Role = Role.ENTRY
+    leg: str = "NET"
+    position: str = ""
+    """Position it reduces, where it names one."""
+    owner: str = "hand"
+    request_id: str = ""
+    created_ns: int = 0
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    source: TriggerSource = TriggerSource.MARK
+    trail_bps: Decimal | None = None
+    trail_offset: Decimal | None = None
+    tif: TimeInForce = TimeInForce.GTC
+    expire_ns: int | None = None
+    post_only: bool = False
+    reduce_only: bool = False
+    leverage: int = 1
+    take_profit: Decimal | None = None
+    stop_loss: Decimal | None = None
+    bracket_source: TriggerSource = TriggerSource.MARK
+    parent: str = ""
+    group: str = ""
+    """Orders of one group are alternatives: a fill on one reduces the others (OCO)."""
+
+
+class Order(Struct):
+    """The live record of an order; recorded state, changed only by fold."""
+
+    terms: OrderTerms
+    status: OrderStatus = OrderStatus.CREATED
+    size: Decimal = ZERO
+    """Size still asked for in all (after clips and amends), including what is filled."""
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    """Level at which a held order fires; moves for trailing stops."""
+    extremum: Decimal | None = None
+    """Best price a trailing stop has seen since activation; None before."""
+    filled: Decimal = ZERO
+    value: Decimal = ZERO
+    """Sum of price * size over its fills."""
+    fees: Decimal = ZERO
+    fills: int = 0
+    reserve: Decimal = ZERO
+    """Money set aside for what is still unfilled, settle asset."""
+    venue_order_id: str = ""
+    fired: bool = False
+    cancel_requested: bool = False
+    updated_ns: int = 0
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        """The order's id."""
+        return self.terms.id
+
+    @property
+    def remaining(self) -> Decimal:
+        """Size not yet filled, base units."""
+        return self.size - self.filled
+
+    @property
+    def average(self) -> Decimal | None:
+        """Average fill price; None before the first fill."""
+        return self.value / self.filled if self.filled else None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more is expected of it."""
+        return self.status in ENDED
