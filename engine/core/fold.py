@@ -141,9 +141,7 @@ def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
 
 def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
     terms = body.terms
-    order = Order(
-        terms, size=terms.size, price=terms.price, trigger=terms.trigger, updated_ns=event.time_ns
-    )
+    order = Order(terms, size=terms.size, price=terms.price, trigger=terms.trigger, updated_ns=event.time_ns)
     state.orders[terms.id] = order
     state.orders_made += 1
     _set_reserve(state, order, body.reserve)

@@ -11,8 +11,8 @@ from engine.model.account import Oms, Position, RiskLimits
 from engine.model.command import AnyCommand
 from engine.model.instrument import Instrument
 from engine.model.market import Top
-from engine.model.order import OrderTerms
 from engine.model.money import ZERO
+from engine.model.order import OrderTerms
 
 EVENT_VERSION = 1
 

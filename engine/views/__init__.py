@@ -1,0 +1,56 @@
+"""Read models for screens and the API: small frozen structs, built on demand, never the live objects.
+
+Numbers arrive formatted to the instrument's tick and step; None is "not known" and is drawn as a dash.
+"""
+
+from engine.views.structs import (
+    BalanceRow,
+    BalanceView,
+    BookRow,
+    BookView,
+    Candle,
+    ChartLine,
+    ChartView,
+    InstrumentView,
+    LatencyRow,
+    LatencyView,
+    LogLine,
+    LogView,
+    Mode,
+    OrderRow,
+    OrdersView,
+    PositionRow,
+    PositionsView,
+    Preview,
+    StatusView,
+    StreamView,
+    TradeRow,
+    TradesView,
+    View,
+)
+
+__all__ = [
+    "BalanceRow",
+    "BalanceView",
+    "BookRow",
+    "BookView",
+    "Candle",
+    "ChartLine",
+    "ChartView",
+    "InstrumentView",
+    "LatencyRow",
+    "LatencyView",
+    "LogLine",
+    "LogView",
+    "Mode",
+    "OrderRow",
+    "OrdersView",
+    "PositionRow",
+    "PositionsView",
+    "Preview",
+    "StatusView",
+    "StreamView",
+    "TradeRow",
+    "TradesView",
+    "View",
+]

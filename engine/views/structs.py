@@ -1,0 +1,307 @@
+"""The shapes of the views. Times are ns UTC on the engine's clock; texts are ready to draw, unaligned."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Mode(StrEnum):
+    """What the engine will still do."""
+
+    OK = "ok"
+    EXITS_ONLY = "exits_only"
+    READ_ONLY = "read_only"
+
+
+class ViewBase(Struct, frozen=True, tag=True):
+    """Common to all views: the engine's time when it was built."""
+
+    time_ns: int
+
+
+class StreamView(Struct, frozen=True):
+    """One feed stream: state is one of engine.model.market.StreamState; `age_ns` None before the first message."""
+
+    instrument: str
+    stream: str
+    state: str
+    age_ns: int | None
+    detail: str = ""
+
+
+class InstrumentView(Struct, frozen=True):
+    """What a ticket needs to know of an instrument."""
+
+    id: str
+    symbol: str
+    base: str
+    quote: str
+    tick: str
+    step: str
+    min_size: str
+    min_notional: str
+    max_leverage: int
+    leverage: int
+    price_places: int
+    size_places: int
+
+
+class StatusView(ViewBase, frozen=True):
+    """Topic `status`: what every screen's header says."""
+
+    env: str
+    feed: str
+    prices: str
+    """What the prices are, e.g. "SIMULATED PRICES"."""
+    mode: Mode
+    mode_reason: str
+    kill: bool
+    kill_reason: str
+    seq: int
+    durable_seq: int
+    epoch: int
+    account: str
+    asset: str
+    equity: str | None
+    day_pnl: str | None
+    day_pnl_sign: int
+    hand: str
+    """Screen that holds the trading hand, empty when nobody does."""
+    armed: bool
+    screens: int
+    ticks_per_second: int
+    dropped: int
+    ledger: str
+    recovery: str
+    """The recovery line of this start, empty when there was nothing to recover."""
+    recording: str
+    paused: bool
+    open_positions: int
+    open_orders: int
+    instruments: tuple[InstrumentView, ...]
+    streams: tuple[StreamView, ...]
+
+
+class BookRow(Struct, frozen=True):
+    """A level: texts for the numbers, `bar` = its size as a fraction of the largest shown, `own` = our size resting there."""
+
+    price: str
+    size: str
+    total: str
+    bar: float
+    own: str = ""
+
+
+class BookView(ViewBase, frozen=True):
+    """Topic `book:<instrument>`: best first on both sides."""
+
+    instrument: str
+    symbol: str
+    bids: tuple[BookRow, ...]
+    asks: tuple[BookRow, ...]
+    spread: str | None
+    spread_bps: str | None
+    mark: str | None
+    index: str | None
+    last: str | None
+    last_side: int
+    """+1 the last trade lifted the ask, -1 it hit the bid, 0 unknown."""
+    funding: str | None
+    next_funding_ns: int | None
+    age_ns: int | None
+    stale: bool
+
+
+class Candle(Struct, frozen=True, array_like=True):
+    """Open time (ns), open, high, low, close, volume (base units)."""
+
+    time_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class ChartLine(Struct, frozen=True):
+    """A price drawn across the chart; kind is entry | tp | sl | liq | order."""
+
+    kind: str
+    price: float
+    label: str
+
+
+class ChartView(ViewBase, frozen=True):
+    """Topic `chart:<instrument>:<seconds>`: oldest candle first, the last one still forming."""
+
+    instrument: str
+    symbol: str
+    seconds: int
+    price_places: int
+    candles: tuple[Candle, ...]
+    lines: tuple[ChartLine, ...]
+    mark: float | None
+    stale: bool
+
+
+class PositionRow(Struct, frozen=True):
+    """One open position; `exit` is what the opposite side of the book would give for all of it."""
+
+    id: str
+    instrument: str
+    symbol: str
+    side: str
+    """L or S."""
+    size: str
+    notional: str | None
+    entry: str
+    mark: str | None
+    upnl: str | None
+    upnl_sign: int
+    upnl_pct: str | None
+    leverage: int
+    margin: str
+    margin_left: str | None
+    """What is left of its margin above maintenance, percent of margin."""
+    liquidation: str | None
+    take_profit: str | None
+    stop_loss: str | None
+    opened_ns: int
+    realised: str
+    stale: bool
+
+
+class PositionsView(ViewBase, frozen=True):
+    """Topic `positions`."""
+
+    rows: tuple[PositionRow, ...]
+
+
+class OrderRow(Struct, frozen=True):
+    """One working order; `where` is local (held here) or venue."""
+
+    id: str
+    instrument: str
+    symbol: str
+    side: str
+    type: str
+    role: str
+    size: str
+    filled: str
+    price: str | None
+    trigger: str | None
+    distance: str | None
+    """From the market to its price or trigger, percent."""
+    status: str
+    tif: str
+    reduce_only: bool
+    where: str
+    created_ns: int
+    owner: str
+    reason: str
+
+
+class OrdersView(ViewBase, frozen=True):
+    """Topic `orders`: at most the 500 nearest to the market, `total` counts all."""
+
+    rows: tuple[OrderRow, ...]
+    total: int
+
+
+class TradeRow(Struct, frozen=True):
+    """One closed position."""
+
+    id: str
+    instrument: str
+    symbol: str
+    side: str
+    size: str
+    entry: str
+    exit: str
+    net: str
+    net_sign: int
+    net_pct: str | None
+    """Net PnL as a percentage of the margin it used."""
+    fees: str
+    funding: str
+    reason: str
+    opened_ns: int
+    closed_ns: int
+
+
+class TradesView(ViewBase, frozen=True):
+    """Topic `trades`: closed positions, newest first, at most 200."""
+
+    rows: tuple[TradeRow, ...]
+
+
+class BalanceRow(Struct, frozen=True):
+    """Money of one asset."""
+
+    asset: str
+    wallet: str
+    equity: str | None
+    free: str
+    margin: str
+    reserved: str
+    upnl: str | None
+
+
+class BalanceView(ViewBase, frozen=True):
+    """Topic `balance`: `equity_line` oldest first."""
+
+    rows: tuple[BalanceRow, ...]
+    day_pnl: str | None
+    day_pnl_sign: int
+    equity_line: tuple[float, ...]
+
+
+class LatencyRow(Struct, frozen=True):
+    """A stage in microseconds; None where nothing was measured."""
+
+    stage: str
+    last: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class LatencyView(ViewBase, frozen=True):
+    """Topic `latency`: stages key, intent, risk, order, fill, durable, screen of the last order, and their percentiles."""
+
+    order: str
+    rows: tuple[LatencyRow, ...]
+    samples: int
+
+
+class LogLine(Struct, frozen=True):
+    """One event in words; level is info | good | warn | error; seq 0 for what is not in the ledger."""
+
+    seq: int
+    time_ns: int
+    level: str
+    code: str
+    text: str
+
+
+class LogView(ViewBase, frozen=True):
+    """Topic `log`: the last lines, oldest first."""
+
+    lines: tuple[LogLine, ...]
+
+
+class Preview(Struct, frozen=True):
+    """What a command would do, in numbers. Sending is allowed only while `errors` is empty."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    """(label, value) in reading order."""
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    entry: bool = False
+    """Adds exposure: needs the hand, arm, fresh prices and no kill switch."""
+
+
+View = StatusView | BookView | ChartView | PositionsView | OrdersView | TradesView | BalanceView | LatencyView | LogView
