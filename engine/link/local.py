@@ -1,0 +1,112 @@
+"""InProcessLink: an EngineLink without a socket, for --in-process and tests. Same hub, same rules, no bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from engine.clock import mono_ns
+from engine.link.base import LinkLost, LinkState
+from engine.link.broadcast import MAX_HZ
+from engine.link.hub import Hub, Kind, Session
+from engine.link.messages import Ack, HandChanged, Welcome
+from engine.model.command import AnyCommand
+from engine.views import Preview, View
+
+
+class InProcessLink:
+    """See EngineLink. Shares the engine's loop: a screen that blocks it blocks the engine."""
+
+    def __init__(self, hub: Hub, name: str = "here") -> None:
+        self.state = LinkState.CONNECTING
+        self.detail = ""
+        self.welcome: Welcome | None = None
+        self.views: dict[str, View] = {}
+        self.holder = ""
+        self.last_frame_ns = 0
+        self._hub = hub
+        self._name = name
+        self._topics: tuple[str, ...] = ()
+        self._due: dict[str, int] = {}
+        self._session: Session | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Attach."""
+        self._session, self.welcome = self._hub.join(Kind.SCREEN, self._name, self._told)
+        self.holder = self._hub.holder
+        self.state = LinkState.CONNECTED
+        self._task = asyncio.create_task(self._follow(), name="in-process-link")
+
+    async def close(self) -> None:
+        """Leave; the engine goes on."""
+        self.state = LinkState.CLOSED
+        if self._session is not None and self._task is not None:
+            self._hub.leave(self._session)
+            self._session = None
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def subscribe(self, topics: tuple[str, ...]) -> None:
+        """Want these topics from now on; `status` always comes."""
+        self._topics = topics
+        self._due.clear()
+        self.views = {topic: view for topic, view in self.views.items() if topic in topics or topic == "status"}
+
+    async def submit(self, command: AnyCommand, key_ns: int = 0) -> Ack:
+        """Send an intent, wait until its outcome is durable."""
+        return await asyncio.shield(self._hub.submit(self._attached(), command, key_ns))
+
+    async def preview(self, command: AnyCommand) -> Preview:
+        """Ask what a command would do."""
+        return self._hub.preview(self._attached(), command)
+
+    async def query(self, name: str) -> Any:
+        """A named read; raises RuntimeError with the engine's error."""
+        data, error = self._hub.query(name)
+        if error:
+            raise RuntimeError(error)
+        return data
+
+    def take_hand(self) -> None:
+        """Take the trading hand."""
+        self._hub.take_hand(self._attached())
+
+    def set_armed(self, on: bool) -> None:
+        """Arm or disarm keyboard entries."""
+        self._hub.set_armed(self._attached(), on)
+
+    def control_feed(self, action: str, value: float = 0.0) -> None:
+        """Pause, resume or speed up a recording or the simulated market."""
+        self._hub.control_feed(self._attached(), action, value)
+
+    def painted(self, order: str, time_ns: int) -> None:
+        """Tell when an order's result was drawn."""
+        self._hub.port.painted(order, time_ns)
+
+    def stop_engine(self, reason: str) -> None:
+        """Stop the engine cleanly."""
+        self._hub.port.request_stop(reason)
+
+    def _attached(self) -> Session:
+        if self._session is None:
+            raise LinkLost("the link is closed")
+        return self._session
+
+    def _told(self, message: HandChanged) -> None:
+        self.holder = message.holder
+
+    async def _follow(self) -> None:
+        while True:
+            now = mono_ns()
+            for topic in ("status", *self._topics):
+                if self._due.get(topic, 0) <= now:
+                    self._look(topic, now)
+            self.last_frame_ns = now
+            await asyncio.sleep(1 / MAX_HZ)
+
+    def _look(self, topic: str, now: int) -> None:
+        view = self._hub.port.view(topic)
+        if view is not None:
+            self.views[topic] = view
+            self._due[topic] = now + round(1e9 / self._hub.port.rate(topic))

@@ -1,0 +1,473 @@
+"""Screens and their engine over a real Unix socket: views out, intents in, one hand, and an engine that waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.link.address import UnsafeSocket, check_socket, listen, socket_path
+from engine.link.base import EngineLink, LinkLost, LinkState
+from engine.link.client import SocketLink
+from engine.link.hub import Hub, Kind
+from engine.link.local import InProcessLink
+from engine.link.messages import (
+    MAX_FRAME,
+    PROTOCOL,
+    Ack,
+    Hello,
+    Query,
+    Refused,
+    ScreenMessage,
+    Subscribe,
+    Welcome,
+    decode_for_screen,
+    encode,
+)
+from engine.link.port import Permit
+from engine.link.server import LinkServer
+from engine.link.viewer import Bounds
+from engine.link.wire import frame, read_frame
+from engine.model.command import AnyCommand, ClosePosition, PlaceOrder, SetKill, SetLeverage
+from engine.model.market import Side
+from engine.model.order import OrderType
+from engine.views import LogLine, LogView, Preview, TradesView, View
+
+
+def buy(request_id: str = "buy-1") -> PlaceOrder:
+    return PlaceOrder(
+        request_id=request_id, instrument="sim.perp:BTCUSDT", side=Side.BUY, type=OrderType.MARKET, size=Decimal("0.1")
+    )
+
+
+def close(request_id: str = "close-1") -> ClosePosition:
+    return ClosePosition(request_id=request_id, position="p1")
+
+
+class Desk:
+    """A small engine: counts what reaches it and shows what it is told to."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, View] = {"log": LogView(0, ()), "status": TradesView(0, ())}
+        self.taken: dict[str, Ack] = {}
+        self.carried_out: list[AnyCommand] = []
+        self.sessions: list[tuple[str, bool, int]] = []
+        self.stopped = ""
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.arrived = asyncio.Event()
+
+    def welcome(self, screen: str) -> Welcome:
+        return Welcome(PROTOCOL, screen, "ledger", 7, "sim", "simulated", os.getpid())
+
+    def view(self, topic: str) -> View | None:
+        return self.shown.get(topic)
+
+    def rate(self, topic: str) -> float:
+        return 20.0
+
+    def known(self, request_id: str) -> bool:
+        return request_id in self.taken
+
+    async def submit(self, command: AnyCommand, *, entry: Permit, key_ns: int, received_ns: int) -> Ack:
+        if command.request_id in self.taken:
+            return self.taken[command.request_id]
+        if isinstance(command, PlaceOrder) and not entry.allowed:
+            return Ack(command.request_id, False, entry.code, entry.message)
+        ack = self.taken[command.request_id] = Ack(command.request_id, True, orders=("o1",))
+        self.carried_out.append(command)
+        self.arrived.set()
+        await self.gate.wait()
+        return ack
+
+    def preview(self, command: AnyCommand, *, entry: Permit) -> Preview:
+        return Preview("preview", (("size", "0.1"),), errors=() if entry.allowed else (entry.message,))
+
+    def query(self, name: str) -> Any:
+        return {"positions": [{"symbol": "BTCUSDT"}], "big": "x" * 900_000, "huge": "x" * (MAX_FRAME + 1)}[name]
+
+    def control_feed(self, action: str, value: float) -> None:
+        raise ValueError("a live market does not pause")
+
+    def painted(self, order: str, time_ns: int) -> None:
+        pass
+
+    def request_stop(self, reason: str) -> None:
+        self.stopped = reason
+
+    def session_changed(self, hand: str, armed: bool, screens: int) -> None:
+        self.sessions.append((hand, armed, screens))
+
+    def show(self, text: str) -> None:
+        self.shown["log"] = LogView(0, (LogLine(1, 0, "info", "X", text),))
+
+
+async def until(true: Callable[[], object], seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - what is waited for is told by nobody
+            await asyncio.sleep(0.005)
+
+
+def text_of(link: EngineLink) -> str:
+    view = link.views.get("log")
+    return view.lines[0].text if isinstance(view, LogView) and view.lines else ""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "hoox"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def hub(desk: Desk) -> Hub:
+    return Hub(desk)
+
+
+@pytest.fixture
+async def server(folder: Path, hub: Hub) -> AsyncIterator[LinkServer]:
+    made = LinkServer(folder / "desk.sock", hub)
+    await made.start()
+    yield made
+    await made.stop("the test is over")
+
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+async def attach(folder: Path) -> AsyncIterator[Open]:
+    links: list[SocketLink] = []
+
+    async def attach_one(name: str = "screen", **options: Any) -> SocketLink:
+        link = SocketLink(folder / "desk.sock", name, **options)
+        links.append(link)
+        await link.start()
+        return link
+
+    yield attach_one
+    for link in links:
+        await link.close()
+
+
+class Raw:
+    """A connection below the client: bytes as they are."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def receive(self) -> ScreenMessage | None:
+        async with asyncio.timeout(5):
+            body = await read_frame(self.reader)
+        return None if body is None else decode_for_screen(body)
+
+
+@pytest.fixture
+async def raw(server: LinkServer) -> AsyncIterator[Raw]:
+    reader, writer = await asyncio.open_unix_connection(server.path)
+    yield Raw(reader, writer)
+    writer.transport.abort()
+
+
+class TestViews:
+    async def test_a_screen_sees_the_latest_view_of_the_topics_it_wants(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        link = await attach()
+        link.subscribe(("log",))
+        desk.show("one")
+        desk.show("two")
+        await until(lambda: text_of(link) == "two")
+
+    async def test_an_unchanged_view_is_not_sent_again(self, server: LinkServer, desk: Desk, attach: Open) -> None:
+        link = await attach()
+        link.subscribe(("log",))
+        await until(lambda: "log" in link.views)
+        first = link.views["log"]
+        desk.shown["status"] = TradesView(1, ())
+        await until(lambda: link.views["status"] == desk.shown["status"])
+        assert link.views["log"] is first
+
+    async def test_an_idle_engine_still_gives_signs_of_life(self, server: LinkServer, attach: Open) -> None:
+        link = await attach()
+        heard = set[int]()
+        await until(lambda: heard.add(link.last_frame_ns) or len(heard) >= 4)
+
+    async def test_the_same_views_come_without_a_socket(self, desk: Desk, hub: Hub) -> None:
+        link = InProcessLink(hub)
+        await link.start()
+        link.subscribe(("log",))
+        desk.show("here")
+        await until(lambda: text_of(link) == "here")
+        assert (await link.submit(close())).ok
+        await link.close()
+
+    async def test_a_viewer_that_does_not_read_is_dropped_while_others_are_served(
+        self, folder: Path, desk: Desk, hub: Hub, attach: Open
+    ) -> None:
+        server = LinkServer(folder / "desk.sock", hub, bounds=Bounds(soft=1 << 10, behind_ns=100_000_000))
+        await server.start()
+        stuck = socket.socket(socket.AF_UNIX)
+        stuck.connect(os.fspath(server.path))
+        stuck.sendall(frame(encode(Hello(PROTOCOL, "stuck"))) + frame(encode(Subscribe(("log",)))))
+        link = await attach()
+        link.subscribe(("log",))
+        await until(lambda: desk.sessions[-1][2] == 2)
+        for number in range(400):
+            desk.show(f"{number} " + "x" * 50_000)
+            await until(lambda n=number: text_of(link).startswith(f"{n} "))
+            if desk.sessions[-1][2] == 1:
+                break
+        assert desk.sessions[-1][2] == 1, "only the screen that reads is left"
+        assert link.state is LinkState.CONNECTED
+        stuck.close()
+        await server.stop("over")
+
+    async def test_a_viewer_with_too_much_unread_is_dropped_at_once(
+        self, server: LinkServer, raw: Raw, desk: Desk
+    ) -> None:
+        raw.writer.write(frame(encode(Hello(PROTOCOL, "greedy"))))
+        raw.writer.write(b"".join(frame(encode(Query(n, "big"))) for n in range(20)))
+        await until(lambda: desk.sessions and desk.sessions[-1][2] == 0)
+
+
+class TestHand:
+    async def test_the_first_screen_holds_it_and_disconnecting_frees_it(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        first, second = await attach("first"), await attach("second")
+        await until(lambda: first.holder == second.holder == first.welcome.screen)
+        await first.close()
+        await until(lambda: second.holder == "")
+        third = await attach("third")
+        await until(lambda: second.holder == third.welcome.screen)
+
+    async def test_taking_it_tells_all_and_disarms(self, server: LinkServer, desk: Desk, attach: Open) -> None:
+        first, second = await attach("first"), await attach("second")
+        first.set_armed(True)
+        await until(lambda: desk.sessions[-1][1])
+        second.take_hand()
+        await until(lambda: first.holder == second.holder == second.welcome.screen)
+        assert desk.sessions[-1] == (second.welcome.screen, False, 2)
+
+    async def test_entries_need_the_hand_and_arm_exits_need_neither(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        hand, watcher = await attach("hand"), await attach("watcher")
+        refused = await watcher.submit(buy("b1"))
+        assert (refused.ok, refused.code) == (False, "NOT_HAND")
+        assert "H takes it" in refused.message
+        refused = await hand.submit(buy("b2"))
+        assert (refused.ok, refused.code) == (False, "DISARMED")
+        assert "press a" in refused.message
+        hand.set_armed(True)
+        assert (await hand.submit(buy("b3"))).ok
+        assert (await watcher.submit(close())).ok
+        assert (await watcher.submit(SetKill(request_id="k1", on=True))).ok
+
+    async def test_a_watcher_can_neither_arm_nor_change_anything_that_is_not_an_exit(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        await attach("hand")
+        watcher = await attach("watcher")
+        watcher.set_armed(True)
+        assert (await watcher.submit(SetKill(request_id="k", on=False))).code == "NOT_HAND"
+        assert (await watcher.submit(SetLeverage(request_id="l", instrument="i", leverage=5))).code == "NOT_HAND"
+        assert not desk.sessions[-1][1]
+        assert desk.carried_out == []
+
+    async def test_a_command_may_close_but_not_open(self, server: LinkServer, desk: Desk, attach: Open) -> None:
+        command = await attach("cli", kind=Kind.COMMAND)
+        assert command.holder == ""
+        assert (await command.submit(close())).ok
+        refused = await command.submit(buy())
+        assert refused.code == "NOT_A_SCREEN"
+        assert "hoox attach" in refused.message
+
+    async def test_a_preview_says_what_is_missing(self, server: LinkServer, attach: Open) -> None:
+        link = await attach()
+        assert "disarmed" in (await link.preview(buy())).errors[0]
+
+
+class TestIntents:
+    async def test_an_intent_cut_off_on_the_way_is_sent_again_with_its_id_and_carried_out_once(
+        self, folder: Path, desk: Desk, hub: Hub, attach: Open
+    ) -> None:
+        server = LinkServer(folder / "desk.sock", hub)
+        await server.start()
+        link = await attach()
+        desk.gate.clear()
+        answer = asyncio.create_task(link.submit(close("c-9")))
+        await desk.arrived.wait()
+        for viewer in server._viewers:
+            viewer.drop()
+        await until(lambda: link.state is LinkState.LOST)
+        desk.gate.set()
+        assert (await answer).ok
+        assert [command.request_id for command in desk.carried_out] == ["c-9"]
+        assert link.state is LinkState.CONNECTED
+        await server.stop("over")
+
+    async def test_an_intent_asked_twice_at_once_is_one_intent(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        link = await attach()
+        first, second = await asyncio.gather(link.submit(close("c")), link.submit(close("c")))
+        assert first == second
+        assert len(desk.carried_out) == 1
+
+    async def test_without_an_answer_the_outcome_is_unknown_not_guessed(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        link = await attach(answer_s=0.05)
+        desk.gate.clear()
+        with pytest.raises(LinkLost, match="no answer to intent close-1"):
+            await link.submit(close())
+        desk.gate.set()
+        assert len(desk.carried_out) == 1
+
+    async def test_an_intent_of_a_screen_that_left_is_still_carried_out(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        link = await attach()
+        desk.gate.clear()
+        answer = asyncio.create_task(link.submit(close()))
+        await desk.arrived.wait()
+        await link.close()
+        with pytest.raises(LinkLost):
+            await answer
+        desk.gate.set()
+        await until(lambda: not server._viewers)
+        assert len(desk.carried_out) == 1
+
+    async def test_queries_answer_with_data_or_with_what_is_wrong(self, server: LinkServer, attach: Open) -> None:
+        link = await attach("cli", kind=Kind.COMMAND)
+        assert await link.query("positions") == [{"symbol": "BTCUSDT"}]
+        with pytest.raises(RuntimeError, match="knows no query 'nonsense'"):
+            await link.query("nonsense")
+        with pytest.raises(RuntimeError, match="too long"):
+            await link.query("huge")
+        assert link.state is LinkState.CONNECTED
+
+    async def test_stopping_answers_what_is_in_flight_and_says_why(
+        self, server: LinkServer, desk: Desk, attach: Open
+    ) -> None:
+        link = await attach()
+        desk.gate.clear()
+        answer = asyncio.create_task(link.submit(close()))
+        await desk.arrived.wait()
+        stop = asyncio.create_task(server.stop("maintenance"))
+        desk.gate.set()
+        assert (await answer).ok
+        await stop
+        await until(lambda: link.state is LinkState.LOST)
+        assert link.detail == "the engine stopped: maintenance"
+        assert not server.path.exists()
+
+    async def test_a_screen_finds_the_engine_that_starts_later(self, folder: Path, hub: Hub, attach: Open) -> None:
+        link = await attach()
+        assert link.state is LinkState.LOST
+        assert "no engine answers" in link.detail
+        link.subscribe(("log",))
+        server = LinkServer(folder / "desk.sock", hub)
+        await server.start()
+        await until(lambda: link.state is LinkState.CONNECTED and "log" in link.views)
+        await server.stop("over")
+
+
+class TestDoor:
+    async def test_another_protocol_is_refused_in_words(self, raw: Raw) -> None:
+        raw.writer.write(frame(encode(Hello(PROTOCOL + 1, "new"))))
+        answer = await raw.receive()
+        assert isinstance(answer, Refused)
+        assert answer.code == "PROTOCOL"
+        assert "different versions" in answer.message
+        assert await raw.receive() is None
+
+    @pytest.mark.parametrize(
+        "data",
+        [frame(b"\xc1garbage"), frame(msgspec.msgpack.encode({"type": "Hello"})), b"\xff\xff\xff\xff" + b"x" * 64],
+    )
+    async def test_garbage_and_oversized_frames_end_the_connection(self, raw: Raw, desk: Desk, data: bytes) -> None:
+        raw.writer.write(data)
+        answer = await raw.receive()
+        assert isinstance(answer, Refused)
+        assert answer.code == "BAD_FRAME"
+        assert await raw.receive() is None
+
+    async def test_garbage_after_the_greeting_frees_the_hand(self, raw: Raw, desk: Desk) -> None:
+        raw.writer.write(frame(encode(Hello(PROTOCOL, "x"))) + frame(b"\x00"))
+        assert isinstance(await raw.receive(), Welcome)
+        while not isinstance(answer := await raw.receive(), Refused):
+            assert answer is not None
+        assert answer.code == "BAD_FRAME"
+        await until(lambda: desk.sessions[-1] == ("", False, 0))
+
+    async def test_a_message_before_the_greeting_is_refused(self, raw: Raw) -> None:
+        raw.writer.write(frame(encode(Query(1, "positions"))))
+        answer = await raw.receive()
+        assert isinstance(answer, Refused)
+        assert answer.code == "NO_HELLO"
+
+    async def test_another_user_is_refused(self, folder: Path, hub: Hub, attach: Open) -> None:
+        server = LinkServer(folder / "desk.sock", hub, uid=os.geteuid() + 1)
+        await server.start()
+        link = await attach()
+        assert link.state is LinkState.LOST
+        assert f"you are {os.geteuid()}" in link.detail
+        await server.stop("over")
+
+    async def test_the_socket_is_for_its_user_only(self, server: LinkServer) -> None:
+        assert server.path.stat().st_mode & 0o777 == 0o600
+        assert server.path.parent.stat().st_mode & 0o777 == 0o700
+
+    def test_an_open_folder_is_refused(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        with pytest.raises(UnsafeSocket, match="chmod 700"):
+            listen(folder / "desk.sock")
+
+    def test_a_linked_folder_is_refused(self, folder: Path) -> None:
+        link = folder.parent / "link"
+        link.symlink_to(folder)
+        with pytest.raises(UnsafeSocket, match="symbolic link"):
+            listen(link / "desk.sock")
+
+    def test_a_link_or_file_in_the_sockets_place_is_refused_and_left_alone(self, folder: Path) -> None:
+        precious = folder / "precious"
+        precious.write_text("data")
+        (folder / "desk.sock").symlink_to(precious)
+        for path in (folder / "desk.sock", precious):
+            with pytest.raises(UnsafeSocket, match="not a socket of yours"):
+                listen(path)
+            with pytest.raises(UnsafeSocket, match="not a socket of yours"):
+                check_socket(path)
+        assert precious.read_text() == "data"
+
+    def test_a_path_the_system_cannot_hold_is_refused(self, folder: Path) -> None:
+        with pytest.raises(UnsafeSocket, match="at most 103"):
+            listen(folder / ("x" * 104))
+
+    def test_a_socket_left_by_a_dead_engine_is_replaced(self, folder: Path) -> None:
+        for _ in range(2):
+            listen(folder / "desk.sock").close()
+        assert (folder / "desk.sock").is_socket()
+
+    def test_one_ledger_has_one_socket_however_it_is_spelled(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert socket_path(Path("sim.sqlite")) == socket_path(tmp_path / "a" / ".." / "sim.sqlite")
+        assert socket_path(Path("sim.sqlite")) != socket_path(Path("paper.sqlite"))
