@@ -1,1 +1,1 @@
-"""Market data: live streams, recordings and simulated markets."""
+"""Where market data come from: live public streams, recordings and the simulated market, all behind one interface."""

@@ -1,0 +1,126 @@
+"""From decoded frames to inputs of the core: price gate, book sequencing, funding, stream states. Synchronous, no IO.
+
+Live feeds and recordings share it, so a recording takes the very path its market took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.feeds.base import FeedStats, Sink
+from engine.feeds.funding import FundingWatch
+from engine.feeds.sanity import PriceGate, Verdict
+from engine.feeds.sequence import BookSequence, RawDiff, Rule, Snapshot
+from engine.feeds.watchdog import StreamKey
+from engine.model.instrument import InstrumentId
+from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
+
+Item = MarketInput | RawDiff
+"""What a decoder makes of a frame."""
+
+_STREAMS: dict[type, str] = {Quote: "quote", RawDiff: "depth", Depth: "depth", Trade: "trade", Mark: "mark"}
+
+
+def stream_of(item: Item) -> StreamKey | None:
+    """Which stream an item came by; None for what belongs to no stream."""
+    name = _STREAMS.get(type(item))
+    return (item.instrument, name) if name is not None else None
+
+
+class Assembler:
+    """Takes items and snapshots of one feed, pushes inputs into the sink."""
+
+    def __init__(self, sink: Sink, stats: FeedStats, rule: Rule, gate: PriceGate) -> None:
+        self._sink = sink
+        self._stats = stats
+        self._rule = rule
+        self._gate = gate
+        self._funding = FundingWatch()
+        self._books: dict[InstrumentId, BookSequence] = {}
+        self._states: dict[StreamKey, StreamState] = {}
+
+    def accept(self, item: Item) -> None:
+        """Take one decoded item."""
+        if type(item) is Quote:
+            if self._passes(self._gate.quote(item)):
+                self._sink(item)
+                if self._states.get((item.instrument, "quote")) is not StreamState.LIVE:
+                    self.state((item.instrument, "quote"), StreamState.LIVE, item.time_ns)
+        elif type(item) is RawDiff:
+            self._diff(item)
+        elif type(item) is Trade:
+            if self._passes(self._gate.trade(item)):
+                self._sink(item)
+                self.state((item.instrument, "trade"), StreamState.LIVE, item.time_ns)
+        elif type(item) is Mark:
+            if self._passes(self._gate.mark(item)):
+                self._mark(item)
+        else:
+            self._sink(item)  # type: ignore[arg-type]
+
+    def snapshot(self, snapshot: Snapshot) -> bool:
+        """Take a book snapshot; False when it is too old and another must be fetched."""
+        book = self._book(snapshot.instrument)
+        if not book.waiting:
+            return True
+        for depth in book.snapshot(snapshot):
+            self._sink(depth)
+        if book.waiting:
+            return False
+        self._stats.resyncs += 1
+        self.state((snapshot.instrument, "depth"), StreamState.LIVE, snapshot.time_ns)
+        return True
+
+    def needs_snapshot(self, instrument: InstrumentId) -> bool:
+        """The book of an instrument waits for a snapshot."""
+        return self._book(instrument).waiting
+
+    def is_live(self, key: StreamKey) -> bool:
+        """A stream has spoken since its line came up."""
+        return self._states.get(key) is StreamState.LIVE
+
+    def lost(self, streams: Iterable[StreamKey], state: StreamState, now_ns: int, detail: str) -> None:
+        """A connection is gone, or not there yet: its books start over, its streams have `state`."""
+        for key in streams:
+            if key[1] == "depth":
+                self._book(key[0]).reset()
+            self.state(key, state, now_ns, detail)
+
+    def state(self, key: StreamKey, state: StreamState, now_ns: int, detail: str = "") -> None:
+        """Note a stream's state; a change is told to the core."""
+        if self._states.get(key) is not state:
+            self._states[key] = state
+            self._sink(FeedStatus(key[0], now_ns, key[1], state, detail))
+
+    def _book(self, instrument: InstrumentId) -> BookSequence:
+        book = self._books.get(instrument)
+        if book is None:
+            book = self._books[instrument] = BookSequence(self._rule)
+        return book
+
+    def _diff(self, diff: RawDiff) -> None:
+        book = self._book(diff.instrument)
+        waited = book.waiting
+        for depth in book.diff(diff):
+            self._sink(depth)
+        if book.waiting:
+            self._stats.gaps += not waited
+            detail = "waiting for a snapshot" if waited else f"gap before update {diff.first}"
+            self.state((diff.instrument, "depth"), StreamState.RESYNC, diff.time_ns, detail)
+
+    def _mark(self, mark: Mark) -> None:
+        # Funding is charged on what was held before its time, so it comes first.
+        settled: Funding | None = self._funding.settled(mark)
+        if settled is not None:
+            self._sink(settled)
+        self._sink(mark)
+        self.state((mark.instrument, "mark"), StreamState.LIVE, mark.time_ns)
+
+    def _passes(self, verdict: Verdict) -> bool:
+        if verdict is Verdict.GOOD:
+            return True
+        if verdict is Verdict.CROSSED:
+            self._stats.dropped_crossed += 1
+        else:
+            self._stats.dropped_absurd += 1
+        return False

@@ -1,0 +1,1 @@
+"""Backpack public market data, spot and perpetuals (venues/backpack.md)."""

@@ -1,0 +1,135 @@
+"""One socket of a live feed: connects, reads, watches every stream on it, and comes back after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+from msgspec import Struct
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from engine.clock import Clock, mono_ns
+from engine.feeds.assembler import Assembler, Item, stream_of
+from engine.feeds.base import Backoff, FeedRefused, FeedStats, explain
+from engine.feeds.books import BookKeeper
+from engine.feeds.sequence import RawDiff
+from engine.feeds.watchdog import StreamKey, Watchdog
+from engine.model.instrument import InstrumentId
+from engine.model.market import StreamState
+
+_MAX_FRAME = 8 * 1024 * 1024
+_CLOSE_S = 1.0
+
+
+class Line(Struct, frozen=True):
+    """A socket: where to, what to send first, and which (instrument, stream) it must deliver."""
+
+    url: str
+    streams: tuple[StreamKey, ...]
+    subscribe: tuple[str, ...] = ()
+
+
+class StreamSilent(Exception):
+    """Streams of a live socket said nothing for too long."""
+
+    def __init__(self, streams: list[StreamKey]) -> None:
+        super().__init__(", ".join(f"{instrument} {name}" for instrument, name in streams))
+        self.streams = streams
+
+
+class LineReader:
+    """Keeps one line up until cancelled. An exception of the sink is not caught: it is a fault of ours."""
+
+    def __init__(
+        self,
+        line: Line,
+        decode: Callable[[bytes, int], Item | None],
+        assembler: Assembler,
+        books: Mapping[InstrumentId, BookKeeper],
+        stats: FeedStats,
+        clock: Clock,
+        silence_s: Mapping[str, float],
+        backoff: Backoff,
+    ) -> None:
+        self._line = line
+        self._decode = decode
+        self._assembler = assembler
+        self._books = books
+        self._stats = stats
+        self._clock = clock
+        self._silence = silence_s
+        self._backoff = backoff
+
+    async def run(self) -> None:
+        """Connect, read, and after a loss wait and connect again."""
+        while True:
+            started = mono_ns()
+            self._mark_all(StreamState.CONNECTING, self._line.url)
+            try:
+                await self._session()
+            except* StreamSilent as silent:
+                for error in silent.exceptions:
+                    self._mark_silent(error)
+            except* (WebSocketException, OSError, FeedRefused) as lost:
+                self._mark_all(StreamState.DOWN, "; ".join(map(explain, lost.exceptions)))
+            self._stats.reconnects += 1
+            self._backoff.lasted((mono_ns() - started) / 1e9)
+            await asyncio.sleep(self._backoff.next())
+
+    async def _session(self) -> None:
+        line = self._line
+        async with connect(line.url, max_size=_MAX_FRAME, close_timeout=_CLOSE_S) as socket:
+            for request in line.subscribe:
+                await socket.send(request)
+            for key in line.streams:
+                if key[1] not in self._silence:
+                    self._assembler.state(key, StreamState.LIVE, self._clock.now_ns(), "not watched: may be quiet")
+            for book in self._books.values():
+                book.connected()
+            watchdog = Watchdog(line.streams, self._silence, mono_ns())
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._watch(watchdog))
+                    await self._read(socket, watchdog)
+            finally:
+                for book in self._books.values():
+                    book.lost()
+
+    async def _read(self, socket: ClientConnection, watchdog: Watchdog) -> None:
+        stats, decode, assembler, now_ns = self._stats, self._decode, self._assembler, self._clock.now_ns
+        while True:
+            raw = await socket.recv(decode=False)
+            stats.received += 1
+            try:
+                item = decode(raw, now_ns())
+            except (msgspec.MsgspecError, ValueError, ArithmeticError):
+                stats.broken += 1
+                continue
+            if item is None:
+                continue
+            key = stream_of(item)
+            if key is not None:
+                watchdog.heard(key, mono_ns())
+            assembler.accept(item)
+            if type(item) is RawDiff and assembler.needs_snapshot(item.instrument):
+                self._books[item.instrument].waits()
+
+    async def _watch(self, watchdog: Watchdog) -> None:
+        period = watchdog.period_s
+        while period is not None:
+            await asyncio.sleep(period)
+            silent = watchdog.silent(mono_ns())
+            if silent:
+                raise StreamSilent(silent)
+
+    def _mark_all(self, state: StreamState, detail: str) -> None:
+        self._assembler.lost(self._line.streams, state, self._clock.now_ns(), detail)
+
+    def _mark_silent(self, error: BaseException) -> None:
+        silent = error.streams if isinstance(error, StreamSilent) else []
+        now_ns = self._clock.now_ns()
+        self._assembler.lost(silent, StreamState.SILENT, now_ns, "no message; reconnecting")
+        rest = [key for key in self._line.streams if key not in silent]
+        self._assembler.lost(rest, StreamState.DOWN, now_ns, f"reconnecting: silent {error}")

@@ -1,0 +1,155 @@
+"""A live public feed: sockets that reconnect, books that resync, a clock offset that is measured. Venues plug in."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Protocol
+
+import httpx
+from msgspec import Struct
+
+from engine.clock import Clock
+from engine.feeds.assembler import Assembler, Item
+from engine.feeds.base import Backoff, FeedError, FeedStats, Sink, explain
+from engine.feeds.books import REST_ERRORS, BookKeeper
+from engine.feeds.line import Line, LineReader
+from engine.feeds.sanity import PriceGate
+from engine.feeds.sequence import Rule, Snapshot
+from engine.model.instrument import Instrument, InstrumentId
+
+_OFFSET_EVERY_S = 600.0
+
+
+class Timing(Struct, frozen=True):
+    """How patient a live feed is, seconds; tests use small values."""
+
+    silence: Mapping[str, float]
+    """Stream (quote, depth, trade, mark) -> longest silence; streams not named may be quiet for ever."""
+    backoff_base: float = 1.0
+    backoff_cap: float = 30.0
+    first_diff: float = 1.0
+    """How long a snapshot waits for the first diff to be buffered; a quiet book may have none."""
+    http: float = 10.0
+
+
+class Venue(Protocol):
+    """What a venue brings to a live feed."""
+
+    name: str
+    rest_url: str
+    rule: Rule
+    timing: Timing
+
+    def lines(self) -> tuple[Line, ...]:
+        """The sockets to hold."""
+        ...
+
+    def decode_frame(self, raw: bytes, now_ns: int) -> Item | None:
+        """A frame's content; raises msgspec.DecodeError, ValueError, FeedRefused."""
+        ...
+
+    async def instruments(self, http: httpx.AsyncClient) -> list[Instrument]:
+        """Every instrument the venue trades."""
+        ...
+
+    async def snapshot(self, http: httpx.AsyncClient, instrument: InstrumentId, clock: Clock) -> Snapshot:
+        """A book from REST, stamped when it arrived."""
+        ...
+
+    async def server_time_ns(self, http: httpx.AsyncClient) -> int:
+        """The venue's clock."""
+        ...
+
+    def wanted(self) -> tuple[InstrumentId, ...]:
+        """Instruments this feed was asked for."""
+        ...
+
+
+class LiveFeed:
+    """The Feed of one venue's public streams."""
+
+    def __init__(self, venue: Venue, clock: Clock, rng: random.Random, gate: PriceGate | None = None) -> None:
+        self.identity = venue.name
+        self.clock = clock
+        self.clock_offset_ns = 0
+        self._venue = venue
+        self._rng = rng
+        self._gate = gate or PriceGate()
+        self._stats = FeedStats()
+
+    async def instruments(self) -> list[Instrument]:
+        """What was asked for, with the venue's rules; raises FeedError."""
+        venue = self._venue
+        try:
+            async with self._http() as http:
+                found = {i.id: i for i in await venue.instruments(http)}
+        except REST_ERRORS as error:
+            raise FeedError(
+                f"feed {venue.name}: cannot read instruments from {venue.rest_url}: {explain(error)}; "
+                "check the network, or use --feed simulated"
+            ) from error
+        missing = [i.partition(":")[2] for i in venue.wanted() if i not in found]
+        if missing:
+            raise FeedError(
+                f"symbols: {venue.name} does not trade {', '.join(missing)}; name symbols as the venue does"
+            )
+        return [found[i] for i in venue.wanted()]
+
+    async def run(self, sink: Sink) -> None:
+        """Hold every line until cancelled."""
+        timing = self._venue.timing
+        assembler = Assembler(sink, self._stats, self._venue.rule, self._gate)
+        async with self._http() as http, asyncio.TaskGroup() as group:
+            group.create_task(self._measure_offset(http))
+            for line in self._venue.lines():
+                books = {i: self._book(i, assembler, http) for i, stream in line.streams if stream == "depth"}
+                for book in books.values():
+                    group.create_task(book.run())
+                reader = LineReader(
+                    line,
+                    self._venue.decode_frame,
+                    assembler,
+                    books,
+                    self._stats,
+                    self.clock,
+                    timing.silence,
+                    self._backoff(),
+                )
+                group.create_task(reader.run())
+
+    def pause(self) -> None:
+        """A live market cannot be held."""
+
+    def resume(self) -> None:
+        """A live market was never held."""
+
+    def stats(self) -> dict[str, int]:
+        """Counter values by name."""
+        return self._stats.as_dict()
+
+    def _book(self, instrument: InstrumentId, assembler: Assembler, http: httpx.AsyncClient) -> BookKeeper:
+        async def fetch() -> Snapshot:
+            return await self._venue.snapshot(http, instrument, self.clock)
+
+        timing = self._venue.timing
+        return BookKeeper(instrument, assembler, fetch, self.clock, self._backoff(), timing.first_diff)
+
+    def _http(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self._venue.rest_url, timeout=self._venue.timing.http)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._rng, self._venue.timing.backoff_base, self._venue.timing.backoff_cap)
+
+    async def _measure_offset(self, http: httpx.AsyncClient) -> None:
+        backoff = self._backoff()
+        while True:
+            before = self.clock.now_ns()
+            try:
+                server = await self._venue.server_time_ns(http)
+            except REST_ERRORS:
+                await asyncio.sleep(backoff.next())
+                continue
+            self.clock_offset_ns = (before + self.clock.now_ns()) // 2 - server
+            await asyncio.sleep(_OFFSET_EVERY_S)

@@ -1,0 +1,91 @@
+"""Keeps crossed, impossible and absurd prices from the core. Pure: judged by value and the input's own time."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from engine.model.instrument import InstrumentId
+from engine.model.market import Mark, Quote, Trade
+
+
+class Verdict(StrEnum):
+    """What the gate says of a price."""
+
+    GOOD = "good"
+    CROSSED = "crossed"
+    ABSURD = "absurd"
+
+
+class _Track(Struct):
+    low: float
+    high: float
+    suspect: float = 0.0
+    since_ns: int = 0
+
+
+_INFINITY = float("inf")
+_GOOD, _CROSSED, _ABSURD = Verdict.GOOD, Verdict.CROSSED, Verdict.ABSURD
+
+
+class PriceGate:
+    """Judges prices against the last good one of the same instrument and kind.
+
+    A jump of more than `max_jump` (fraction) is absurd, unless prices stay at the new level for `persist_ns`:
+    then the market really moved.
+    """
+
+    def __init__(self, max_jump: float = 0.2, persist_ns: int = 2_000_000_000) -> None:
+        self._up = 1 + max_jump
+        self._down = 1 - max_jump
+        self._persist_ns = persist_ns
+        self._quotes: dict[InstrumentId, _Track] = {}
+        self._trades: dict[InstrumentId, _Track] = {}
+        self._marks: dict[InstrumentId, _Track] = {}
+
+    def quote(self, quote: Quote) -> Verdict:
+        """Judge a quote: both prices and sizes positive and finite, bid below ask, no absurd jump of either side."""
+        bid, ask = quote.bid, quote.ask
+        # Written so that NaN fails every comparison.
+        if not (0 < bid < ask < _INFINITY):
+            return _CROSSED if 0 < ask <= bid < _INFINITY else _ABSURD
+        if not (0 < float(quote.bid_size_text) < _INFINITY and 0 < float(quote.ask_size_text) < _INFINITY):
+            return _ABSURD
+        return self._judge(self._quotes, quote.instrument, bid, ask, quote.time_ns)
+
+    def trade(self, trade: Trade) -> Verdict:
+        """Judge a trade's price and size."""
+        price = float(trade.price)
+        if not (0 < price < _INFINITY and 0 < float(trade.size) < _INFINITY):
+            return _ABSURD
+        return self._judge(self._trades, trade.instrument, price, price, trade.time_ns)
+
+    def mark(self, mark: Mark) -> Verdict:
+        """Judge a mark price: an absurd one would liquidate."""
+        price = float(mark.price)
+        if not 0 < price < _INFINITY:
+            return _ABSURD
+        return self._judge(self._marks, mark.instrument, price, price, mark.time_ns)
+
+    def _judge(
+        self, tracks: dict[InstrumentId, _Track], key: InstrumentId, low: float, high: float, now_ns: int
+    ) -> Verdict:
+        track = tracks.get(key)
+        if track is None:
+            tracks[key] = _Track(low, high)
+            return _GOOD
+        last_low, last_high = track.low, track.high
+        if low == last_low and high == last_high and not track.suspect:
+            return _GOOD
+        up, down = self._up, self._down
+        if last_low * down <= low <= last_low * up and last_high * down <= high <= last_high * up:
+            track.low, track.high, track.suspect = low, high, 0.0
+            return _GOOD
+        middle = (low + high) / 2
+        if not track.suspect * down <= middle <= track.suspect * up:
+            track.suspect, track.since_ns = middle, now_ns
+        if now_ns - track.since_ns < self._persist_ns:
+            return _ABSURD
+        track.low, track.high, track.suspect = low, high, 0.0
+        return _GOOD
