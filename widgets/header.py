@@ -1,0 +1,105 @@
+"""The two lines every screen carries: where one is, what the prices are, what the engine will still do."""
+
+from __future__ import annotations
+
+from engine.model.market import StreamState
+from engine.views import Mode, StatusView
+from widgets.pane import Line, LinesWidget, Part, Tone, packed
+from widgets.positions import gain_tone
+from widgets.text import clean, known, signed
+
+SLOW_MS = 1_000
+"""An engine silent for longer is warned about."""
+_ENVIRONMENTS = {"sim": Tone.SIM, "paper": Tone.PAPER, "live": Tone.LIVE}
+_NOTHING = Part(99, Tone.PLAIN, "")
+
+
+class HeaderBar(LinesWidget):
+    """Environment, prices, symbol and pane with the keys, kill and arm; below them link, equity, day PnL, streams."""
+
+    DEFAULT_CSS = """
+    HeaderBar {
+        height: 2;
+    }
+    """
+
+    def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(name=name, id=id, classes=classes)
+        self._lines_of: tuple[tuple[Part, ...], tuple[Part, ...]] = ((), ())
+
+    def show(
+        self,
+        status: StatusView | None,
+        *,
+        symbol: str = "",
+        pane: str = "",
+        heartbeat_age_ms: int | None = None,
+        link_state: str = "",
+        link_detail: str = "",
+        has_hand: bool = False,
+    ) -> None:
+        """Draw the state of the engine (None before the first) and of the link to it."""
+        link = self._link_parts(heartbeat_age_ms, link_state, link_detail)
+        place = Part(2, Tone.PLAIN, f"{symbol} › {pane}" if symbol and pane else symbol or pane)
+        if status is None:
+            self._lines_of = ((Part(0, Tone.WARN, " NO ENGINE "), place), link)
+        else:
+            self._lines_of = (_safety(status, place, has_hand), (*_mode(status), *link, *_money(status)))
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Both lines, least important parts dropped."""
+        return [packed(parts, width) for parts in self._lines_of[:height]]
+
+    def _link_parts(self, age_ms: int | None, state: str, detail: str) -> tuple[Part, ...]:
+        if state and state not in ("connected", "attached", "live"):
+            return (Part(0, Tone.ALARM, f" {state.upper()} "), Part(3, Tone.WARN, clean(detail)))
+        if age_ms is None:
+            return (Part(2, Tone.WARN, " engine –"),)
+        if age_ms > SLOW_MS:
+            return (Part(0, Tone.WARN, f" engine silent {age_ms / 1_000:.0f} s"),)
+        # A figure that moves at every beat would repaint the line for nothing: healthy is healthy.
+        return (Part(2, Tone.DIM, " engine ✓"),)
+
+
+def _safety(view: StatusView, place: Part, has_hand: bool) -> tuple[Part, ...]:
+    hand = "you" if has_hand else "nobody" if not view.hand else "another screen"
+    return (
+        Part(0, _ENVIRONMENTS.get(view.env, Tone.PLAIN), f" {view.env.upper()} "),
+        Part(0, Tone.WARN if "SIMULATED" in view.prices else Tone.PLAIN, view.prices),
+        place,
+        Part(0, Tone.ALARM, " KILL ON ") if view.kill else Part(0, Tone.DIM, "kill off"),
+        Part(0, Tone.WARN, "● ARMED") if view.armed else Part(0, Tone.DIM, "○ disarmed"),
+        Part(4, Tone.DIM if has_hand else Tone.WARN, f"hand: {hand}"),
+        Part(3, Tone.WARN, "PAUSED") if view.paused else _NOTHING,
+        Part(6, Tone.DIM, f"feed {view.feed}"),
+        Part(5, Tone.ACCENT, f"● rec {clean(view.recording)}") if view.recording else _NOTHING,
+        Part(5, Tone.WARN, clean(view.kill_reason)) if view.kill else _NOTHING,
+    )
+
+
+def _mode(view: StatusView) -> tuple[Part, ...]:
+    if view.mode is Mode.OK:
+        return ()
+    words = "EXITS ONLY" if view.mode is Mode.EXITS_ONLY else "READ ONLY"
+    return (Part(0, Tone.ALARM, f" {words} "), Part(2, Tone.WARN, clean(view.mode_reason)))
+
+
+def _money(view: StatusView) -> tuple[Part, ...]:
+    live = sum(stream.state == StreamState.LIVE for stream in view.streams)
+    bad = next((s for s in view.streams if s.state not in (StreamState.LIVE, StreamState.ENDED)), None)
+    if bad is not None:
+        streams = Part(1, Tone.WARN, f"{bad.stream} {bad.state} ({live}/{len(view.streams)} live)")
+    elif view.streams:
+        streams = Part(4, Tone.DIM, f"streams {live}/{len(view.streams)} ✓")
+    else:
+        streams = Part(2, Tone.WARN, "no streams")
+    return (
+        Part(1, Tone.PLAIN, f"equity {known(view.equity)} {view.asset}"),
+        Part(1, gain_tone(view.day_pnl_sign), f"day {signed(view.day_pnl, view.day_pnl_sign)}"),
+        streams,
+        Part(5, Tone.DIM, f"pos {view.open_positions} ord {view.open_orders}"),
+        Part(6, Tone.WARN, f"dropped {view.dropped}") if view.dropped else _NOTHING,
+        Part(7, Tone.DIM, f"{view.ticks_per_second}/s"),
+        Part(8, Tone.DIM, clean(view.recovery)) if view.recovery else _NOTHING,
+    )

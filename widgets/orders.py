@@ -1,0 +1,116 @@
+"""Working orders: what waits at the venue, what is held here, and what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from engine.model.order import OrderStatus
+from engine.views import OrderRow, OrdersView
+from widgets.pane import Tone
+from widgets.positions import side_tone
+from widgets.rows import Column, RowsPane
+from widgets.text import DASH, clean, known, since
+
+_WORDS = {
+    OrderStatus.CREATED: "sending",
+    OrderStatus.SENT: "sending",
+    OrderStatus.HELD: "held",
+    OrderStatus.ACCEPTED: "working",
+    OrderStatus.TRIGGERED: "fired",
+    OrderStatus.PARTIAL: "part",
+    OrderStatus.UNKNOWN: "UNKNOWN ?",
+}
+_TYPES = {
+    "MARKET": "market",
+    "LIMIT": "limit",
+    "STOP": "stop",
+    "STOP_LIMIT": "stop-lmt",
+    "TAKE_PROFIT": "tp",
+    "TAKE_PROFIT_LIMIT": "tp-lmt",
+    "TRAILING_STOP": "trail",
+    "TRAILING_TAKE_PROFIT": "trail-tp",
+}
+
+
+def _status(row: OrderRow) -> str:
+    return _WORDS.get(OrderStatus(row.status), row.status.lower())
+
+
+def _status_tone(row: OrderRow) -> Tone:
+    if row.status == OrderStatus.UNKNOWN:
+        return Tone.UNKNOWN
+    return Tone.WARN if row.status in (OrderStatus.CREATED, OrderStatus.SENT) else Tone.PLAIN
+
+
+def _distance(row: OrderRow) -> str:
+    return DASH if row.distance is None else row.distance.removesuffix("%") + "%"
+
+
+class OrdersPane(RowsPane[OrdersView, OrderRow]):
+    """Working orders; an unknown state is inverted and carries a question mark."""
+
+    TITLE = "orders"
+    EMPTY = "no working orders"
+    COLUMNS = (
+        Column("symbol", 7, 0, lambda r, _: r.symbol, left=True),
+        Column("side", 4, 0, lambda r, _: r.side, lambda r: side_tone(r.side), left=True),
+        Column("type", 8, 3, lambda r, _: _TYPES.get(r.type, r.type.lower()), left=True),
+        Column("size", 7, 1, lambda r, _: r.size),
+        Column("filled", 7, 5, lambda r, _: r.filled),
+        Column("price", 8, 2, lambda r, _: known(r.price)),
+        Column("trigger", 8, 3, lambda r, _: known(r.trigger)),
+        Column("dist", 7, 6, lambda r, _: _distance(r)),
+        Column("status", 9, 0, lambda r, _: _status(r), _status_tone, left=True),
+        Column("tif", 3, 9, lambda r, _: r.tif, left=True),
+        Column("ro", 2, 7, lambda r, _: "RO" if r.reduce_only else "", left=True),
+        Column("where", 5, 10, lambda r, _: r.where, lambda _: Tone.DIM, left=True),
+        Column("age", 4, 8, lambda r, now: since(r.created_ns, now), lambda _: Tone.DIM),
+        Column("owner", 8, 11, lambda r, _: clean(r.owner), lambda _: Tone.DIM, left=True),
+        Column("reason", 10, 12, lambda r, _: clean(r.reason), lambda _: Tone.DIM, left=True),
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "request_cancel", "Cancel", id="orders.cancel", tooltip="Cancel this order"),
+        Binding("e", "request_edit", "Edit", id="orders.edit", tooltip="Edit price, trigger or size"),
+    ]
+
+    @dataclass
+    class CancelRequested(Message):
+        """A cancel of this order is wanted."""
+
+        order_id: str
+
+    @dataclass
+    class EditRequested(Message):
+        """This order is to be edited."""
+
+        order_id: str
+
+    def rows(self) -> Sequence[OrderRow]:
+        """Orders in the engine's order, nearest to the market first."""
+        return self._view.rows if self._view else ()
+
+    def key(self, row: OrderRow) -> str:
+        """The order's id."""
+        return row.id
+
+    def count(self) -> str:
+        """Says so when there are more than are shown."""
+        if not self._view or not self._view.total:
+            return ""
+        shown, total = len(self._view.rows), self._view.total
+        return str(total) if shown == total else f"nearest {shown} of {total}"
+
+    def action_request_cancel(self) -> None:
+        """Ask for a cancel of the row under the cursor."""
+        if row := self.selected:
+            self.post_message(self.CancelRequested(row.id))
+
+    def action_request_edit(self) -> None:
+        """Ask for it to be edited."""
+        if row := self.selected:
+            self.post_message(self.EditRequested(row.id))

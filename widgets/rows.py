@@ -1,0 +1,190 @@
+"""A table pane by the Line API: header, cursor, scrolling, columns that drop by width, dirty rows only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+
+from widgets.pane import Line, Pane, Run, Tone, ViewT, faded, merged
+from widgets.text import left, right
+
+RowT = TypeVar("RowT")
+
+
+def plain(_row: Any) -> Tone:
+    """The tone of a cell that needs none."""
+    return Tone.PLAIN
+
+
+class Column(NamedTuple):
+    """A column; rank 0 is always wanted, the highest rank is dropped first. `text` takes the row and the engine's time."""
+
+    title: str
+    width: int
+    rank: int
+    text: Callable[[Any, int], str]
+    tone: Callable[[Any], Tone] = plain
+    left: bool = False
+    stretch: bool = False
+    """Takes the width that is left over."""
+
+
+class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
+    """Rows under a header. The cursor stays with its row's key, not with its place."""
+
+    COLUMNS: ClassVar[tuple[Column, ...]] = ()
+    EMPTY: ClassVar[str] = ""
+    HEADER: ClassVar[int] = 1
+    """Rows the header takes; 0 for a table that needs none."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "cursor_move(1)", "Down", id="rows.down", tooltip="Next row", show=False),
+        Binding("up,k", "cursor_move(-1)", "Up", id="rows.up", tooltip="Previous row", show=False),
+        Binding("pagedown", "cursor_page(1)", "Page down", id="rows.page-down", tooltip="A page down", show=False),
+        Binding("pageup", "cursor_page(-1)", "Page up", id="rows.page-up", tooltip="A page up", show=False),
+        Binding("home,g", "cursor_first", "First", id="rows.first", tooltip="First row", show=False),
+        Binding("end,G", "cursor_last", "Last", id="rows.last", tooltip="Last row", show=False),
+    ]
+
+    def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(name=name, id=id, classes=classes)
+        self._cursor = 0
+        self._cursor_key = ""
+        self._top = 0
+        self._widths = [max(column.width, len(column.title)) for column in self.COLUMNS]
+
+    # --- what a table says about itself ---
+
+    def rows(self) -> Sequence[RowT]:
+        """The rows of the current view."""
+        raise NotImplementedError
+
+    def key(self, row: RowT) -> str:
+        """What the cursor holds on to."""
+        raise NotImplementedError
+
+    def is_stale(self, _row: RowT) -> bool:
+        """Drawn faded."""
+        return False
+
+    def count(self) -> str:
+        """What the border says about the number of rows."""
+        return str(len(self.rows())) if self.rows() else ""
+
+    # --- cursor ---
+
+    @property
+    def selected(self) -> RowT | None:
+        """The row under the cursor."""
+        rows = self.rows()
+        return rows[self._cursor] if self._cursor < len(rows) else None
+
+    def select(self, index: int) -> None:
+        """Put the cursor on a row, within what there is."""
+        rows = self.rows()
+        self._cursor = min(max(index, 0), max(len(rows) - 1, 0))
+        self._cursor_key = self.key(rows[self._cursor]) if rows else ""
+        self.redraw()
+
+    def action_cursor_move(self, by: int) -> None:
+        """Move by rows."""
+        self.select(self._cursor + by)
+
+    def action_cursor_page(self, by: int) -> None:
+        """Move by pages."""
+        self.select(self._cursor + by * self._page(self.size.height))
+
+    def action_cursor_first(self) -> None:
+        """To the first row."""
+        self.select(0)
+
+    def action_cursor_last(self) -> None:
+        """To the last row."""
+        self.select(len(self.rows()) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        """The cursor goes where the mouse points."""
+        offset = event.get_content_offset(self)
+        row = -1 if offset is None else offset.y - self.HEADER
+        if row >= 0 and self._top + row < len(self.rows()):
+            self.select(self._top + row)
+
+    def on_mouse_scroll_down(self) -> None:
+        """The wheel moves the cursor."""
+        self.action_cursor_move(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        """The wheel moves the cursor."""
+        self.action_cursor_move(-1)
+
+    # --- drawing ---
+
+    def _page(self, height: int) -> int:
+        return max(height - self.HEADER, 1)
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Header and the rows in sight."""
+        rows = self.rows()
+        self._hold_cursor(rows, self._page(height))
+        if self.border_subtitle != (count := self.count()):
+            self.border_subtitle = count
+        if not rows:
+            return [Line(((Tone.DIM, left(f" {self.EMPTY}", width)),))]
+        shown = rows[self._top : self._top + self._page(height)]
+        cells = [[column.text(row, self._now_ns) for column in self.COLUMNS] for row in shown]
+        chosen, widths, gap = self._fit(cells, width)
+        body = [
+            self._line(row, texts, chosen, widths, gap, self.has_focus and self._top + i == self._cursor)
+            for i, (row, texts) in enumerate(zip(shown, cells, strict=True))
+        ]
+        return [self._header(chosen, widths, gap), *body] if self.HEADER else body
+
+    def _hold_cursor(self, rows: Sequence[RowT], page: int) -> None:
+        if self._cursor >= len(rows) or self.key(rows[self._cursor]) != self._cursor_key:
+            at = next((i for i, row in enumerate(rows) if self.key(row) == self._cursor_key), self._cursor)
+            self._cursor = min(at, max(len(rows) - 1, 0))
+            self._cursor_key = self.key(rows[self._cursor]) if rows else ""
+        self._top = min(max(self._top, self._cursor - page + 1), self._cursor)
+        self._top = max(min(self._top, len(rows) - page), 0)
+
+    def _fit(self, cells: list[list[str]], width: int) -> tuple[list[int], list[int], str]:
+        """Columns that fit, their widths, the gap. Widths only grow, so that columns do not jump with their values."""
+        for i, column in enumerate(self.COLUMNS):
+            if not column.stretch:
+                self._widths[i] = max(self._widths[i], *(len(texts[i]) for texts in cells))
+        room = width - 1
+        chosen: list[int] = []
+        for i in sorted(range(len(self.COLUMNS)), key=lambda i: self.COLUMNS[i].rank):
+            need = self._widths[i] + (1 if chosen else 0)
+            if need > room and chosen:
+                break
+            chosen.append(i)
+            room -= need
+        chosen.sort()
+        widths = [self._widths[i] for i in chosen]
+        spare = next((at for at, i in enumerate(chosen) if self.COLUMNS[i].stretch), None)
+        if spare is not None:
+            widths[spare] = max(widths[spare] + room, 0)
+            return chosen, widths, " "
+        extra = max(room, 0) // max(len(chosen) - 1, 1)
+        return chosen, widths, " " * (1 + min(extra, 2))
+
+    def _header(self, chosen: list[int], widths: list[int], gap: str) -> Line:
+        titles = (
+            left(self.COLUMNS[i].title, w) if self.COLUMNS[i].left else right(self.COLUMNS[i].title, w)
+            for i, w in zip(chosen, widths, strict=True)
+        )
+        return Line(((Tone.HEAD, " " + gap.join(titles)),))
+
+    def _line(self, row: RowT, texts: list[str], chosen: list[int], widths: list[int], gap: str, lit: bool) -> Line:
+        runs: list[Run] = [(Tone.ACCENT, "▸" if lit else " ")]
+        for at, (i, w) in enumerate(zip(chosen, widths, strict=True)):
+            column = self.COLUMNS[i]
+            if at:
+                runs.append((Tone.PLAIN, gap))
+            runs.append((column.tone(row), left(texts[i], w) if column.left else right(texts[i], w)))
+        line = merged(runs, lit)
+        return faded(line) if self.is_stale(row) else line
