@@ -1,0 +1,72 @@
+"""What can go wrong with a ledger; every message says which file, what was found and what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+
+
+class LedgerError(RuntimeError):
+    """The ledger cannot do what was asked; nothing was half-written."""
+
+
+class LedgerBusy(LedgerError):
+    """Another engine holds the ledger; `holder` says which."""
+
+    def __init__(self, path: str, holder: str) -> None:
+        super().__init__(
+            f"{path} is held by {holder}; stop that engine, attach to it, or choose another file with --ledger"
+        )
+        self.holder = holder
+
+
+class WrongEnvironment(LedgerError):
+    """The file belongs to another environment."""
+
+    def __init__(self, path: str, stamped: str, asked: str) -> None:
+        super().__init__(
+            f"{path} is a ledger of env {stamped!r}, not {asked!r}; start with --env {stamped} or choose another file with --ledger"
+        )
+
+
+class WrongFeed(LedgerError):
+    """The file's open positions or orders were made on another feed's prices."""
+
+    def __init__(self, path: str, stamped: str, asked: str, open_count: int) -> None:
+        super().__init__(
+            f"{path} has {open_count} open positions and orders on feed {stamped!r}, not {asked!r};"
+            f" start with --feed {stamped} and close them, or choose another file with --ledger"
+        )
+
+
+class LedgerBroken(LedgerError):
+    """What is stored is not what was written. `part` is meta, events, HEAD, file or a projection's table name;
+    `seq` is the first event that cannot be trusted, None where the events are not concerned."""
+
+    def __init__(self, part: str, message: str, seq: int | None = None) -> None:
+        super().__init__(f"{part}: {message}")
+        self.part = part
+        self.seq = seq
+
+
+class LedgerFull(LedgerError):
+    """No room on the disk; free_reserve() makes some, for exits."""
+
+
+class LedgerReadOnly(LedgerError):
+    """The file or its folder may not be written."""
+
+
+class QueryRefused(LedgerError):
+    """A user's statement was not run, or stopped; the message is the reason."""
+
+
+def ledger_error(path: str, error: sqlite3.Error) -> LedgerError:
+    """The ledger's name for what SQLite reports."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return LedgerFull(f"{path}: the disk is full; free some room")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return LedgerReadOnly(f"{path} may not be written ({error}); check the file's and the folder's permissions")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return LedgerBroken("file", f"{path}: {error}; hoox ledger verify says where")
+    return LedgerError(f"{path}: {error}")

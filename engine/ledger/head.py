@@ -1,0 +1,58 @@
+"""The HEAD file beside a ledger: the last committed seq and hash, so that a cut tail shows."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.ledger.errors import LedgerBroken
+
+_LENGTH = 63
+
+
+class Head(NamedTuple):
+    """The last committed event; seq 0 before the first."""
+
+    seq: int
+    hash: bytes
+
+
+def head_path(ledger: Path) -> Path:
+    """`desk.sqlite` -> `desk.sqlite.head`."""
+    return ledger.with_name(ledger.name + ".head")
+
+
+def read_head(ledger: Path) -> Head | None:
+    """What HEAD says; None where there is none, or an empty one after a power cut; raises LedgerBroken when it is damaged."""
+    try:
+        data = head_path(ledger).read_bytes()
+    except FileNotFoundError:
+        return None
+    if not data.strip(b"\0"):
+        return None
+    fields = data.split()
+    if len(data) != _LENGTH or len(fields) != 3 or fields[2] != b"%08x" % zlib.crc32(data[:53]):
+        raise LedgerBroken("HEAD", f"{head_path(ledger).name} is damaged, so a cut tail cannot be ruled out")
+    return Head(int(fields[0]), bytes.fromhex(fields[1].decode()))
+
+
+class HeadFile:
+    """HEAD, open for writing. Written after each commit, so it never runs ahead of what is on the disk."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._fd = os.open(head_path(ledger), os.O_RDWR | os.O_CREAT, 0o600)
+
+    def write(self, head: Head) -> None:
+        """Overwrite the one fixed-width record in place."""
+        text = b"%020d %s" % (head.seq, head.hash.hex().encode())
+        os.pwrite(self._fd, text + b" %08x\n" % zlib.crc32(text), 0)
+
+    def sync(self) -> None:
+        """Have the file itself on the disk; later records only overwrite it."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._fd)

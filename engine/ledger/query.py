@@ -1,0 +1,173 @@
+"""Reading a ledger from outside: SQL written by a person, under limits, and the questions asked every day."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.clock import mono_ns
+from engine.ledger.errors import LedgerError, QueryRefused
+from engine.ledger.replay import connect_readonly
+
+MAX_ROWS = 100_000
+MAX_NS = 5_000_000_000
+_MAX_VALUE_BYTES = 16 * 1024 * 1024
+_STEPS_BETWEEN_LOOKS = 10_000
+
+_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+_READ_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "user_version"}
+_REASONS = {
+    sqlite3.SQLITE_ATTACH: "ATTACH is refused: a query reads this ledger only",
+    sqlite3.SQLITE_DETACH: "DETACH is refused: a query reads this ledger only",
+    sqlite3.SQLITE_TRANSACTION: "transactions are refused: long readers hold the ledger's log",
+    sqlite3.SQLITE_SAVEPOINT: "transactions are refused: long readers hold the ledger's log",
+    sqlite3.SQLITE_FUNCTION: "load_extension is refused: a query runs SQLite's own functions only",
+}
+_WRITES = "writes are refused: the ledger is append-only; only the engine adds to it, and nothing changes what is in it"
+
+Rows = list[dict[str, Any]]
+
+
+class Result(NamedTuple):
+    """What a statement gave; `truncated` when there were more rows than the limit."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    truncated: bool
+
+
+def run_query(
+    path: Path, sql: str, *, now: Callable[[], int] = mono_ns, max_ns: int = MAX_NS, max_rows: int = MAX_ROWS
+) -> Result:
+    """Run one reading statement; raises QueryRefused with the reason, LedgerError where there is no ledger."""
+    guard = _Guard(now, now() + max_ns)
+    with closing(_connect(path)) as db:
+        db.execute("PRAGMA query_only = ON")
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
+        db.set_authorizer(guard.authorize)
+        db.set_progress_handler(guard.is_late, _STEPS_BETWEEN_LOOKS)
+        try:
+            cursor = db.execute(sql)
+            rows = cursor.fetchmany(max_rows)
+            truncated = len(rows) == max_rows and cursor.fetchone() is not None
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            if guard.late:
+                raise QueryRefused(f"stopped after {max_ns / 1e9:g} s: ask for less, or add a LIMIT") from None
+            raise QueryRefused(guard.reason or _named(error, sql)) from None
+        return Result(tuple(column[0] for column in cursor.description or ()), rows, truncated)
+
+
+class _Guard:
+    def __init__(self, now: Callable[[], int], deadline: int) -> None:
+        self._now = now
+        self._deadline = deadline
+        self.late = False
+        self.reason = ""
+
+    def is_late(self) -> int:
+        self.late = self._now() > self._deadline
+        return self.late
+
+    def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        if (
+            action in _READS
+            or (action == sqlite3.SQLITE_FUNCTION and second != "load_extension")
+            or (action == sqlite3.SQLITE_PRAGMA and first in _READ_PRAGMAS)
+        ):
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_PRAGMA:
+            self.reason = f"PRAGMA {first} is refused: settings of the ledger are the engine's; allowed are {', '.join(sorted(_READ_PRAGMAS))}"
+        else:
+            self.reason = self.reason or _REASONS.get(action, _WRITES)
+        return sqlite3.SQLITE_DENY
+
+
+def _named(error: Exception, sql: str) -> str:
+    if "one statement" in str(error):
+        return "one statement at a time"
+    if sql.strip().upper().startswith("VACUUM"):
+        return _WRITES
+    return str(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        db = connect_readonly(path)
+        db.execute("SELECT 1 FROM sqlite_master")
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
+    return db
+
+
+class Reader:
+    """The everyday questions, on a connection that cannot write. Newest first; decimals are text."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; raises LedgerError where there is none."""
+        self._db = _connect(path)
+        self._db.row_factory = sqlite3.Row
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def trades(self, limit: int = 50) -> Rows:
+        """Rows of the public table (DESIGN 6.1)."""
+        return self._all("SELECT * FROM trades ORDER BY created_at DESC, rowid DESC LIMIT ?", limit)
+
+    def orders(self, limit: int = 50) -> Rows:
+        """Orders, last changed first."""
+        return self._all("SELECT * FROM orders ORDER BY seq DESC LIMIT ?", limit)
+
+    def working_orders(self) -> Rows:
+        """Orders from which something is still expected."""
+        return self._all(
+            """SELECT * FROM orders WHERE status NOT IN ('DENIED', 'FILLED', 'CANCELLED', 'EXPIRED', 'REJECTED')
+            ORDER BY seq DESC"""
+        )
+
+    def fills(self, limit: int = 50) -> Rows:
+        """Fills."""
+        return self._all("SELECT * FROM fills ORDER BY seq DESC LIMIT ?", limit)
+
+    def positions(self) -> Rows:
+        """Open positions."""
+        return self._all("SELECT * FROM positions WHERE closed_ns = 0 ORDER BY opened_ns DESC, id")
+
+    def closed_positions(self, limit: int = 50) -> Rows:
+        """Closed positions, last closed first."""
+        return self._all("SELECT * FROM positions WHERE closed_ns > 0 ORDER BY closed_ns DESC, id LIMIT ?", limit)
+
+    def balances(self) -> Rows:
+        """Wallets by account and asset."""
+        return self._all("SELECT * FROM balances ORDER BY account, asset")
+
+    def equity(self, limit: int = 1_440) -> Rows:
+        """Samples of the equity line."""
+        return self._all("SELECT * FROM equity ORDER BY seq DESC LIMIT ?", limit)
+
+    def latency(self, order_id: str) -> Rows:
+        """Measured stages of one order."""
+        return self._all("SELECT * FROM latency WHERE order_id = ? ORDER BY seq, stage", order_id)
+
+    def events_before(self, seq: int | None = None, limit: int = 100) -> Rows:
+        """The page of events that ends before `seq` (None: at the end), newest first."""
+        return self._all(
+            "SELECT * FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?", 2**63 - 1 if seq is None else seq, limit
+        )
+
+    def events_after(self, seq: int, limit: int = 100) -> Rows:
+        """The page of events that begins after `seq`, oldest first."""
+        return self._all("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+
+    def _all(self, sql: str, *values: object) -> Rows:
+        return [dict(row) for row in self._db.execute(sql, values)]

@@ -1,0 +1,245 @@
+"""How facts become table rows: exact decimals in text, except in the public `trades` (DESIGN 6.1)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+
+from msgspec import Struct
+
+from engine.ledger.schema import Row
+from engine.model import event as ev
+from engine.model.account import Position
+from engine.model.money import ZERO
+from engine.model.order import OrderStatus, OrderTerms, Role
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  the text is UTC by contract and carries no offset
+
+
+class OrderRow(Struct):
+    """A row of `orders` while its events arrive. `closed*` are the share of the fills that reduced a position."""
+
+    id: str
+    client_id: str
+    venue_order_id: str
+    account: str
+    venue: str
+    instrument: str
+    owner: str
+    request_id: str
+    side: str
+    type: str
+    role: str
+    leg: str
+    position: str
+    tif: str
+    reduce_only: int
+    parent: str
+    status: OrderStatus
+    reason: str
+    size: Decimal
+    price: Decimal | None
+    trigger: Decimal | None
+    filled: Decimal
+    value: Decimal
+    fees: Decimal
+    closed: Decimal
+    closed_value: Decimal
+    closed_fees: Decimal
+    created_ns: int
+    updated_ns: int
+    seq: int
+
+    def columns(self) -> Row:
+        """As stored: exact decimals in text."""
+        return (
+            self.id,
+            self.client_id,
+            self.venue_order_id,
+            self.account,
+            self.venue,
+            self.instrument,
+            self.owner,
+            self.request_id,
+            self.side,
+            self.type,
+            self.role,
+            self.leg,
+            self.position,
+            self.tif,
+            self.reduce_only,
+            self.parent,
+            self.status.value,
+            self.reason,
+            str(self.size),
+            _text(self.price),
+            _text(self.trigger),
+            str(self.filled),
+            str(self.value),
+            str(self.fees),
+            str(self.closed),
+            str(self.closed_value),
+            str(self.closed_fees),
+            self.created_ns,
+            self.updated_ns,
+            self.seq,
+        )
+
+
+def trade_rows(order: OrderRow, time_ns: int) -> list[Row]:
+    """What an ended order leaves in `trades` (DESIGN 6.1): nothing, one row, or the two of a flip."""
+    if order.filled:
+        opened = order.filled - order.closed
+        opened_value = order.value - order.closed_value
+        opened_fees = order.fees - order.closed_fees
+        if not opened:
+            return [_trade(order, "", "CLOSE", order.closed, order.closed_value, order.closed_fees, time_ns)]
+        opening = "LONG" if order.side == "BUY" else "SHORT"
+        if not order.closed:
+            return [_trade(order, "", opening, opened, opened_value, opened_fees, time_ns)]
+        return [
+            _trade(order, "/close", "CLOSE", order.closed, order.closed_value, order.closed_fees, time_ns),
+            _trade(order, "/open", opening, opened, opened_value, opened_fees, time_ns),
+        ]
+    if order.status is OrderStatus.REJECTED or order.status is OrderStatus.DENIED:
+        reduces = order.reduce_only or order.role != Role.ENTRY
+        action = "CLOSE" if reduces else "LONG" if order.side == "BUY" else "SHORT"
+        return [_trade(order, "", action, ZERO, ZERO, ZERO, time_ns)]
+    return []
+
+
+def _trade(
+    order: OrderRow, suffix: str, action: str, size: Decimal, value: Decimal, fees: Decimal, time_ns: int
+) -> Row:
+    return (
+        order.id + suffix,
+        order.request_id,
+        order.venue,
+        order.instrument.partition(":")[2],
+        action,
+        order.side,
+        float(size),
+        float(value / size) if size else 0.0,
+        float(fees),
+        order.id,
+        "Filled" if size else "Rejected",
+        timestamp(time_ns),
+    )
+
+
+def timestamp(time_ns: int) -> str:
+    """`2026-11-20 16:25:20.123456`, UTC."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1000:06d}"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(" ")
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def order_from(terms: OrderTerms, event: ev.Event) -> OrderRow:
+    """The row of an order just created. Plain strings: SQLite binds enums slowly."""
+    return OrderRow(
+        id=terms.id,
+        client_id=terms.client_id,
+        venue_order_id="",
+        account=terms.account,
+        venue=event.venue,
+        instrument=terms.instrument,
+        owner=terms.owner,
+        request_id=terms.request_id or event.request_id,
+        side=terms.side.value,
+        type=terms.type.value,
+        role=terms.role.value,
+        leg=terms.leg,
+        position=terms.position,
+        tif=terms.tif.value,
+        reduce_only=int(terms.reduce_only),
+        parent=terms.parent,
+        status=OrderStatus.CREATED,
+        reason="",
+        size=terms.size,
+        price=terms.price,
+        trigger=terms.trigger,
+        filled=ZERO,
+        value=ZERO,
+        fees=ZERO,
+        closed=ZERO,
+        closed_value=ZERO,
+        closed_fees=ZERO,
+        created_ns=event.time_ns,
+        updated_ns=event.time_ns,
+        seq=event.seq,
+    )
+
+
+def order_of(row: Row) -> OrderRow:
+    """Inverse of OrderRow.columns."""
+    values = list(row)
+    values[16] = OrderStatus(row[16])
+    values[18:21] = [Decimal(row[18]), _decimal(row[19]), _decimal(row[20])]
+    values[21:27] = [Decimal(text) for text in row[21:27]]
+    return OrderRow(*values)
+
+
+def fill_columns(event: ev.Event, body: ev.OrderFilled, side: str) -> Row:
+    """A row of `fills`."""
+    return (
+        event.seq,
+        event.time_ns,
+        body.order,
+        body.fill_id,
+        body.part,
+        event.account,
+        event.venue,
+        event.instrument,
+        event.owner,
+        side,
+        str(body.price),
+        str(body.size),
+        str(body.fee),
+        body.fee_asset,
+        int(body.maker),
+        int(body.closing),
+        body.position.id,
+        str(body.realised),
+        str(body.insurance),
+    )
+
+
+def position_columns(it: Position, venue: str, seq: int) -> Row:
+    """A row of `positions`."""
+    return (
+        it.id,
+        it.account,
+        venue,
+        it.instrument,
+        it.leg,
+        str(it.size),
+        str(it.cost),
+        str(it.margin),
+        it.leverage,
+        _text(it.liquidation),
+        str(it.realised),
+        str(it.fees),
+        str(it.funding),
+        str(it.insurance),
+        str(it.entered),
+        str(it.entered_value),
+        str(it.exited),
+        str(it.exited_value),
+        it.opened_ns,
+        it.closed_ns,
+        it.exit_reason,
+        seq,
+    )

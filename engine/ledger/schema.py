@@ -1,0 +1,154 @@
+"""The ledger's tables: events are the truth and are never changed, the rest are projections rebuilt from them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, islice
+from typing import Any
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x484F4F58
+"""Marks the file as a ledger in SQLite's header."""
+
+Row = tuple[Any, ...]
+
+META = "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+EVENTS = (
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, type TEXT NOT NULL, version INTEGER NOT NULL,
+        account TEXT NOT NULL, venue TEXT NOT NULL, instrument TEXT NOT NULL, owner TEXT NOT NULL,
+        request_id TEXT NOT NULL, causation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+        payload TEXT NOT NULL, hash BLOB NOT NULL)""",
+    """CREATE TRIGGER events_are_never_updated BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only: UPDATE is forbidden'); END""",
+    """CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only: DELETE is forbidden'); END""",
+)
+
+SNAPSHOTS = """CREATE TABLE snapshots (
+    seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    hash_at_seq BLOB NOT NULL, bytes BLOB NOT NULL, checksum BLOB NOT NULL)"""
+
+# Exact decimals are TEXT; the REALs of `trades` are the public table's (DESIGN 6.1).
+PROJECTIONS: dict[str, str] = {
+    "trades": """CREATE TABLE trades (
+        id TEXT PRIMARY KEY NOT NULL, request_id TEXT NOT NULL, exchange TEXT NOT NULL, symbol TEXT NOT NULL,
+        action TEXT NOT NULL, side TEXT NOT NULL, quantity REAL NOT NULL, price REAL NOT NULL, fee REAL NOT NULL,
+        order_id TEXT NOT NULL, status TEXT NOT NULL, created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)""",
+    "orders": """CREATE TABLE orders (
+        id TEXT PRIMARY KEY NOT NULL, client_id TEXT NOT NULL, venue_order_id TEXT NOT NULL, account TEXT NOT NULL,
+        venue TEXT NOT NULL, instrument TEXT NOT NULL, owner TEXT NOT NULL, request_id TEXT NOT NULL,
+        side TEXT NOT NULL, type TEXT NOT NULL, role TEXT NOT NULL, leg TEXT NOT NULL, position TEXT NOT NULL,
+        tif TEXT NOT NULL, reduce_only INTEGER NOT NULL, parent TEXT NOT NULL, status TEXT NOT NULL,
+        reason TEXT NOT NULL, size TEXT NOT NULL, price TEXT, trigger TEXT,
+        filled TEXT NOT NULL, value TEXT NOT NULL, fees TEXT NOT NULL,
+        closed TEXT NOT NULL, closed_value TEXT NOT NULL, closed_fees TEXT NOT NULL,
+        created_ns INTEGER NOT NULL, updated_ns INTEGER NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID""",
+    "fills": """CREATE TABLE fills (
+        seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, order_id TEXT NOT NULL, fill_id TEXT NOT NULL,
+        part INTEGER NOT NULL, account TEXT NOT NULL, venue TEXT NOT NULL, instrument TEXT NOT NULL,
+        owner TEXT NOT NULL, side TEXT NOT NULL, price TEXT NOT NULL, size TEXT NOT NULL, fee TEXT NOT NULL,
+        fee_asset TEXT NOT NULL, maker INTEGER NOT NULL, closing INTEGER NOT NULL, position TEXT NOT NULL,
+        realised TEXT NOT NULL, insurance TEXT NOT NULL)""",
+    "positions": """CREATE TABLE positions (
+        id TEXT PRIMARY KEY NOT NULL, account TEXT NOT NULL, venue TEXT NOT NULL, instrument TEXT NOT NULL,
+        leg TEXT NOT NULL, size TEXT NOT NULL, cost TEXT NOT NULL, margin TEXT NOT NULL, leverage INTEGER NOT NULL,
+        liquidation TEXT, realised TEXT NOT NULL, fees TEXT NOT NULL, funding TEXT NOT NULL,
+        insurance TEXT NOT NULL, entered TEXT NOT NULL, entered_value TEXT NOT NULL, exited TEXT NOT NULL,
+        exited_value TEXT NOT NULL, opened_ns INTEGER NOT NULL, closed_ns INTEGER NOT NULL,
+        exit_reason TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID""",
+    "balances": """CREATE TABLE balances (
+        account TEXT NOT NULL, asset TEXT NOT NULL, wallet TEXT NOT NULL, deposited TEXT NOT NULL,
+        updated_ns INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account, asset)) WITHOUT ROWID""",
+    "instruments": """CREATE TABLE instruments (
+        id TEXT PRIMARY KEY NOT NULL, venue TEXT NOT NULL, product TEXT NOT NULL, symbol TEXT NOT NULL,
+        base TEXT NOT NULL, quote TEXT NOT NULL, settle TEXT NOT NULL) WITHOUT ROWID""",
+    "signals": """CREATE TABLE signals (
+        seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, request_id TEXT NOT NULL, source TEXT NOT NULL,
+        exchange TEXT NOT NULL, action TEXT NOT NULL, symbol TEXT NOT NULL, quantity TEXT NOT NULL,
+        status TEXT NOT NULL, code TEXT NOT NULL)""",
+    "equity": """CREATE TABLE equity (
+        seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, account TEXT NOT NULL, asset TEXT NOT NULL,
+        wallet TEXT NOT NULL, unrealised TEXT NOT NULL, equity TEXT NOT NULL)""",
+    "latency": """CREATE TABLE latency (
+        seq INTEGER NOT NULL, stage TEXT NOT NULL, order_id TEXT NOT NULL, time_ns INTEGER NOT NULL,
+        ns INTEGER NOT NULL, PRIMARY KEY (seq, stage)) WITHOUT ROWID""",
+}
+
+INDEXES = ("CREATE INDEX trades_by_time ON trades (created_at)", "CREATE INDEX fills_by_order ON fills (order_id)")
+
+EVENT_WIDTH = 13
+_CHUNKS = (50, 10, 1)
+
+
+def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
+    """Make every table and stamp `meta`, in one transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for statement in (META, *EVENTS, SNAPSHOTS, *PROJECTIONS.values(), *INDEXES):
+            db.execute(statement)
+        db.executemany("INSERT INTO meta VALUES (?, ?)", {"schema": str(SCHEMA_VERSION), **meta}.items())
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+@lru_cache(maxsize=64)
+def _insert_sql(table: str, width: int, count: int) -> str:
+    verb = "INSERT" if table == "events" else "INSERT OR REPLACE"
+    values = ", ".join(["(" + ", ".join("?" * width) + ")"] * count)
+    return f"{verb} INTO {table} VALUES {values}"
+
+
+def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
+    """Write rows, many to a statement: each statement hands the interpreter lock over once, not once a row."""
+    remaining = iter(rows)
+    left = len(rows)
+    for size in _CHUNKS:
+        while left >= size:
+            values = list(chain.from_iterable(islice(remaining, size)))
+            db.execute(_insert_sql(table, len(values) // size, size), values)
+            left -= size
+
+
+def write_projections(db: sqlite3.Connection, rows: dict[str, list[Row]], stale_trades: Sequence[str]) -> None:
+    """Bring the projections up to date, inside the caller's transaction."""
+    for trade in stale_trades:
+        db.execute("DELETE FROM trades WHERE id = ?", (trade,))
+    for table, changed in rows.items():
+        insert_rows(db, table, changed)
+
+
+def read_meta(db: sqlite3.Connection) -> dict[str, str]:
+    """The stamps of the file."""
+    return {key: value for key, value in db.execute("SELECT key, value FROM meta")}  # noqa: C416  typed pairs
+
+
+class StoredRows:
+    """Rows of earlier batches, for the projector."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def order(self, order_id: str) -> Row | None:
+        """The `orders` row, or None."""
+        return self._one("SELECT * FROM orders WHERE id = ?", order_id)
+
+    def balance(self, account: str, asset: str) -> Row | None:
+        """The `balances` row, or None."""
+        return self._one("SELECT * FROM balances WHERE account = ? AND asset = ?", account, asset)
+
+    def settle_asset(self, instrument: str) -> str | None:
+        """`instruments.settle`, or None."""
+        row = self._one("SELECT settle FROM instruments WHERE id = ?", instrument)
+        return None if row is None else str(row[0])
+
+    def _one(self, sql: str, *key: str) -> Row | None:
+        row: Row | None = self._db.execute(sql, key).fetchone()
+        return row

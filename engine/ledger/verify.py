@@ -1,0 +1,172 @@
+"""Is the ledger what was written? Chain, HEAD, pages, projections and snapshots, each named when it is not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.core.state import State, encode_state
+from engine.ledger import schema
+from engine.ledger.errors import LedgerBroken
+from engine.ledger.head import Head, read_head
+from engine.ledger.integrity import find_damage
+from engine.ledger.rebuild import ProjectionTables, rebuild_projections
+from engine.ledger.replay import connect_readonly, fold_verified, verified_events
+from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
+from engine.model.event import Event
+
+__all__ = ["Finding", "Report", "rebuild_projections", "verify", "verify_events"]
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: `part` is events, HEAD, file, snapshots or a table; `seq` the event, where there is one."""
+
+    part: str
+    text: str
+    seq: int | None = None
+
+
+class Report(NamedTuple):
+    """The outcome; so many `events` are good from the first on."""
+
+    events: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Everything is as it was written."""
+        return not self.findings
+
+    @property
+    def rebuildable(self) -> bool:
+        """Only projections are harmed: rebuild_projections() puts them right."""
+        return bool(self.findings) and all(finding.part in schema.PROJECTIONS for finding in self.findings)
+
+    @property
+    def lines(self) -> list[str]:
+        """For a person."""
+        outcome = "as it was written" if self.ok else "NOT as it was written"
+        return [f"{self.events} events verified; the ledger is {outcome}"] + [
+            f"{finding.part}: {finding.text}" for finding in self.findings
+        ]
+
+
+def verify(path: Path) -> Report:
+    """Everything, from the first event on; reads one moment of a ledger that an engine may be writing."""
+    findings: list[Finding] = []
+    head = _head(path, findings)
+    events = 0
+    try:
+        with closing(connect_readonly(path)) as db, closing(sqlite3.connect("", isolation_level=None)) as made:
+            db.execute("BEGIN")
+            findings.extend(Finding(*damage) for damage in find_damage(db))
+            schema.create(made, {})
+            tables = ProjectionTables(made)
+            states = _States(db, findings)
+
+            def visit(event: Event) -> None:
+                states.add(event)
+                tables.add(event)
+
+            events, whole = _walk(db, head, findings, visit)
+            if whole:
+                tables.flush()
+                for table in schema.PROJECTIONS:
+                    _compare_table(db, made, table, findings)
+    except sqlite3.DatabaseError as error:
+        findings.append(Finding("file", str(error)))
+    return Report(events, tuple(findings))
+
+
+def verify_events(path: Path) -> Report:
+    """Chain and HEAD only: the light pass beside a running engine."""
+    findings: list[Finding] = []
+    head = _head(path, findings)
+    events = 0
+    try:
+        with closing(connect_readonly(path)) as db:
+            db.execute("BEGIN")
+            events, _ = _walk(db, head, findings, lambda _: None)
+    except sqlite3.DatabaseError as error:
+        findings.append(Finding("file", str(error)))
+    return Report(events, tuple(findings))
+
+
+def _head(path: Path, findings: list[Finding]) -> Head | None:
+    # Before the events are read, which an engine may go on writing: HEAD is then never the newer one.
+    try:
+        head = read_head(path)
+    except LedgerBroken as broken:
+        findings.append(_finding(broken))
+        return None
+    if head is None:
+        findings.append(Finding("HEAD", "the file is missing, so a cut tail cannot be ruled out"))
+    return head
+
+
+def _finding(broken: LedgerBroken) -> Finding:
+    return Finding(broken.part, str(broken).removeprefix(f"{broken.part}: "), broken.seq)
+
+
+def _walk(
+    db: sqlite3.Connection, head: Head | None, findings: list[Finding], visit: Callable[[Event], None]
+) -> tuple[int, bool]:
+    """Good events from the first on, and whether those are all."""
+    last = Head(0, b"")
+    try:
+        for event, event_hash in verified_events(db):
+            visit(event)
+            last = Head(event.seq, event_hash)
+    except LedgerBroken as broken:
+        findings.append(_finding(broken))
+        return last.seq, False
+    if head is not None and head.seq > last.seq:
+        text = f"events {last.seq + 1}..{head.seq} are missing: HEAD says the last one is {head.seq}"
+        findings.append(Finding("HEAD", text, last.seq + 1))
+    elif head is not None and head.seq:
+        (known,) = db.execute("SELECT hash FROM events WHERE seq = ?", (head.seq,)).fetchone()
+        if known != head.hash:
+            findings.append(Finding("HEAD", f"event {head.seq} is not the one HEAD knows", head.seq))
+    return last.seq, True
+
+
+class _States:
+    """The state as it was after each event, compared with the snapshots taken then."""
+
+    def __init__(self, db: sqlite3.Connection, findings: list[Finding]) -> None:
+        self._db = db
+        self._findings = findings
+        self._state = State()
+        try:
+            self._snapshots = set(snapshot_seqs(db))
+        except sqlite3.DatabaseError as error:
+            self._snapshots = set()
+            findings.append(Finding("snapshots", f"cannot be read: {error}"))
+
+    def add(self, event: Event) -> None:
+        fold_verified(self._state, event)
+        if event.seq in self._snapshots:
+            try:
+                snapshot = read_snapshot(self._db, event.seq)
+            except SnapshotBad as bad:
+                self._findings.append(Finding("snapshots", str(bad), event.seq))
+                return
+            if snapshot.data != encode_state(self._state):
+                text = f"snapshot {event.seq} is not the state its events give"
+                self._findings.append(Finding("snapshots", text, event.seq))
+
+
+def _compare_table(db: sqlite3.Connection, made: sqlite3.Connection, table: str, findings: list[Finding]) -> None:
+    ask = f"SELECT * FROM {table} ORDER BY 1, 2"  # noqa: S608  the name is one of ours
+    try:
+        for stored, right in zip_longest(db.execute(ask), made.execute(ask)):
+            if stored != right:
+                row = (right or stored)[0]
+                findings.append(Finding(table, f"row {row!r} is not what the events give; rebuild the projections"))
+                return
+    except sqlite3.DatabaseError as error:
+        findings.append(Finding(table, f"cannot be read: {error}; rebuild the projections"))
