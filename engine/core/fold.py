@@ -13,6 +13,7 @@ from engine.model.money import ZERO
 from engine.model.order import ENDED, TRANSITIONS, IllegalTransition, Order, OrderStatus
 
 KEEP_ALARMS = 200
+DAY_NS = 86_400_000_000_000
 
 
 def fold(state: State, event: ev.Event) -> None:
@@ -112,6 +113,8 @@ def _funds(state: State, event: ev.Event, body: ev.FundsMoved) -> None:
     account = state.accounts[event.account]
     _add(account.balances, body.asset, body.amount)
     _add(account.deposited, body.asset, body.amount)
+    if state.day_equity is not None:
+        state.day_equity += body.amount
 
 
 def _config(state: State, event: ev.Event, body: ev.ConfigChanged) -> None:
@@ -141,7 +144,8 @@ def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
 
 def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
     terms = body.terms
-    order = Order(terms, size=terms.size, price=terms.price, trigger=terms.trigger, updated_ns=event.time_ns)
+    trigger = None if terms.type.trails else terms.trigger
+    order = Order(terms, size=terms.size, price=terms.price, trigger=trigger, updated_ns=event.time_ns)
     state.orders[terms.id] = order
     state.orders_made += 1
     _set_reserve(state, order, body.reserve)
@@ -173,6 +177,8 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     order.value += body.price * body.size
     order.fees += body.fee
     order.fills += 1
+    earlier = order.applied.get(body.fill_id)
+    order.applied[body.fill_id] = (body.price, body.size if earlier is None else earlier[1] + body.size)
     order.updated_ns = event.time_ns
     account = state.accounts[event.account]
     asset = _settle_asset(state, event.instrument)
@@ -223,7 +229,12 @@ def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> None:
 
 
 def _equity(state: State, event: ev.Event, body: ev.EquitySampled) -> None:
-    state.equity.append((event.time_ns, str(body.wallet + body.unrealised)))
+    equity = body.wallet + body.unrealised
+    day = event.time_ns // DAY_NS
+    if day != state.day:
+        state.day = day
+        state.day_equity = equity
+    state.equity.append((event.time_ns, str(equity)))
     del state.equity[:-KEEP_EQUITY]
     state.marks.update(body.marks)
 

@@ -46,6 +46,10 @@ class State(Struct):
     """Marks last noted, for the simulated market to resume from."""
     equity: list[tuple[int, str]] = []
     """(time_ns, equity) samples for the equity line."""
+    day: int = 0
+    """UTC day of `day_equity`, days since the epoch."""
+    day_equity: Decimal | None = None
+    """Equity at the first sample of the day, moved by deposits since: what the day's PnL is measured from."""
     alarms: list[tuple[int, str, str]] = []
     """(time_ns, code, message), newest last."""
     orders_made: int = 0

@@ -348,7 +348,7 @@ class Event(Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
-_decoder = msgspec.json.Decoder(AnyBody)
+_decoder: msgspec.json.Decoder[AnyBody] = msgspec.json.Decoder(AnyBody)
 
 
 def encode_body(body: AnyBody) -> bytes:

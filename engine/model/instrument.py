@@ -83,8 +83,6 @@ class VenueProfile(Struct, frozen=True, omit_defaults=True):
     queue_power: int = 3
     entry_latency_ns: int = 15_000_000
     """Median time to the venue's book; paper draws each order's own around it."""
-    response_latency_ns: int = 10_000_000
-    """Time for a report to come back."""
 
 
 class Instrument(Struct, frozen=True, omit_defaults=True):

@@ -22,7 +22,6 @@ class OrderType(StrEnum):
     TAKE_PROFIT = "TAKE_PROFIT"
     TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
     TRAILING_STOP = "TRAILING_STOP"
-    TRAILING_TAKE_PROFIT = "TRAILING_TAKE_PROFIT"
 
     @property
     def waits(self) -> bool:
@@ -37,7 +36,7 @@ class OrderType(StrEnum):
     @property
     def trails(self) -> bool:
         """Its trigger follows an extremum."""
-        return self in (OrderType.TRAILING_STOP, OrderType.TRAILING_TAKE_PROFIT)
+        return self is OrderType.TRAILING_STOP
 
 
 class TimeInForce(StrEnum):
@@ -133,6 +132,9 @@ class OrderTerms(Struct, frozen=True, omit_defaults=True):
     created_ns: int = 0
     price: Decimal | None = None
     trigger: Decimal | None = None
+    """Level of a stop or take profit; of a trailing stop, the price that activates it (None: the next price)."""
+    activate_above: bool = True
+    """A trailing stop's activation was above the market when it was placed."""
     source: TriggerSource = TriggerSource.MARK
     trail_bps: Decimal | None = None
     trail_offset: Decimal | None = None
@@ -166,6 +168,8 @@ class Order(Struct):
     """Sum of price * size over its fills."""
     fees: Decimal = ZERO
     fills: int = 0
+    applied: dict[str, tuple[Decimal, Decimal]] = {}
+    """Fill id -> (price, size) of the fills applied."""
     reserve: Decimal = ZERO
     """Money set aside for what is still unfilled, settle asset."""
     venue_order_id: str = ""

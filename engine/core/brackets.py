@@ -1,0 +1,144 @@
+"""Exits that follow what they protect: bracket children, one-updates-other, the reduce-only cap (semantics 5)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.arming import role_of_exit
+from engine.core.kernel import Kernel
+from engine.core.lifecycle import create, hold, live_exits, resize, withdraw
+from engine.model.market import Side
+from engine.model.money import ZERO
+from engine.model.order import Order, OrderTerms, OrderType, TriggerSource
+
+
+def next_order_id(kernel: Kernel) -> str:
+    """Ids count up with the ledger, so a replay makes the same ones."""
+    return f"O{kernel.state.orders_made + 1}"
+
+
+def exit_terms(
+    kernel: Kernel,
+    base: OrderTerms,
+    order_type: OrderType,
+    size: Decimal,
+    group: str,
+    *,
+    trigger: Decimal | None = None,
+    trail_bps: Decimal | None = None,
+    source: TriggerSource = TriggerSource.MARK,
+) -> OrderTerms:
+    """Terms of a held reduce-only exit that closes what `base` opened."""
+    order_id = next_order_id(kernel)
+    return OrderTerms(
+        id=order_id,
+        client_id=client_id(order_id, base.request_id),
+        account=base.account,
+        instrument=base.instrument,
+        side=base.side.opposite,
+        type=order_type,
+        size=size,
+        role=role_of_exit(order_type),
+        leg=base.leg,
+        owner=base.owner,
+        request_id=base.request_id,
+        created_ns=kernel.now,
+        trigger=trigger,
+        trail_bps=trail_bps,
+        source=source,
+        reduce_only=True,
+        leverage=base.leverage,
+        parent=base.id,
+        group=group,
+    )
+
+
+def client_id(order_id: str, request_id: str) -> str:
+    """What a venue knows the order by: the same for every attempt of one order; 36 characters at most."""
+    return f"{order_id}-{request_id}"[:36]
+
+
+def follow_entry(kernel: Kernel, entry: Order, opened: Decimal) -> None:
+    """Grow an entry's bracket by what a fill opened, so that no lot is ever unprotected (B1, B3)."""
+    terms = entry.terms
+    for order_type, level in ((OrderType.STOP, terms.stop_loss), (OrderType.TAKE_PROFIT, terms.take_profit)):
+        if level is None:
+            continue
+        leg = next(
+            (o for o in live_exits(kernel, terms.account, terms.instrument) if o.terms.parent == terms.id
+             and o.terms.type is order_type),
+            None,
+        )  # fmt: skip
+        if leg is not None and not leg.fired:
+            resize(kernel, leg, leg.size + opened, "follows its entry")
+        else:
+            group = f"{terms.id}.x"
+            source = terms.bracket_source
+            child = exit_terms(kernel, terms, order_type, opened, group, trigger=level, source=source)
+            hold(kernel, create(kernel, child))
+
+
+def update_alternatives(kernel: Kernel, leg: Order, filled: Decimal) -> None:
+    """A fill on one leg reduces the others of its group (B2, B7); a finished leg leaves nothing of them."""
+    terms = leg.terms
+    if not terms.group:
+        return
+    for other in live_exits(kernel, terms.account, terms.instrument):
+        if other.terms.group == terms.group and other is not leg:
+            resize(kernel, other, other.size - filled, "its alternative filled")
+
+
+def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
+    """Keep resting reduce-only size within the position: the farthest from the market gives way, newest first (B5, B6)."""
+    exits = live_exits(kernel, account, instrument)
+    if not exits:
+        return
+    position = kernel.state.position_of(account, instrument)
+    closing = None if position is None else Side.SELL if position.size > 0 else Side.BUY
+    room = abs(position.size) if position is not None else ZERO
+    groups: dict[str, list[Order]] = {}
+    for order in exits:
+        if order.terms.side is not closing:
+            withdraw(kernel, order, "nothing left to reduce")
+        else:
+            groups.setdefault(order.terms.group or order.terms.id, []).append(order)
+    for legs in sorted(groups.values(), key=lambda legs: min(_distance(kernel, leg) for leg in legs)):
+        wanted = max(leg.remaining for leg in legs)
+        for leg in legs:
+            if leg.remaining > room:
+                resize(kernel, leg, leg.filled + room, "larger than the position")
+        room -= min(wanted, room)
+
+
+def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
+    """A stop whose market order found too little in the book stands again for the rest: no lot without its stop."""
+    terms = order.terms
+    position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
+    if position is None or not terms.reduce_only or not terms.type.waits:
+        return
+    order_id = next_order_id(kernel)
+    level = order.trigger
+    order_type = OrderType.STOP if terms.type.trails else terms.type
+    again = msgspec.structs.replace(
+        terms,
+        id=order_id,
+        client_id=client_id(order_id, terms.request_id),
+        size=min(rest, abs(position.size)),
+        type=order_type,
+        trigger=level,
+        trail_bps=None,
+        trail_offset=None,
+        created_ns=kernel.now,
+    )
+    hold(kernel, create(kernel, again))
+
+
+def _distance(kernel: Kernel, order: Order) -> Decimal:
+    """How far the market is from an exit; one on its way is there already."""
+    level = order.price if order.price is not None else order.trigger
+    if level is None or (order.fired and order.price is None):
+        return ZERO
+    mark = kernel.market(order.terms.instrument).mark_price()
+    return abs(level - mark) if mark is not None else ZERO

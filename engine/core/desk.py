@@ -1,0 +1,313 @@
+"""The core: Desk.handle(input) -> events. Single-threaded, synchronous, deterministic; a pure function of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from engine.core.arming import arm_order, arm_position
+from engine.core.fills import apply_report
+from engine.core.firing import fire
+from engine.core.funding import apply_funding, payment
+from engine.core.intents import take_in
+from engine.core.kernel import Due, Kernel
+from engine.core.margin import with_liquidation
+from engine.core.market import TWO, Market
+from engine.core.paper import arrive, cancel, expire_at, record_makers, stand_again
+from engine.core.state import State
+from engine.core.triggers import Watched
+from engine.model import event as ev
+from engine.model.account import Oms, RiskLimits
+from engine.model.command import AnyCommand, Command
+from engine.model.event import Event
+from engine.model.instrument import Instrument
+from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
+from engine.model.order import OrderStatus
+
+NOTHING: list[Event] = []
+"""What a quote that fires nothing returns; never appended to."""
+EQUITY_EVERY_NS = 60_000_000_000
+
+
+class Start(Struct, frozen=True):
+    """An engine takes over a recorded state. `account` is opened with `balance` of `asset` if the ledger has none."""
+
+    time_ns: int
+    epoch: int
+    env: str
+    feed: str
+    version: str
+    seed: int
+    recovered: str
+    account: str
+    venue: str
+    asset: str
+    balance: Decimal
+    instruments: tuple[Instrument, ...]
+    limits: RiskLimits
+    oms: Oms = Oms.NETTING
+
+
+class Tick(Struct, frozen=True, gc=False):
+    """The clock reached a time; needed only where no market input does it."""
+
+    time_ns: int
+
+
+class Intent(Struct, frozen=True):
+    """A command as it reached the engine."""
+
+    time_ns: int
+    command: AnyCommand
+
+
+class FillReport(Struct, frozen=True):
+    """A venue says an order filled."""
+
+    time_ns: int
+    order: str
+    fill_id: str
+    price: Decimal
+    size: Decimal
+    fee: Decimal
+    maker: bool
+
+
+class Halt(Struct, frozen=True):
+    """The engine refuses entries from now on, or lifts that with an empty reason; not recorded."""
+
+    time_ns: int
+    reason: str
+
+
+Input = MarketInput | Start | Tick | Intent | FillReport | Halt
+
+
+class Desk:
+    """The rules, wired. Recorded state is `state`; everything else is rebuilt by the feed."""
+
+    def __init__(self, state: State) -> None:
+        self.kernel = Kernel(state)
+        self.state = state
+        self.account = next(iter(state.accounts), "")
+        """Account that commands without one mean."""
+        self._due: int | None = None
+        self._markets = self.kernel.markets
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Trade: self._trade,
+            Depth: self._depth,
+            Mark: self._mark,
+            Funding: self._funding,
+            FeedStatus: self._feed_status,
+            Start: self._start,
+            Tick: self._tick,
+            Intent: self._intent,
+            FillReport: self._report,
+            Halt: self._halt,
+        }
+
+    def handle(self, given: Input) -> list[Event]:
+        """Decide on one input; the events are folded already. A quote that fires nothing is the fast path."""
+        if type(given) is Quote:
+            market = self._markets.get(given.instrument)
+            if market is None:
+                return NOTHING
+            bid, ask = given.bid, given.ask
+            if self._due is None or given.time_ns < self._due:
+                market.quote = given
+                market.book.apply_quote(given)
+                if (
+                    market.bid_below < bid < market.bid_above
+                    and market.ask_below < ask < market.ask_above
+                    and market.mid_below < (bid + ask) / 2 < market.mid_above
+                ):
+                    return NOTHING
+        journal = self.kernel.journal
+        self._run_timers(given.time_ns)
+        journal.now = max(given.time_ns, journal.now)
+        journal.cause = 0
+        if type(given) is Quote:
+            self._quote(given)
+        else:
+            self._handlers[type(given)](given)
+        self._due = self.kernel.next_due()
+        return journal.take()
+
+    def next_due(self) -> int | None:
+        """When handle must be called with a Tick even if the market is silent, ns."""
+        return self._due
+
+    # --- Time ---------------------------------------------------------------------------------------
+
+    def _run_timers(self, now_ns: int) -> None:
+        """What fell due before this input happened before it, on the book as it was."""
+        kernel = self.kernel
+        while (due := kernel.pop_due(now_ns)) is not None:
+            due_ns, kind, order = due
+            kernel.journal.now = max(due_ns, kernel.journal.now)
+            kernel.journal.cause = 0
+            _TIMERS[kind](kernel, order)
+
+    def _tick(self, tick: Tick) -> None:
+        state = self.state
+        last = state.equity[-1][0] if state.equity else 0
+        if tick.time_ns - last >= EQUITY_EVERY_NS:
+            self._sample_equity()
+
+    def _sample_equity(self) -> None:
+        for account in self.state.accounts.values():
+            for asset, wallet in account.balances.items():
+                unrealised = self.kernel.unrealised(account.id, asset)
+                if unrealised is None:
+                    continue
+                marks = {i: price for i, m in self._markets.items() if (price := m.mark_price()) is not None}
+                body = ev.EquitySampled(asset, wallet, unrealised, marks)
+                self.kernel.journal.emit_account(account.id, body)
+
+    # --- The market ---------------------------------------------------------------------------------
+
+    def _quote(self, quote: Quote) -> None:
+        market = self._markets[quote.instrument]
+        market.quote = quote
+        market.book.apply_quote(quote)
+        kernel = self.kernel
+        bid, ask = quote.bid, quote.ask
+        levels = market.triggers.levels
+        if not levels[Watched.BID].below < bid < levels[Watched.BID].above:
+            fire(kernel, market, Watched.BID, quote.bid_price)
+        if not levels[Watched.ASK].below < ask < levels[Watched.ASK].above:
+            fire(kernel, market, Watched.ASK, quote.ask_price)
+        if market.mark_is_mid:
+            self._marked(market, (quote.bid_price + quote.ask_price) / TWO)
+        matcher = market.matcher
+        if bid <= matcher.highest_buy or ask >= matcher.lowest_sell:
+            record_makers(kernel, market, matcher.on_quote())
+        market.set_band()
+
+    def _marked(self, market: Market, price: Decimal) -> None:
+        level = market.triggers.levels[Watched.MARK]
+        if not level.below < float(price) < level.above:
+            fire(self.kernel, market, Watched.MARK, price)
+
+    def _trade(self, trade: Trade) -> None:
+        market = self._markets.get(trade.instrument)
+        if market is None:
+            return
+        market.last = trade
+        price = float(trade.price)
+        level = market.triggers.levels[Watched.LAST]
+        if not level.below < price < level.above:
+            fire(self.kernel, market, Watched.LAST, trade.price)
+        if price <= market.matcher.highest_buy or price >= market.matcher.lowest_sell:
+            record_makers(self.kernel, market, market.matcher.on_trade(trade))
+
+    def _depth(self, depth: Depth) -> None:
+        market = self._markets.get(depth.instrument)
+        if market is None:
+            return
+        market.book.apply_depth(depth)
+        if market.matcher.highest_buy > 0 or market.matcher.lowest_sell < float("inf"):
+            record_makers(self.kernel, market, market.matcher.on_depth(depth))
+
+    def _mark(self, mark: Mark) -> None:
+        market = self._markets.get(mark.instrument)
+        if market is None:
+            return
+        market.mark = mark
+        if not market.mark_is_mid:
+            self._marked(market, mark.price)
+        if mark.index is not None:
+            level = market.triggers.levels[Watched.INDEX]
+            if not level.below < float(mark.index) < level.above:
+                fire(self.kernel, market, Watched.INDEX, mark.index)
+
+    def _funding(self, funding: Funding) -> None:
+        """Settle before anything stamped the same time; once per (account, instrument, due time) (F5, F6)."""
+        state = self.state
+        for position in [p for p in state.positions.values() if p.instrument == funding.instrument]:
+            settled = state.funded.get(f"{position.account}|{position.instrument}", 0)
+            if settled >= funding.due_ns or position.opened_ns >= funding.due_ns:
+                continue
+            instrument = state.instruments[position.instrument]
+            amount = payment(position, funding.mark, funding.rate)
+            free = state.accounts[position.account].free(instrument.settle_asset)
+            after = with_liquidation(instrument, apply_funding(position, amount, free))
+            body = ev.FundingPaid(funding.due_ns, funding.rate, funding.mark, amount, after)
+            self.kernel.journal.emit_account(position.account, body, position.instrument, "venue")
+            arm_position(self.kernel, after)
+
+    def _feed_status(self, status: FeedStatus) -> None:
+        market = self._markets.get(status.instrument)
+        if market is None:
+            return
+        before = market.streams.get(status.stream)
+        market.streams[status.stream] = status.state
+        if status.state is StreamState.LIVE and before in (StreamState.RESYNC, StreamState.SILENT, StreamState.DOWN):
+            market.matcher.reset_queue()
+
+    # --- People and venues --------------------------------------------------------------------------
+
+    def _intent(self, intent: Intent) -> None:
+        command: Command = intent.command
+        take_in(self.kernel, intent.command, command.account or self.account)
+
+    def _report(self, report: FillReport) -> None:
+        order = self.state.find_order(report.order)
+        if order is None:
+            body = ev.AlarmRaised(
+                "FOREIGN_FILL", f"fill {report.fill_id} names order {report.order}, which is not ours"
+            )
+            self.kernel.journal.emit(body)
+            return
+        apply_report(self.kernel, order, report.fill_id, report.price, report.size, report.fee, maker=report.maker)
+
+    def _halt(self, halt: Halt) -> None:
+        self.kernel.halted = halt.reason
+
+    # --- Starting -----------------------------------------------------------------------------------
+
+    def _start(self, start: Start) -> None:
+        """Take the ledger: say so, bring the books up to date, put every recorded order back where it stood."""
+        journal = self.kernel.journal
+        journal.epoch = start.epoch
+        journal.emit(ev.EngineStarted(start.env, start.feed, start.version, start.seed, start.recovered))
+        for instrument in start.instruments:
+            if self.state.instruments.get(instrument.id) != instrument:
+                journal.emit(ev.InstrumentChanged(instrument), venue=instrument.venue, instrument=instrument.id)
+            self._markets[instrument.id] = Market(instrument)
+        if start.account not in self.state.accounts:
+            journal.emit(ev.AccountOpened(start.oms), start.account, start.venue)
+            journal.emit_account(start.account, ev.FundsMoved(start.asset, start.balance, "start balance"))
+        self.account = start.account
+        if self.state.limits != start.limits:
+            journal.emit(ev.ConfigChanged(start.limits))
+        if self.state.day_equity is None:
+            self._sample_equity()
+        self.resume()
+
+    def resume(self) -> None:
+        """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""
+        kernel = self.kernel
+        for position in self.state.positions.values():
+            arm_position(kernel, position)
+        for order in list(self.state.orders.values()):
+            terms = order.terms
+            if terms.reduce_only:
+                kernel.exits.setdefault((terms.account, terms.instrument), {})[terms.id] = None
+            if terms.expire_ns is not None:
+                kernel.at(terms.expire_ns, Due.EXPIRE, terms.id)
+            if order.status is OrderStatus.HELD:
+                arm_order(kernel, order)
+            else:
+                stand_again(kernel, order)
+        self._due = kernel.next_due()
+
+
+_TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
+    Due.EXPIRE: expire_at,
+    Due.CANCEL: cancel,
+    Due.ARRIVE: arrive,
+}

@@ -1,0 +1,109 @@
+"""A fill becomes facts: split where it flips, PnL and margin computed, exits brought into line (semantics 1, 2, 5)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.arming import arm_position
+from engine.core.brackets import cap_reduce_only, follow_entry, update_alternatives
+from engine.core.kernel import Kernel
+from engine.core.margin import with_liquidation
+from engine.core.positions import Part, apply_fill, split_fill
+from engine.model import event as ev
+from engine.model.account import Position
+from engine.model.market import Top
+from engine.model.money import ZERO, round_fee
+from engine.model.order import ENDED, Order, Role
+
+
+def record_fill(kernel: Kernel, order: Order, price: Decimal, size: Decimal, *, maker: bool) -> None:
+    """Record the next fill of an order that the paper book gave."""
+    instrument = kernel.instrument(order.terms.instrument)
+    rate = instrument.maker_fee if maker else instrument.taker_fee
+    fee = round_fee(price * size * rate)
+    apply_report(kernel, order, f"{order.terms.id}.{order.fills + 1}", price, size, fee, maker=maker)
+
+
+def apply_report(
+    kernel: Kernel, order: Order, fill_id: str, price: Decimal, size: Decimal, fee: Decimal, *, maker: bool
+) -> None:
+    """Record a reported fill, once per fill id: a second arrival is dropped, one with other fields is an alarm (P9)."""
+    known = order.applied.get(fill_id)
+    if known is not None:
+        if known != (price, size):
+            first = f"{known[1]} @ {known[0]}"
+            message = f"fill {fill_id} of {order.terms.id} came again as {size} @ {price}; {first} stays recorded"
+            kernel.journal.emit_order(order, ev.AlarmRaised("FILL_DIFFERS", message))
+        return
+    terms = order.terms
+    if order.status in ENDED:
+        message = f"{order.status} order {terms.id} filled {size} @ {price} late"
+        kernel.journal.emit_order(order, ev.AlarmRaised("LATE_FILL", message))
+    if size > order.remaining:
+        message = f"order {terms.id} of {order.size} filled {order.filled + size}: the position is what the venue says"
+        kernel.journal.emit_order(order, ev.AlarmRaised("OVERFILL", message))
+    position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
+    top = kernel.top(terms.instrument)
+    opened = ZERO
+    for number, part in enumerate(split_fill(position, terms.side, size, fee)):
+        position = _record_part(kernel, order, fill_id, number, part, price, position, maker, top)
+        if not part.closing:
+            opened += part.size
+    assert position is not None
+    arm_position(kernel, position)
+    update_alternatives(kernel, order, size)
+    if opened and not terms.reduce_only:
+        follow_entry(kernel, order, opened)
+    cap_reduce_only(kernel, terms.account, terms.instrument)
+
+
+def _record_part(
+    kernel: Kernel,
+    order: Order,
+    fill_id: str,
+    number: int,
+    part: Part,
+    price: Decimal,
+    position: Position | None,
+    maker: bool,
+    top: Top | None,
+) -> Position:
+    terms = order.terms
+    instrument = kernel.instrument(terms.instrument)
+    if position is None or not position.size:
+        if position is not None:
+            arm_position(kernel, position)
+        position = Position(
+            f"P{kernel.state.positions_made + 1}",
+            terms.account,
+            terms.instrument,
+            terms.leg,
+            leverage=kernel.leverage(terms.account, terms.instrument),
+        )
+    signed = part.size * terms.side.sign
+    after, realised = apply_fill(position, signed, price, part.fee, kernel.now, str(terms.role))
+    insurance = ZERO
+    if terms.role is Role.LIQUIDATION:
+        lost = part.fee - realised
+        insurance = max(ZERO, lost - (position.margin - after.margin))
+        after = msgspec.structs.replace(after, insurance=after.insurance + insurance)
+    after = with_liquidation(instrument, after)
+    body = ev.OrderFilled(
+        terms.id,
+        fill_id,
+        price,
+        part.size,
+        part.fee,
+        instrument.settle_asset,
+        maker,
+        after,
+        realised,
+        part.closing,
+        insurance,
+        number,
+        top,
+    )
+    kernel.journal.emit_order(order, body)
+    return after

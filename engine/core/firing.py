@@ -1,0 +1,86 @@
+"""A price met armed levels: liquidations, stops, trails and targets, in the order of semantics 4."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.arming import arm_order, arm_position, fires_upward, trail_level
+from engine.core.kernel import Kernel
+from engine.core.lifecycle import live_exits, send, withdraw
+from engine.core.liquidation import liquidate
+from engine.core.market import Market
+from engine.core.triggers import Kind, Watched
+from engine.model import event as ev
+from engine.model.market import Side
+from engine.model.order import Order, OrderStatus
+
+
+def fire(kernel: Kernel, market: Market, watched: Watched, price: Decimal) -> None:
+    """Act on everything a price of this kind crosses. One event, one decision per group of alternatives."""
+    crossed = market.triggers.levels[watched].take(float(price))
+    for kind, _, owner in crossed:
+        if kind is Kind.LIQUIDATE:
+            _liquidate(kernel, owner, price)
+            continue
+        order = kernel.state.orders.get(owner)
+        if order is None or order.status is not OrderStatus.HELD:
+            continue
+        if kind is Kind.TRAIL_MOVE:
+            _tighten(kernel, market, order, price)
+        else:
+            _trigger(kernel, market, order, watched, price)
+    market.set_band()
+
+
+def _liquidate(kernel: Kernel, position_id: str, price: Decimal) -> None:
+    position = kernel.state.positions.get(position_id)
+    if position is None or position.liquidation is None:
+        return
+    if price <= position.liquidation if position.size > 0 else price >= position.liquidation:
+        liquidate(kernel, position, price)
+    else:
+        arm_position(kernel, position)
+
+
+def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, price: Decimal) -> None:
+    level = order.trigger
+    if level is None:
+        return
+    if not (price >= level if fires_upward(order) else price <= level):
+        arm_order(kernel, order)
+        return
+    terms = order.terms
+    market.triggers.disarm(terms.id)
+    blocked = "" if terms.reduce_only else "the kill switch is on" if kernel.state.kill else kernel.halted
+    if blocked:
+        withdraw(kernel, order, f"triggered, but {blocked}")
+        return
+    journal = kernel.journal
+    body = ev.TriggerFired(terms.id, price, str(watched), kernel.top(terms.instrument))
+    journal.cause = journal.emit_order(order, body)
+    for other in live_exits(kernel, terms.account, terms.instrument) if terms.group else []:
+        if other is not order and other.terms.group == terms.group and _met(market, other, price, watched):
+            withdraw(kernel, other, f"{terms.id} fired on the same price")
+    send(kernel, order)
+
+
+def _met(market: Market, order: Order, price: Decimal, watched: Watched) -> bool:
+    """Whether the same price would have fired this alternative too."""
+    if order.status is not OrderStatus.HELD or order.trigger is None or order.terms.source.value != watched.value:
+        return False
+    return price >= order.trigger if fires_upward(order) else price <= order.trigger
+
+
+def _tighten(kernel: Kernel, market: Market, order: Order, price: Decimal) -> None:
+    """Activate a trailing stop or move it towards the market; it never loosens."""
+    terms = order.terms
+    if order.trigger is None and terms.trigger is not None:
+        met = price >= terms.trigger if terms.activate_above else price <= terms.trigger
+        if not met:
+            arm_order(kernel, order)
+            return
+    level = trail_level(market, order, price)
+    tightens = order.trigger is None or (level > order.trigger if terms.side is Side.SELL else level < order.trigger)
+    if tightens:
+        kernel.journal.emit_order(order, ev.TriggerMoved(terms.id, level, price))
+    arm_order(kernel, order)

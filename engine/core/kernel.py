@@ -1,0 +1,115 @@
+"""What every rule of the core works on: the journal, the markets, the timers. No rule lives here."""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from decimal import Decimal
+from enum import IntEnum
+
+from engine.core.journal import Journal
+from engine.core.market import Market
+from engine.core.state import State
+from engine.model.account import Position
+from engine.model.instrument import Instrument, InstrumentId
+from engine.model.market import Top
+from engine.model.money import ONE, ZERO
+
+SPREAD_OF_LATENCY = 0.5
+"""A drawn latency lies within this share around its median."""
+
+
+class Due(IntEnum):
+    """What a timer brings; at the same instant expiry comes before matching (semantics 6)."""
+
+    EXPIRE = 0
+    CANCEL = 1
+    ARRIVE = 2
+
+
+class Kernel:
+    """Recorded state behind its journal, volatile markets, and timers in order of time."""
+
+    __slots__ = ("_timers", "exits", "halted", "journal", "markets", "state", "timers_made")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.journal = Journal(state)
+        self.markets: dict[InstrumentId, Market] = {i.id: Market(i) for i in state.instruments.values()}
+        self._timers: list[tuple[int, Due, int, str]] = []
+        self.timers_made = 0
+        self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
+        """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
+        self.halted = ""
+        """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
+
+    @property
+    def now(self) -> int:
+        """Time of the input being handled, ns."""
+        return self.journal.now
+
+    def market(self, instrument: InstrumentId) -> Market:
+        """The market of a known instrument."""
+        return self.markets[instrument]
+
+    def instrument(self, instrument: InstrumentId) -> Instrument:
+        """A known instrument."""
+        return self.state.instruments[instrument]
+
+    def top(self, instrument: InstrumentId) -> Top | None:
+        """The market at this decision, for the event that records it."""
+        market = self.markets.get(instrument)
+        return market.top(self.journal.now) if market is not None else None
+
+    def at(self, due_ns: int, kind: Due, order: str) -> None:
+        """Set a timer for an order."""
+        self.timers_made += 1
+        heapq.heappush(self._timers, (due_ns, kind, self.timers_made, order))
+
+    def next_due(self) -> int | None:
+        """When the next timer rings, ns; None without timers."""
+        return self._timers[0][0] if self._timers else None
+
+    def pop_due(self, now_ns: int) -> tuple[int, Due, str] | None:
+        """Take the next timer not after now."""
+        if not self._timers or self._timers[0][0] > now_ns:
+            return None
+        due_ns, kind, _, order = heapq.heappop(self._timers)
+        return due_ns, kind, order
+
+    def latency(self, instrument: InstrumentId, order: str) -> int:
+        """Time an order or cancel takes to the paper venue, ns: drawn from (seed, order id) around the profile's median."""
+        median = self.state.instruments[instrument].profile.entry_latency_ns
+        drawn = zlib.crc32(f"{self.state.seed}:{order}".encode()) / 0xFFFFFFFF
+        return int(median * (1 + SPREAD_OF_LATENCY * (2 * drawn - 1)))
+
+    def leverage(self, account: str, instrument: InstrumentId) -> int:
+        """Leverage set for an instrument; 1 until somebody sets it."""
+        return self.state.accounts[account].leverage.get(instrument, 1)
+
+    def unrealised(self, account: str, asset: str) -> Decimal | None:
+        """Unrealised PnL of an account's positions in one asset; None while a mark is missing."""
+        total = ZERO
+        for position in self.state.positions.values():
+            if position.account != account or self.instrument(position.instrument).settle_asset != asset:
+                continue
+            mark = self.market(position.instrument).value_price(position.size > 0)
+            if mark is None:
+                return None
+            total += position.unrealised(mark)
+        return total
+
+    def equity(self, account: str, asset: str) -> Decimal | None:
+        """Wallet plus unrealised PnL; None while a mark is missing."""
+        unrealised = self.unrealised(account, asset)
+        return None if unrealised is None else self.state.accounts[account].balances.get(asset, ZERO) + unrealised
+
+
+def share(value: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """value * part / whole, exact when part is the whole."""
+    return value if part == whole else value * part / whole if whole else ZERO
+
+
+def sign_of(position: Position) -> Decimal:
+    """+1 for a long, -1 for a short."""
+    return ONE if position.size > 0 else -ONE

@@ -1,0 +1,95 @@
+"""Moves of a single order: created, held, sent, resized, cancelled, expired. Every move is an event."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.arming import arm_order
+from engine.core.kernel import Due, Kernel, share
+from engine.model import event as ev
+from engine.model.market import Top
+from engine.model.money import ZERO
+from engine.model.order import AT_VENUE, Order, OrderTerms
+
+
+def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top | None = None) -> Order:
+    """Make the order a fact; provably unsent."""
+    journal = kernel.journal
+    venue = kernel.state.accounts[terms.account].venue
+    body = ev.OrderCreated(terms, reserve, top)
+    journal.emit(body, terms.account, venue, terms.instrument, terms.owner, terms.request_id)
+    if terms.reduce_only:
+        kernel.exits.setdefault((terms.account, terms.instrument), {})[terms.id] = None
+    if terms.expire_ns is not None:
+        kernel.at(terms.expire_ns, Due.EXPIRE, terms.id)
+    return kernel.state.orders[terms.id]
+
+
+def hold(kernel: Kernel, order: Order) -> None:
+    """Keep the order here until its trigger fires."""
+    kernel.journal.emit_order(order, ev.OrderHeld(order.terms.id))
+    arm_order(kernel, order)
+
+
+def send(kernel: Kernel, order: Order) -> None:
+    """The order leaves for the paper book and arrives after its latency."""
+    terms = order.terms
+    kernel.journal.emit_order(order, ev.OrderSent(terms.id))
+    kernel.at(kernel.now + kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
+
+
+def request_cancel(kernel: Kernel, order: Order, reason: str) -> None:
+    """Cancel on request: a held order at once, one at the venue after the way there. Repeats do nothing."""
+    if order.status not in AT_VENUE:
+        withdraw(kernel, order, reason)
+    elif not order.cancel_requested:
+        terms = order.terms
+        kernel.journal.emit_order(order, ev.CancelRequested(terms.id))
+        kernel.at(kernel.now + kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+
+
+def withdraw(kernel: Kernel, order: Order, reason: str) -> None:
+    """End an order at once: a held one, or one the venue itself takes out."""
+    if not order.ended:
+        _take_out(kernel, order)
+        kernel.journal.emit_order(order, ev.OrderCancelled(order.terms.id, reason))
+
+
+def expire(kernel: Kernel, order: Order, reason: str) -> None:
+    """Its time in force ended it."""
+    if not order.ended:
+        _take_out(kernel, order)
+        kernel.journal.emit_order(order, ev.OrderExpired(order.terms.id, reason))
+
+
+def resize(kernel: Kernel, order: Order, size: Decimal, reason: str) -> None:
+    """Change the whole size asked for, keeping the place in the queue when it shrinks; one with nothing left is withdrawn."""
+    if size <= order.filled:
+        withdraw(kernel, order, reason)
+        return
+    if size == order.size:
+        return
+    reserve = share(order.reserve, size - order.filled, order.remaining)
+    kernel.journal.emit_order(order, ev.OrderResized(order.terms.id, size, reason, reserve))
+    market = kernel.market(order.terms.instrument)
+    if market.matcher.resting(order.terms.id) is not None:
+        market.matcher.amend(order.terms.id, None, order.remaining)
+        market.set_band()
+
+
+def live_exits(kernel: Kernel, account: str, instrument: str) -> list[Order]:
+    """Live reduce-only orders of an instrument, oldest first."""
+    ids = kernel.exits.get((account, instrument))
+    if not ids:
+        return []
+    orders = kernel.state.orders
+    for order_id in [order_id for order_id in ids if order_id not in orders]:
+        del ids[order_id]
+    return [orders[order_id] for order_id in ids]
+
+
+def _take_out(kernel: Kernel, order: Order) -> None:
+    market = kernel.market(order.terms.instrument)
+    market.triggers.disarm(order.terms.id)
+    market.matcher.cancel(order.terms.id)
+    market.set_band()

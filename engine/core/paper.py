@@ -1,0 +1,110 @@
+"""The paper venue: orders that reached its book are matched, queued, cancelled there (semantics 6)."""
+
+from __future__ import annotations
+
+from engine.core.brackets import rearm_rest
+from engine.core.fills import record_fill
+from engine.core.kernel import Due, Kernel
+from engine.core.lifecycle import expire, resize, withdraw
+from engine.core.market import Market
+from engine.core.matching import Arrival, MakerFill, Outcome
+from engine.core.positions import clip_reduce_only
+from engine.model import event as ev
+from engine.model.instrument import ReduceOnlyPolicy
+from engine.model.order import Order, OrderStatus
+
+RETRY_NS = 100_000_000
+"""How long an order waits for a market that has no price yet."""
+
+
+def arrive(kernel: Kernel, order_id: str) -> None:
+    """An order reaches the book."""
+    order = kernel.state.orders.get(order_id)
+    if order is None or order.status is not OrderStatus.SENT:
+        return
+    terms = order.terms
+    market = kernel.market(terms.instrument)
+    if market.quote is None:
+        kernel.at(kernel.now + RETRY_NS, Due.ARRIVE, order_id)
+        return
+    if terms.reduce_only and not _fit_reduce_only(kernel, order):
+        return
+    limit = order.price if terms.type.has_price else None
+    arrival = market.matcher.arrive(terms.id, terms.side, order.remaining, limit, terms.tif, terms.post_only)
+    if not arrival.fills and arrival.outcome is Outcome.RESTS:
+        kernel.journal.emit_order(order, ev.OrderAccepted(terms.id, terms.id))
+    _record_arrival(kernel, market, order, arrival)
+
+
+def amend_resting(kernel: Kernel, order: Order) -> None:
+    """Bring a resting order's place in the book in line with its amended price and size; it may cross."""
+    market = kernel.market(order.terms.instrument)
+    if market.matcher.resting(order.terms.id) is not None:
+        arrival = market.matcher.amend(order.terms.id, order.price, order.remaining)
+        _record_arrival(kernel, market, order, arrival)
+
+
+def _record_arrival(kernel: Kernel, market: Market, order: Order, arrival: Arrival) -> None:
+    for take in arrival.fills:
+        record_fill(kernel, order, take.price, take.size, maker=False)
+    rest = order.remaining
+    if arrival.outcome is Outcome.CANCELLED:
+        withdraw(kernel, order, arrival.reason)
+    elif arrival.outcome is Outcome.EXPIRED:
+        expire(kernel, order, arrival.reason)
+    if rest and arrival.outcome is Outcome.CANCELLED:
+        rearm_rest(kernel, order, rest)
+    market.set_band()
+
+
+def cancel(kernel: Kernel, order_id: str) -> None:
+    """A requested cancel reaches the book."""
+    order = kernel.state.orders.get(order_id)
+    if order is not None:
+        withdraw(kernel, order, order.reason or "cancelled on request")
+
+
+def expire_at(kernel: Kernel, order_id: str) -> None:
+    """A good-till-date order's time has come."""
+    order = kernel.state.orders.get(order_id)
+    if order is not None:
+        expire(kernel, order, "good till date reached")
+
+
+def record_makers(kernel: Kernel, market: Market, fills: list[MakerFill]) -> None:
+    """Resting orders were hit."""
+    for fill in fills:
+        order = kernel.state.orders.get(fill.order_id)
+        if order is not None:
+            record_fill(kernel, order, fill.price, fill.size, maker=True)
+    market.set_band()
+
+
+def stand_again(kernel: Kernel, order: Order) -> None:
+    """Put a recorded order back where it was after a restart: on its way, or at the back of its queue."""
+    terms = order.terms
+    market = kernel.market(terms.instrument)
+    if order.status is OrderStatus.SENT:
+        kernel.at(kernel.now + kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
+    elif order.price is not None:
+        market.matcher.restore(order)
+        market.set_band()
+    if order.cancel_requested:
+        kernel.at(kernel.now + kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+
+
+def _fit_reduce_only(kernel: Kernel, order: Order) -> bool:
+    terms = order.terms
+    position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
+    most = clip_reduce_only(position, terms.side, order.remaining)
+    if most == order.remaining:
+        return True
+    policy = kernel.instrument(terms.instrument).profile.reduce_only
+    if not most or policy is ReduceOnlyPolicy.REJECT:
+        reason = (
+            "nothing to reduce" if not most else f"reduce-only {order.remaining} is larger than the position {most}"
+        )
+        kernel.journal.emit_order(order, ev.OrderRejected(terms.id, "REDUCE_ONLY", reason))
+        return False
+    resize(kernel, order, order.filled + most, "clipped to the position")
+    return True
