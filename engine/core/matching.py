@@ -140,16 +140,10 @@ class Matcher:
         post_only: bool = False,
     ) -> Arrival:
         """The order reaches the book: it takes what crosses, then rests or ends. `limit` None is a market order (M1-M7)."""
-        if post_only and limit is not None and self._crosses(side, limit):
+        takes = limit is None or self._crosses(side, limit)
+        if takes and post_only:
             return Arrival([], Outcome.CANCELLED, size, "post-only: it would take")
-        fills: list[Take] = []
-        left = size
-        for price, offered in self.book.available(side.opposite, limit):
-            take = min(offered, left)
-            fills.append(Take(price, take))
-            left -= take
-            if not left:
-                break
+        fills, left = self._within_reach(side, size, limit) if takes else ([], size)
         if left and tif is TimeInForce.FOK:
             return Arrival([], Outcome.EXPIRED, size, "fill-or-kill: the whole size was not there")
         for fill in fills:
@@ -212,21 +206,23 @@ class Matcher:
 
     def on_trade(self, trade: Trade) -> list[MakerFill]:
         """A public trade: fills what it went through, then what the queue at its price lets it reach (Q1)."""
+        price = float(trade.price)
+        if self.highest_buy < price < self.lowest_sell:
+            return []
         side = trade.aggressor.opposite
         mine = self._mine(side)
-        sign = side.sign
-        key = sign * float(trade.price)
+        key = side.sign * price
         fills: list[MakerFill] = []
         left = trade.size
         while left and mine.prices and mine.prices[-1] > key:
             order = self._first(mine)
             order.ahead = ZERO
             left -= self._fill(order, min(left, order.left), fills)
-        level = mine.levels.get(sign * key)
+        level = mine.levels.get(price)
         if level is None:
             return fills
         if level.displayed is None:
-            self._observe(side, sign * key, level)
+            self._observe(side, price, level)
         level.traded += trade.size
         for order in list(level.orders.values()):
             if order.ahead is None:
@@ -288,6 +284,18 @@ class Matcher:
     def _crosses(self, side: Side, limit: Decimal) -> bool:
         return self.book.best_ask <= float(limit) if side is Side.BUY else self.book.best_bid >= float(limit)
 
+    def _within_reach(self, side: Side, size: Decimal, limit: Decimal | None) -> tuple[list[Take], Decimal]:
+        """What a taker would get now, and what would be left."""
+        takes: list[Take] = []
+        left = size
+        for price, offered in self.book.available(side.opposite, limit):
+            take = min(offered, left)
+            takes.append(Take(price, take))
+            left -= take
+            if not left:
+                break
+        return takes, left
+
     def _reached(self, mine: _Resting) -> bool:
         return self.book.best_ask <= mine.best if mine.side is Side.BUY else self.book.best_bid >= mine.best
 
@@ -328,7 +336,7 @@ class Matcher:
         before, traded = level.displayed, level.traded
         now = level.displayed = self.book.displayed(side, price)
         level.traded = ZERO
-        if now is None:
+        if now is None or (before is not None and now >= before):
             return
         for order in level.orders.values():
             if before is None or order.ahead is None:
