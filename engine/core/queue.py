@@ -11,14 +11,16 @@ from engine.model.money import ONE, ZERO
 def ahead_after_change(
     profile: VenueProfile, ahead: Decimal, before: Decimal, now: Decimal, traded: Decimal
 ) -> Decimal:
-    """Size ahead of us after a level went from `before` to `now`, `traded` of it already taken off `ahead` (Q2, Q3)."""
+    """Size ahead of us after a level went from `before` to `now`, `traded` of it already taken off `ahead` (Q2, Q3).
+
+    Needs ahead <= before.
+    """
     cancelled = before - now - traded
     if cancelled <= 0 or profile.queue_model is QueueModel.CONSERVATIVE:
         return min(ahead, now)
-    back = max(before - ahead, ZERO)
-    behind = _share_behind(profile, ahead, back)
-    rest = ahead - (ONE - behind) * cancelled + min(back - behind * cancelled, ZERO)
-    return max(min(rest, now), ZERO)
+    behind = _share_behind(profile, ahead, before - ahead)
+    # What cannot have been behind us was ahead: never more than `now` covers that case too.
+    return max(min(ahead - (ONE - behind) * cancelled, now), ZERO)
 
 
 def _share_behind(profile: VenueProfile, front: Decimal, back: Decimal) -> Decimal:

@@ -89,6 +89,19 @@ def test_a_fresher_quote_lies_over_the_top(book: Book) -> None:
     assert book.displayed(BUY, 99.5) == 7
 
 
+def test_a_quote_hides_the_levels_it_left_behind(book: Book) -> None:
+    book.apply_quote(top("100.5", "7", "101.0", "4"))
+    assert book.level_texts(BUY, 2) == [("100.5", "7"), ("100.0", "1")]
+    assert book.level_texts(SELL, 2) == [("101.0", "4"), ("101.5", "3")]
+
+
+def test_a_quote_without_asks_leaves_none(book: Book) -> None:
+    book.apply_quote(top("100.0", "7", "0", "0"))
+    assert isnan(book.best_ask)
+    assert book.level_texts(SELL, 2) == []
+    assert book.displayed(SELL, 101.0) == 0
+
+
 def test_an_older_quote_changes_nothing(book: Book) -> None:
     book.apply_quote(top("90", "7", "91", "4", update_id=9))
     assert (book.best_bid, book.best_ask) == (100.0, 100.5)
@@ -124,7 +137,7 @@ def test_without_depth_the_price_slips_a_tick_per_displayed_size() -> None:
     assert next(book.available(SELL, None)) == (D("101.0"), 2)
     book.apply_quote(top("100.0", "9", "100.5", "4", update_id=0))
     assert next(book.available(SELL, None)) == (D("100.5"), 4)
-    assert len(list(book.available(SELL, D("101.0")))) == 2
+    assert list(book.available(SELL, D("101.0"))) == [(D("100.5"), D(4)), (D("101.0"), D(4))]
 
 
 def test_the_curve_of_bids_ends_above_zero() -> None:

@@ -184,6 +184,7 @@ def test_Q1_trades_at_the_price_eat_the_queue_before_us() -> None:
     resting = desk.matcher.resting("o")
     assert resting is not None
     assert resting.left == 40
+    assert desk.trade("100.0", "5", SELL) == [MakerFill("o", D("100.0"), D(5))]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +212,26 @@ def test_Q3_traded_size_is_not_counted_again_as_cancelled() -> None:
     ahead = desk.ahead()
     assert ahead is not None
     assert round(ahead, 6) == D("43.230583")
+
+
+def test_a_trade_explains_only_the_next_change_of_the_level() -> None:
+    desk = queued(QueueModel.PROB, 1)
+    desk.trade("100.0", "15", SELL)
+    desk.depth(bids=(("100.0", "85"),))
+    assert desk.ahead() == 45
+    desk.depth(bids=(("100.0", "75"),))
+    ahead = desk.ahead()
+    assert ahead is not None
+    assert round(ahead, 6) == D("39.705882")
+
+
+def test_what_left_before_we_joined_does_not_move_us() -> None:
+    desk = queued(QueueModel.PROB, 1)
+    desk.book.apply_quote(quote(BTC.id, 9, "100.0", "80", "101.0", "1"))
+    desk.limit(BUY, "1", "100.0", order_id="late")
+    assert desk.ahead() == 48
+    desk.quote("100.0", "80", "101.0", "1")
+    assert desk.ahead("late") == 80
 
 
 def test_no_more_is_ahead_than_the_level_shows() -> None:
@@ -304,6 +325,8 @@ def test_quotes_alone_show_the_queue_when_our_price_becomes_the_best() -> None:
 def test_less_size_keeps_the_place(desk: Desk) -> None:
     desk.limit(BUY, "1", "59999.5")
     desk.trade("59999.5", "0.30", SELL)
+    assert desk.matcher.amend("o", D("59999.5"), D(1)) == Arrival([], Outcome.RESTS, D(1))
+    assert desk.ahead() == D("0.25")
     assert desk.matcher.amend("o", None, D("0.5")) == Arrival([], Outcome.RESTS, D("0.5"))
     assert desk.ahead() == D("0.25")
 

@@ -165,6 +165,14 @@ def test_a_lot_remembers_what_went_in_and_out_and_when() -> None:
     assert (lot.exited, lot.exited_value, lot.closed_ns, lot.exit_reason) == (D("0.4"), 24800, 7, "close")
 
 
+def test_a_lot_opens_once() -> None:
+    lot, _ = apply_fill(Position("p", "a", "i"), D(1), D(100), time_ns=7)
+    lot, _ = apply_fill(lot, D(1), D(100), time_ns=8)
+    assert lot.opened_ns == 7
+    lot, _ = apply_fill(lot, D(-1), D(100), time_ns=9, reason="close")
+    assert (lot.opened_ns, lot.closed_ns, lot.exit_reason) == (7, 0, "")
+
+
 def test_nothing_is_left_of_a_lot_closed_in_uneven_parts() -> None:
     book = Book(leverage=3)
     book.fill(SELL, "0.7", "60000.1")
