@@ -141,7 +141,7 @@ class BookPane(Pane[BookView]):
     def _columns(self, width: int) -> tuple[int, int, int, int, int]:
         """Cells for own, price, size, total, bar: price and size always; then the bar, total, own size, as room allows."""
         price, size, total = self._widths
-        room = width - 2 - price - 1 - size
+        room = width - 2 - price - 1 - size - 1
         with_total = total + 1 if room >= total + 5 else 0
         room -= with_total
         own = size if room >= size + 9 else 0
@@ -149,7 +149,7 @@ class BookPane(Pane[BookView]):
 
     def _heading(self, width: int) -> Line:
         own, price, size, total, _ = self._columns(width)
-        text = "  " + right("own", own) + right("price", price) + " " + right("size", size) + right("total", total)
+        text = "  " + right("own", own) + right("price", price + 1) + " " + right("size", size) + right("total", total)
         return Line(((Tone.HEAD, text),))
 
     def _level(self, level: _Level, width: int, at: int) -> Line:
@@ -161,7 +161,7 @@ class BookPane(Pane[BookView]):
             runs.append((Tone.ACCENT, ("▸" if lit else " ") + "◆" + right(row.own, own)))
         else:
             runs.append((Tone.ACCENT if lit else Tone.PLAIN, ("▸ " if lit else "  ") + " " * own))
-        runs.append((Tone.DOWN if level.is_ask else Tone.UP, right(row.price, price)))
+        runs.append((Tone.DOWN if level.is_ask else Tone.UP, right(row.price, price + 1)))
         runs.append((Tone.PLAIN, " " + right(row.size, size) + (right(row.total, total) if total else "")))
         runs.append((Tone.BAR_DOWN if level.is_ask else Tone.BAR_UP, " " + bar(row.bar, cells)))
         return merged(runs, lit)

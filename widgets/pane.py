@@ -34,6 +34,7 @@ class Tone(StrEnum):
     WARN = "warn"
     BAD = "bad"
     UNKNOWN = "unknown"
+    SELECTED = "selected"
     STALE = "stale"
     ALARM = "alarm"
     SIM = "sim"
@@ -57,7 +58,7 @@ class Line(NamedTuple):
 
 
 BLANK = Line()
-_INVERTED = frozenset({Tone.UNKNOWN, Tone.ALARM, Tone.SIM, Tone.PAPER, Tone.LIVE})
+_INVERTED = frozenset({Tone.UNKNOWN, Tone.SELECTED, Tone.ALARM, Tone.SIM, Tone.PAPER, Tone.LIVE})
 
 
 def merged(runs: Iterable[Run], lit: bool = False) -> Line:
@@ -122,6 +123,7 @@ class LinesWidget(Widget):
         & > .pane--warn { color: $text-warning; }
         & > .pane--bad { color: $text-error; text-style: bold; }
         & > .pane--unknown { color: $text-warning; text-style: reverse bold; }
+        & > .pane--selected { color: $text-accent; text-style: reverse; }
         & > .pane--stale { color: $text-disabled; }
         & > .pane--alarm { color: $text-error; text-style: reverse bold; }
         & > .pane--sim { color: $text-primary; text-style: reverse bold; }

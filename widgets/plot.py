@@ -109,12 +109,12 @@ def _plot_row(canvas: Canvas, tones: list[Tone], y: int, mark: ChartLine | None)
     tone = _TONES.get(mark.kind, Tone.DIM) if mark else Tone.PLAIN
     for x in range(canvas.width):
         char = canvas.cell(x, y)
-        if char != " ":
+        if x < len(label):
+            runs.append((tone, label[x]))
+        elif char != " ":
             runs.append((tones[x], char))
         elif mark is None:
             runs.append((Tone.PLAIN, " "))
-        elif x < len(label):
-            runs.append((tone, label[x]))
         else:
             # Dotted, so that the cells of the line are few and the candles stay in front.
             runs.append((tone, "╌" if mark.kind != "mark" else "·" if x % 2 else " "))
