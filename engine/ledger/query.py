@@ -122,7 +122,7 @@ class Reader:
 
     def trades(self, limit: int = 50) -> Rows:
         """Rows of the public table (DESIGN 6.1)."""
-        return self._all("SELECT * FROM trades ORDER BY created_at DESC, rowid DESC LIMIT ?", limit)
+        return self._all("SELECT * FROM trades ORDER BY created_at DESC, id DESC LIMIT ?", limit)
 
     def orders(self, limit: int = 50) -> Rows:
         """Orders, last changed first."""

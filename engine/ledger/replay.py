@@ -30,28 +30,26 @@ def verified_events(db: sqlite3.Connection, after: int = 0, previous: bytes = GE
     """(event, its hash) for every seq above `after`, whose hash is `previous`; raises LedgerBroken at the first that is not
     what was written."""
     seq = after
-    rows = db.execute(_EVENTS_AFTER, (after,))
-    while True:
-        try:
-            row = next(rows, None)
-        except sqlite3.DatabaseError as error:
-            raise LedgerBroken("events", f"event {seq + 1} cannot be read: {error}", seq + 1) from None
-        if row is None:
-            return
-        seq += 1
-        columns = row[:12]
-        if row[0] != seq:
-            raise LedgerBroken("events", f"event {seq} is missing: the next one is {row[0]}", seq)
-        previous = link(previous, columns)
-        if previous != row[12]:
-            raise LedgerBroken("events", f"event {seq} was changed: its hash does not match", seq)
-        if row[3] > EVENT_VERSION:
-            raise LedgerBroken("events", f"event {seq} has version {row[3]}, newer than this program knows", seq)
-        try:
-            event = event_of(columns)
-        except msgspec.MsgspecError as error:
-            raise LedgerBroken("events", f"event {seq} cannot be decoded: {error}", seq) from None
-        yield event, previous
+    try:
+        for row in db.execute(_EVENTS_AFTER, (after,)):
+            seq += 1
+            columns = row[:12]
+            previous = link(previous, columns)
+            if previous != row[12] or row[0] != seq:
+                raise _changed(seq, row[0])
+            if row[3] > EVENT_VERSION:
+                raise LedgerBroken("events", f"event {seq} has version {row[3]}, newer than this program knows", seq)
+            yield event_of(columns), previous
+    except sqlite3.DatabaseError as error:
+        raise LedgerBroken("events", f"event {seq + 1} cannot be read: {error}", seq + 1) from None
+    except msgspec.MsgspecError as error:
+        raise LedgerBroken("events", f"event {seq} cannot be decoded: {error}", seq) from None
+
+
+def _changed(expected: int, found: int) -> LedgerBroken:
+    if found != expected:
+        return LedgerBroken("events", f"event {expected} is missing: the next one is {found}", expected)
+    return LedgerBroken("events", f"event {expected} was changed: its hash does not match", expected)
 
 
 def fold_verified(state: State, event: Event) -> None:

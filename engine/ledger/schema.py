@@ -37,7 +37,8 @@ PROJECTIONS: dict[str, str] = {
     "trades": """CREATE TABLE trades (
         id TEXT PRIMARY KEY NOT NULL, request_id TEXT NOT NULL, exchange TEXT NOT NULL, symbol TEXT NOT NULL,
         action TEXT NOT NULL, side TEXT NOT NULL, quantity REAL NOT NULL, price REAL NOT NULL, fee REAL NOT NULL,
-        order_id TEXT NOT NULL, status TEXT NOT NULL, created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)""",
+        order_id TEXT NOT NULL, status TEXT NOT NULL, created_at TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)
+        WITHOUT ROWID""",
     "orders": """CREATE TABLE orders (
         id TEXT PRIMARY KEY NOT NULL, client_id TEXT NOT NULL, venue_order_id TEXT NOT NULL, account TEXT NOT NULL,
         venue TEXT NOT NULL, instrument TEXT NOT NULL, owner TEXT NOT NULL, request_id TEXT NOT NULL,
@@ -78,9 +79,8 @@ PROJECTIONS: dict[str, str] = {
         ns INTEGER NOT NULL, PRIMARY KEY (seq, stage)) WITHOUT ROWID""",
 }
 
-INDEXES = ("CREATE INDEX trades_by_time ON trades (created_at)", "CREATE INDEX fills_by_order ON fills (order_id)")
+TRADES_BY_TIME = "CREATE INDEX trades_by_time ON trades (created_at)"
 
-EVENT_WIDTH = 13
 _CHUNKS = (50, 10, 1)
 
 
@@ -89,7 +89,7 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        for statement in (META, *EVENTS, SNAPSHOTS, *PROJECTIONS.values(), *INDEXES):
+        for statement in (META, *EVENTS, SNAPSHOTS, *PROJECTIONS.values(), TRADES_BY_TIME):
             db.execute(statement)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"schema": str(SCHEMA_VERSION), **meta}.items())
         db.execute("COMMIT")

@@ -26,6 +26,8 @@ from engine.model.event import Event
 
 _CHECK_WHOLE_BELOW = 16 * 1024 * 1024
 """Bytes; a start looks at every page of a file up to this size, larger ones are left to `verify`."""
+_CHECKPOINT_PAGES = 4_000
+"""Pages of log before they are copied into the file: pages that many commits share are then copied once."""
 _CHECK_TAIL = 100
 """Events whose hashes every start verifies, whatever the snapshot covers."""
 
@@ -272,6 +274,7 @@ def _set_durable(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute("PRAGMA cache_size = -32768")
+    db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise LedgerError(f"the file system does not allow WAL (SQLite chose {mode}); put the ledger on a local disk")
