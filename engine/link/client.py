@@ -51,7 +51,10 @@ _GREETING_S = 5.0
 
 
 class SocketLink:
-    """See EngineLink. `answer_s` is how long an intent, preview or query may go unanswered before LinkLost."""
+    """See EngineLink. `answer_s` is how long an intent, preview or query may go unanswered before LinkLost.
+
+    `holder` is the screen with the hand; `stopped` the reason an engine gave when it went down cleanly, empty otherwise.
+    """
 
     def __init__(self, path: Path, name: str, *, kind: Kind = Kind.SCREEN, answer_s: float = 10.0) -> None:
         self.state = LinkState.CONNECTING
@@ -59,6 +62,7 @@ class SocketLink:
         self.welcome: Welcome | None = None
         self.views: dict[str, View] = {}
         self.holder = ""
+        self.stopped = ""
         self.last_frame_ns = 0
         self._path = path
         self._hello = frame(encode(Hello(PROTOCOL, name, kind)))
@@ -191,7 +195,7 @@ class SocketLink:
             raise ConnectionError("the engine closed the connection before it answered")
         self.welcome = welcome
         self.state = LinkState.CONNECTED
-        self.detail = ""
+        self.detail = self.stopped = ""
         self.last_frame_ns = mono_ns()
         if self._topics:
             self._send(Subscribe(self._topics))
@@ -221,13 +225,14 @@ class SocketLink:
             case Refused(message=text):
                 raise ConnectionError(text)
             case Stopping(reason=reason):
-                raise ConnectionError(f"the engine stopped: {reason}")
+                self.stopped = reason or "asked to"
+                raise ConnectionError(f"the engine stopped: {self.stopped}")
             case Welcome():
                 raise ConnectionError("the engine greeted twice")
 
     def _hang_up(self) -> None:
         if self._writer is not None:
-            self._writer.transport.abort()
+            self._writer.close()
             self._writer = None
 
 

@@ -66,7 +66,10 @@ class EnginePort(Protocol):
         ...
 
     def query(self, name: str) -> Any:
-        """A named read as plain data for JSON; raises KeyError when the name is unknown."""
+        """A named read as plain data for JSON; raises KeyError when the name is unknown.
+
+        status, positions, orders, trades, balance, latency and log answer `msgspec.to_builtins` of that topic's view.
+        """
         ...
 
     def control_feed(self, action: str, value: float) -> None:

@@ -1,0 +1,40 @@
+"""The kill switch of an engine that is not running: a file beside the ledger that the next start obeys (DESIGN 9).
+
+The runtime asks `left()` at start, switches the kill switch on with that reason, and calls `clear()` once that is durable.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def kill_flag(ledger: Path) -> Path:
+    """`sim.sqlite` -> `sim.sqlite.kill`."""
+    return ledger.with_name(ledger.name + ".kill")
+
+
+def leave(ledger: Path, reason: str) -> None:
+    """Have the next start begin with the kill switch on; raises OSError."""
+    flag = kill_flag(ledger)
+    flag.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with flag.open("w", encoding="utf-8") as file:
+        file.write(reason + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def left(ledger: Path) -> str | None:
+    """The reason that was left, None where there is no flag. A flag that cannot be read counts."""
+    flag = kill_flag(ledger)
+    try:
+        return flag.read_text("utf-8", errors="replace").strip() or "left by hoox kill on"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{flag} is there but cannot be read: {error.strerror}"
+
+
+def clear(ledger: Path) -> None:
+    """It was obeyed, or taken back; raises OSError."""
+    kill_flag(ledger).unlink(missing_ok=True)
