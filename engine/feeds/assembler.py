@@ -13,18 +13,17 @@ from engine.feeds.sanity import PriceGate, Verdict
 from engine.feeds.sequence import BookSequence, RawDiff, Rule, Snapshot
 from engine.feeds.watchdog import StreamKey
 from engine.model.instrument import InstrumentId
-from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
+from engine.model.market import FeedStatus, Funding, Mark, Quote, StreamState, Trade
 
-Item = MarketInput | RawDiff
+Item = Quote | Trade | Mark | RawDiff
 """What a decoder makes of a frame."""
 
-_STREAMS: dict[type, str] = {Quote: "quote", RawDiff: "depth", Depth: "depth", Trade: "trade", Mark: "mark"}
+_STREAMS: dict[type, str] = {Quote: "quote", RawDiff: "depth", Trade: "trade", Mark: "mark"}
 
 
-def stream_of(item: Item) -> StreamKey | None:
-    """Which stream an item came by; None for what belongs to no stream."""
-    name = _STREAMS.get(type(item))
-    return (item.instrument, name) if name is not None else None
+def stream_of(item: Item) -> StreamKey:
+    """Which stream an item came by."""
+    return item.instrument, _STREAMS[type(item)]
 
 
 class Assembler:
@@ -52,11 +51,8 @@ class Assembler:
             if self._passes(self._gate.trade(item)):
                 self._sink(item)
                 self.state((item.instrument, "trade"), StreamState.LIVE, item.time_ns)
-        elif type(item) is Mark:
-            if self._passes(self._gate.mark(item)):
-                self._mark(item)
-        else:
-            self._sink(item)  # type: ignore[arg-type]
+        elif type(item) is Mark and self._passes(self._gate.mark(item)):
+            self._mark(item)
 
     def snapshot(self, snapshot: Snapshot) -> bool:
         """Take a book snapshot; False when it is too old and another must be fetched."""

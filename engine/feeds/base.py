@@ -54,10 +54,13 @@ class Feed(Protocol):
 
     identity: str
     """`simulated`, `binance`, `backpack`, `recording:<file>:<hash>`: stamped in the ledger."""
-    clock: Clock
-    """The clock its inputs are stamped with; a recording brings its own."""
     clock_offset_ns: int
     """Measured local minus venue time; subtract it from `time_ns - venue_ns` to get an age."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock its inputs are stamped with; a recording brings its own."""
+        ...
 
     async def instruments(self) -> list[Instrument]:
         """What it carries; raises FeedError."""
@@ -96,11 +99,9 @@ class Backoff:
         self._tries += 1
         return full * (0.5 + 0.5 * self._rng.random())
 
-    def lasted(self, seconds: float) -> None:
-        """Tell it how long the last connection lived."""
-        if seconds >= self._stable:
-            self.reset()
-
-    def reset(self) -> None:
-        """Start over from the base delay."""
-        self._tries = 0
+    def lasted(self, seconds: float) -> bool:
+        """Tell it how long what was waited for then lived; true when that was long enough to start over."""
+        stable = seconds >= self._stable
+        if stable:
+            self._tries = 0
+        return stable

@@ -62,31 +62,35 @@ class BookKeeper:
             await self._needed.wait()
             if synced_ns is not None:
                 # A book that broke again soon after its snapshot must not flood the venue with requests.
-                self._backoff.lasted((mono_ns() - synced_ns) / 1e9)
+                lasted_s = (mono_ns() - synced_ns) / 1e9
                 synced_ns = None
-            if await self._sync():
+                if not self._backoff.lasted(lasted_s):
+                    await asyncio.sleep(self._backoff.next())
+            retry_s = await self._sync()
+            if retry_s is None:
                 synced_ns = mono_ns()
             else:
-                await asyncio.sleep(self._backoff.next())
+                await asyncio.sleep(max(retry_s, self._backoff.next()))
 
-    async def _sync(self) -> bool:
+    async def _sync(self) -> float | None:
+        """One try; None when the book is in sequence, else the seconds to wait at least before the next."""
         connection = self._connection
         await self._first_diff()
         if connection != self._connection:
-            return False
+            return 0.0
         try:
             snapshot = await self._fetch()
         except REST_ERRORS as error:
             detail = f"snapshot: {explain(error)}"
             key = (self._instrument, "depth")
             self._assembler.state(key, StreamState.RESYNC, self._clock.now_ns(), detail)
-            return False
+            return _told_to_wait(error)
         if connection != self._connection or not self._assembler.snapshot(snapshot):
-            return False
+            return 0.0
         self._needed.clear()
         self._buffered.clear()
         self._seed_quote(snapshot)
-        return True
+        return None
 
     async def _first_diff(self) -> None:
         try:
@@ -104,3 +108,13 @@ class BookKeeper:
         self._assembler.accept(
             quote(self._instrument, snapshot.time_ns, *bid, *ask, snapshot.venue_ns, snapshot.last_id)
         )
+
+
+def _told_to_wait(error: Exception) -> float:
+    """Seconds of a Retry-After header; 0 where there is none."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return 0.0
+    try:
+        return float(error.response.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0

@@ -64,9 +64,9 @@ class LineReader:
 
     async def run(self) -> None:
         """Connect, read, and after a loss wait and connect again."""
+        self._mark_all(StreamState.CONNECTING, self._line.url)
         while True:
             started = mono_ns()
-            self._mark_all(StreamState.CONNECTING, self._line.url)
             try:
                 await self._session()
             except* StreamSilent as silent:
@@ -109,9 +109,7 @@ class LineReader:
                 continue
             if item is None:
                 continue
-            key = stream_of(item)
-            if key is not None:
-                watchdog.heard(key, mono_ns())
+            watchdog.heard(stream_of(item), mono_ns())
             assembler.accept(item)
             if type(item) is RawDiff and assembler.needs_snapshot(item.instrument):
                 self._books[item.instrument].waits()

@@ -50,7 +50,10 @@ class PriceGate:
         # Written so that NaN fails every comparison.
         if not (0 < bid < ask < _INFINITY):
             return _CROSSED if 0 < ask <= bid < _INFINITY else _ABSURD
-        if not (0 < float(quote.bid_size_text) < _INFINITY and 0 < float(quote.ask_size_text) < _INFINITY):
+        try:
+            if not (0 < float(quote.bid_size_text) < _INFINITY and 0 < float(quote.ask_size_text) < _INFINITY):
+                return _ABSURD
+        except ValueError:
             return _ABSURD
         return self._judge(self._quotes, quote.instrument, bid, ask, quote.time_ns)
 

@@ -8,10 +8,11 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
+from engine.feeds.assembler import Item
 from engine.feeds.base import FeedRefused
 from engine.feeds.sequence import Levels, RawDiff
 from engine.model.instrument import InstrumentId
-from engine.model.market import Mark, MarketInput, Quote, Side, Trade
+from engine.model.market import Mark, Quote, Side, Trade
 
 _US = 1_000
 _MS = 1_000_000
@@ -76,7 +77,7 @@ class _Envelope(Struct):
     error: _Error | None = None
 
 
-_Decode = Callable[[bytes, int], "MarketInput | RawDiff | None"]
+_Decode = Callable[[bytes, int], Item | None]
 
 # Not strict: the venue writes times as numbers, older samples as strings.
 _book_ticker = msgspec.json.Decoder(_BookTickerFrame, strict=False).decode
@@ -140,7 +141,7 @@ class FrameDecoder:
             for name, make in _ROUTES.items()
         }
 
-    def decode_frame(self, raw: bytes, now_ns: int) -> MarketInput | RawDiff | None:
+    def decode_frame(self, raw: bytes, now_ns: int) -> Item | None:
         """One frame, stamped `now_ns`. None for a one-sided quote or a stream that is not ours.
 
         Raises msgspec.DecodeError or ValueError on a malformed frame, FeedRefused on an error reply.

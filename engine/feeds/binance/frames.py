@@ -8,10 +8,11 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
+from engine.feeds.assembler import Item
 from engine.feeds.base import FeedRefused
 from engine.feeds.sequence import Levels, RawDiff
 from engine.model.instrument import InstrumentId
-from engine.model.market import Mark, MarketInput, Quote, Side, Trade
+from engine.model.market import Mark, Quote, Side, Trade
 
 _MS = 1_000_000
 _PREFIX = len(b'{"stream":"')
@@ -79,7 +80,7 @@ class _Envelope(Struct):
     error: _Error | None = None
 
 
-_Decode = Callable[[bytes, int], "MarketInput | RawDiff"]
+_Decode = Callable[[bytes, int], Item]
 
 _book_ticker = msgspec.json.Decoder(_BookTickerFrame).decode
 _depth = msgspec.json.Decoder(_DepthFrame).decode
@@ -138,7 +139,7 @@ class FrameDecoder:
         self._symbols = dict(symbols)
         self._routes: dict[bytes, _Decode] = {}
 
-    def decode_frame(self, raw: bytes, now_ns: int) -> MarketInput | RawDiff | None:
+    def decode_frame(self, raw: bytes, now_ns: int) -> Item | None:
         """One frame, stamped `now_ns`. None for an acknowledgement or a stream that is not ours.
 
         Raises msgspec.DecodeError or ValueError on a malformed frame, FeedRefused on an error reply.
@@ -147,7 +148,7 @@ class FrameDecoder:
         route = self._routes.get(raw[_PREFIX : raw.find(_QUOTE_MARK, _PREFIX)])
         return route(raw, now_ns) if route is not None else self._first(raw, now_ns)
 
-    def _first(self, raw: bytes, now_ns: int) -> MarketInput | RawDiff | None:
+    def _first(self, raw: bytes, now_ns: int) -> Item | None:
         envelope = _envelope(raw)
         if envelope.error is not None:
             raise FeedRefused(f"{envelope.error.code}: {envelope.error.msg}")

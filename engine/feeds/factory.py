@@ -1,0 +1,48 @@
+"""From the text of `--feed` to a feed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from engine.clock import Clock
+from engine.feeds.backpack.feed import backpack_feed
+from engine.feeds.base import Feed, FeedError
+from engine.feeds.binance.feed import binance_feed
+from engine.feeds.recording import RecordingFeed
+from engine.feeds.simulated.feed import SimulatedFeed
+from engine.feeds.simulated.market import SimulatedMarket
+
+FEEDS = ("simulated", "recording:FILE", "binance", "backpack")
+
+
+def make_feed(
+    spec: str,
+    symbols: Sequence[str],
+    *,
+    clock: Clock,
+    seed: int = 0,
+    rate: float = 60.0,
+    speed: float = 1.0,
+    volatility: float = 1.0,
+    prices: Mapping[str, Decimal] | None = None,
+) -> Feed:
+    """The feed that `spec` names; raises FeedError.
+
+    `symbols` as the venue writes them (a recording carries its own). For the simulated market: `seed`, `rate` in quotes
+    a second, `volatility` as a multiple, and `prices` by symbol to resume from. For a recording: `speed` (recording.MAX_SPEED
+    for as fast as it goes); it brings its own clock.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind == "simulated" and not argument:
+        market = SimulatedMarket(seed, symbols, clock.now_ns(), prices, rate=rate, volatility=volatility)
+        return SimulatedFeed(market, clock)
+    if kind == "recording" and argument:
+        return RecordingFeed(Path(argument).expanduser(), speed)
+    if kind == "binance" and not argument:
+        return binance_feed(symbols, clock, random.Random(seed))
+    if kind == "backpack" and not argument:
+        return backpack_feed(symbols, clock, random.Random(seed))
+    raise FeedError(f"feed: {spec!r} is not known; choose one of {', '.join(FEEDS)}")
