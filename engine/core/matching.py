@@ -6,6 +6,7 @@ Takers walk what is displayed; makers wait in an estimated queue. Nothing fills 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import StrEnum
 from math import inf
@@ -114,7 +115,8 @@ class Matcher:
     """Paper matching on one instrument's book. The caller keeps the book fresh, then says what came: a trade, a depth, a quote.
 
     `highest_buy` and `lowest_sell` are our best resting prices, -inf and inf where nothing rests. While every trade
-    price and both tops stay strictly between them, none of the `on_` methods has anything to do.
+    price and both tops stay strictly between them, none of the `on_` methods has anything to do. These yield fills one at a
+    time, so that what the caller does about one (cancel, shrink) holds before the next: take them all.
     """
 
     __slots__ = ("_asks", "_bids", "_instrument", "_orders", "book", "highest_buy", "lowest_sell")
@@ -204,29 +206,32 @@ class Matcher:
 
     # --- The market -------------------------------------------------------------------------------
 
-    def on_trade(self, trade: Trade) -> list[MakerFill]:
+    def on_trade(self, trade: Trade) -> Iterator[MakerFill]:
         """A public trade: fills what it went through, then what the queue at its price lets it reach (Q1)."""
         price = float(trade.price)
         if self.highest_buy < price < self.lowest_sell:
-            return []
+            return
         side = trade.aggressor.opposite
         mine = self._mine(side)
         key = side.sign * price
-        fills: list[MakerFill] = []
         left = trade.size
         while left and mine.prices and mine.prices[-1] > key:
             order = self._first(mine)
             order.ahead = ZERO
-            left -= self._fill(order, min(left, order.left), fills)
+            fill = self._fill(order, min(left, order.left))
+            left -= fill.size
+            yield fill
         level = mine.levels.get(price)
         if level is None:
-            return fills
+            return
         if level.displayed is None:
             self._observe(side, price, level)
         level.traded += trade.size
         for order in list(level.orders.values()):
             if order.ahead is None:
-                break
+                return
+            if level.orders.get(order.id) is not order:
+                continue
             reached = left - order.ahead
             if reached <= 0:
                 order.ahead -= left
@@ -235,10 +240,11 @@ class Matcher:
             # A queue estimate is not on the step; a fill is.
             size = min(order.left, floor_to(reached, self._instrument.step))
             if size:
-                left -= self._fill(order, size, fills)
-        return fills
+                fill = self._fill(order, size)
+                left -= fill.size
+                yield fill
 
-    def on_depth(self, depth: Depth) -> list[MakerFill]:
+    def on_depth(self, depth: Depth) -> Iterator[MakerFill]:
         """The book took this depth: sizes at our levels changed, the top may have crossed us (Q2, Q3)."""
         for mine, changed in ((self._bids, depth.bids), (self._asks, depth.asks)):
             if not mine.levels:
@@ -254,7 +260,7 @@ class Matcher:
                     self._observe(mine.side, price, seen)
         return self.on_cross()
 
-    def on_quote(self) -> list[MakerFill]:
+    def on_quote(self) -> Iterator[MakerFill]:
         """The book took a quote: sizes at the top changed, it may have crossed us."""
         for mine, top in ((self._bids, self.book.best_bid), (self._asks, self.book.best_ask)):
             level = mine.levels.get(top)
@@ -262,9 +268,8 @@ class Matcher:
                 self._observe(mine.side, top, level)
         return self.on_cross()
 
-    def on_cross(self) -> list[MakerFill]:
+    def on_cross(self) -> Iterator[MakerFill]:
         """Fill what the opposite side locked or crossed: at our price, up to what it displays, which is then used."""
-        fills: list[MakerFill] = []
         for mine in (self._bids, self._asks):
             while mine.prices and self._reached(mine):
                 order = self._first(mine)
@@ -273,8 +278,7 @@ class Matcher:
                     break
                 size = min(order.left, offer[1])
                 self.book.consume(mine.side.opposite, offer[0], size)
-                self._fill(order, size, fills)
-        return fills
+                yield self._fill(order, size)
 
     # --- Inside -----------------------------------------------------------------------------------
 
@@ -324,12 +328,11 @@ class Matcher:
         self.highest_buy = self._bids.best
         self.lowest_sell = self._asks.best
 
-    def _fill(self, order: Resting, size: Decimal, fills: list[MakerFill]) -> Decimal:
-        fills.append(MakerFill(order.id, order.price, size))
+    def _fill(self, order: Resting, size: Decimal) -> MakerFill:
         order.left -= size
         if not order.left:
             self._remove(order)
-        return size
+        return MakerFill(order.id, order.price, size)
 
     def _observe(self, side: Side, price: float, level: _Level) -> None:
         """Move our orders up by what left the level before them, beyond what traded."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.core.brackets import rearm_rest
 from engine.core.fills import record_fill
 from engine.core.kernel import Due, Kernel
@@ -71,7 +73,7 @@ def expire_at(kernel: Kernel, order_id: str) -> None:
         expire(kernel, order, "good till date reached")
 
 
-def record_makers(kernel: Kernel, market: Market, fills: list[MakerFill]) -> None:
+def record_makers(kernel: Kernel, market: Market, fills: Iterable[MakerFill]) -> None:
     """Resting orders were hit."""
     for fill in fills:
         order = kernel.state.orders.get(fill.order_id)

@@ -71,7 +71,7 @@ class Market:
             self.taken[self.sides[fill.order_id].opposite] += self.note([fill])
 
     def trade(self, aggressor: Side, price: Decimal, size: Decimal) -> None:
-        fills = self.matcher.on_trade(Trade(BTC.id, 0, 0, "t", price, size, aggressor))
+        fills = list(self.matcher.on_trade(Trade(BTC.id, 0, 0, "t", price, size, aggressor)))
         assert self.note(fills) <= size
         assert all(self.sides[fill.order_id] is aggressor.opposite for fill in fills)
 
@@ -122,4 +122,4 @@ def test_a_touch_alone_never_fills(
         market.matcher.arrive(f"b{number}", Side.BUY, size, D(price))
     for number, (bid, bid_size, ask, ask_size) in enumerate(quotes, 1):
         market.book.apply_quote(quote(BTC.id, number, bid, bid_size, ask, ask_size, update_id=number))
-        assert market.matcher.on_quote() == []
+        assert list(market.matcher.on_quote()) == []

@@ -42,15 +42,15 @@ class Desk:
         self.updates += 1
         depth = Depth(BTC.id, self.updates, 0, self.updates, snapshot, bids, asks)
         self.book.apply_depth(depth)
-        return self.matcher.on_depth(depth)
+        return list(self.matcher.on_depth(depth))
 
     def quote(self, bid: str, bid_size: str, ask: str, ask_size: str) -> list[MakerFill]:
         self.updates += 1
         self.book.apply_quote(quote(BTC.id, self.updates, bid, bid_size, ask, ask_size, update_id=self.updates))
-        return self.matcher.on_quote()
+        return list(self.matcher.on_quote())
 
     def trade(self, price: str, size: str, aggressor: Side) -> list[MakerFill]:
-        return self.matcher.on_trade(Trade(BTC.id, 0, 0, "t", D(price), D(size), aggressor))
+        return list(self.matcher.on_trade(Trade(BTC.id, 0, 0, "t", D(price), D(size), aggressor)))
 
     def market(self, side: Side, size: str) -> Arrival:
         return self.matcher.arrive("m", side, D(size), None)
@@ -265,6 +265,20 @@ def test_a_trade_through_fills_up_to_its_size(desk: Desk) -> None:
         MakerFill("near", D("59999.5"), D(1)),
         MakerFill("far", D("59999.0"), D("0.4")),
     ]
+
+
+@pytest.mark.parametrize("price", ["59999.5", "59990.0"])
+def test_an_order_cancelled_on_a_fill_takes_no_part_in_the_rest_of_the_trade(desk: Desk, price: str) -> None:
+    desk.limit(BUY, "1", "59999.5", order_id="first")
+    desk.limit(BUY, "1", "59999.5", order_id="second")
+    desk.limit(BUY, "1", "59999.5", order_id="third")
+    fills = []
+    for fill in desk.matcher.on_trade(Trade(BTC.id, 0, 0, "t", D(price), D(9), SELL)):
+        fills.append((fill.order_id, fill.size))
+        desk.matcher.cancel("second")
+        if fill.order_id == "first":
+            desk.matcher.amend("third", None, D("0.5"))
+    assert fills == [("first", 1), ("third", D("0.5"))]
 
 
 def test_a_trade_by_our_own_side_does_not_fill_us(desk: Desk) -> None:
