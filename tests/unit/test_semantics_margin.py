@@ -72,23 +72,22 @@ def test_tiers_are_continuous_and_their_upper_bound_inclusive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "position", "fee", "expected"),
+    ("position", "fee", "expected"),
     [
-        ("L1", lot(1, "1", "20000", "2000"), "0", "18072.289157"),
-        ("L2", lot(-1, "1", "20000", "2000"), "0", "21912.350598"),
-        ("L3", lot(1, "1", "20000", "400"), "0", "19678.714859"),
-        ("L4", lot(1, "1", "20000", "2000"), "0.00055", "18082.274348"),
-        ("L5", lot(-1, "1", "20000", "2000"), "0.00055", "21900.353392"),
-        ("L6", lot(1, "3", "60000", "18000"), "0", "54254.606365"),
-        ("L7", lot(1, "4.3", "60000", "25800"), "0", "54259.670445"),
-        ("L8", lot(-1, "4.1", "60000", "24600"), "0", "65660.468486"),
-        ("L9", lot(1, "30", "60000", "90000"), "0", "57904.273504"),
-        ("L10", lot(1, "1", "20000", "2500"), "0", "17570.281124"),
-        ("L11", lot(1, "1", "20000", "1988"), "0", "18084.337349"),
+        pytest.param(lot(1, "1", "20000", "2000"), "0", "18072.289157", id="L1"),
+        pytest.param(lot(-1, "1", "20000", "2000"), "0", "21912.350598", id="L2"),
+        pytest.param(lot(1, "1", "20000", "400"), "0", "19678.714859", id="L3"),
+        pytest.param(lot(1, "1", "20000", "2000"), "0.00055", "18082.274348", id="L4"),
+        pytest.param(lot(-1, "1", "20000", "2000"), "0.00055", "21900.353392", id="L5"),
+        pytest.param(lot(1, "3", "60000", "18000"), "0", "54254.606365", id="L6"),
+        pytest.param(lot(1, "4.3", "60000", "25800"), "0", "54259.670445", id="L7"),
+        pytest.param(lot(-1, "4.1", "60000", "24600"), "0", "65660.468486", id="L8"),
+        pytest.param(lot(1, "30", "60000", "90000"), "0", "57904.273504", id="L9"),
+        pytest.param(lot(1, "1", "20000", "2500"), "0", "17570.281124", id="L10"),
+        pytest.param(lot(1, "1", "20000", "1988"), "0", "18084.337349", id="L11"),
     ],
-    ids=lambda value: value if isinstance(value, str) and value.startswith("L") else "",
 )
-def test_L1_to_L11_liquidation_price(case: str, position: Position, fee: str, expected: str) -> None:
+def test_L1_to_L11_liquidation_price(position: Position, fee: str, expected: str) -> None:
     assert rounded(liquidation_price(of(VenueProfile(fee_reserve=D(fee))), position)) == D(expected)
 
 
