@@ -22,7 +22,7 @@ from engine.core.triggers import Watched
 from engine.model import event as ev
 from engine.model.account import Oms, RiskLimits
 from engine.model.command import AnyCommand, Command
-from engine.model.event import Event
+from engine.model.event import AnyBody, Event
 from engine.model.instrument import Instrument
 from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
 from engine.model.order import OrderStatus
@@ -83,7 +83,14 @@ class Halt(Struct, frozen=True):
     reason: str
 
 
-Input = MarketInput | Start | Tick | Intent | FillReport | Halt
+class Note(Struct, frozen=True):
+    """A fact the engine itself observed: a measured latency, an alarm, its own stop."""
+
+    time_ns: int
+    body: AnyBody
+
+
+Input = MarketInput | Start | Tick | Intent | FillReport | Halt | Note
 
 
 class Desk:
@@ -107,6 +114,7 @@ class Desk:
             Intent: self._intent,
             FillReport: self._report,
             Halt: self._halt,
+            Note: self._note,
         }
 
     def handle(self, given: Input) -> list[Event]:
@@ -266,6 +274,9 @@ class Desk:
 
     def _halt(self, halt: Halt) -> None:
         self.kernel.halted = halt.reason
+
+    def _note(self, note: Note) -> None:
+        self.kernel.journal.emit(note.body, self.account)
 
     # --- Starting -----------------------------------------------------------------------------------
 

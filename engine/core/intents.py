@@ -51,6 +51,7 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder) -> Refusal | N
         if refusal is not None:
             return refusal
     plan = plan_order(kernel, account, command)
+    kernel.probe("risk")
     top = kernel.top(command.instrument)
     venue = kernel.state.accounts[account].venue
     verdict: ev.AnyBody = (
@@ -62,6 +63,7 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder) -> Refusal | N
     if plan.refusal is not None and plan.size <= ZERO:
         return None
     order = create(kernel, _terms(kernel, account, command, plan), plan.reserve if plan.refusal is None else ZERO, top)
+    kernel.probe("order")
     if plan.refusal is not None:
         kernel.journal.emit_order(order, ev.OrderDenied(order.id, plan.refusal.code, plan.refusal.message))
     elif command.type.waits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
+from collections.abc import Callable
 from decimal import Decimal
 from enum import IntEnum
 
@@ -30,7 +31,7 @@ class Due(IntEnum):
 class Kernel:
     """Recorded state behind its journal, volatile markets, and timers in order of time."""
 
-    __slots__ = ("_timers", "exits", "halted", "journal", "markets", "state", "timers_made")
+    __slots__ = ("_timers", "exits", "halted", "journal", "markets", "probe", "state", "timers_made")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -40,6 +41,8 @@ class Kernel:
         self.timers_made = 0
         self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
         """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
+        self.probe: Callable[[str], None] = _no_probe
+        """Told when an entry has passed a stage, so that whoever holds a clock can time it."""
         self.halted = ""
         """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
 
@@ -103,6 +106,10 @@ class Kernel:
         """Wallet plus unrealised PnL; None while a mark is missing."""
         unrealised = self.unrealised(account, asset)
         return None if unrealised is None else self.state.accounts[account].balances.get(asset, ZERO) + unrealised
+
+
+def _no_probe(stage: str) -> None:
+    """Nobody measures."""
 
 
 def share(value: Decimal, part: Decimal, whole: Decimal) -> Decimal:

@@ -195,6 +195,10 @@ class Matcher:
         """A resting order with its estimated place; read only."""
         return self._orders.get(order_id)
 
+    def order_ids(self) -> list[str]:
+        """Ids of the orders that rest here."""
+        return list(self._orders)
+
     def reset_queue(self) -> None:
         """After a gap our places are unknown: everybody goes to the back, in our own order."""
         for mine in (self._bids, self._asks):

@@ -207,6 +207,7 @@ def hypothetical(
         cost=value * side.sign,
         margin=value / leverage,
         leverage=leverage,
+        long=side is Side.BUY,
     )
 
 

@@ -70,6 +70,7 @@ def apply_fill(
             position.entered_value + abs(value),
             position.exited,
             position.exited_value,
+            long=signed_size > 0,
         ), ZERO
     if size and (size > 0) is not (held > 0):
         raise ValueError(f"fill: {signed_size} would flip position {position.id} of {held}; split it first")
@@ -103,6 +104,7 @@ def apply_fill(
         position.exited_value + abs(value),
         0 if size else time_ns,
         "" if size else reason,
+        position.long,
     ), realised
 
 

@@ -46,6 +46,8 @@ class Position(Struct, frozen=True, omit_defaults=True):
     exited_value: Decimal = ZERO
     closed_ns: int = 0
     exit_reason: str = ""
+    long: bool = True
+    """Side of the lot; kept when it is closed."""
 
     @property
     def sign(self) -> int:

@@ -1,0 +1,128 @@
+"""Events in words, for the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.core.state import State
+from engine.model import event as ev
+from engine.views import format as fmt
+from engine.views.structs import LogLine
+
+
+def log_line(state: State, event: ev.Event) -> LogLine | None:
+    """One line about an event; None for those that say nothing to a person."""
+    teller = _TELLERS.get(type(event.body))
+    if teller is None:
+        return None
+    level, text = teller(state, event, event.body)
+    return LogLine(event.seq, event.time_ns, level, event.type, text)
+
+
+def _order_text(state: State, order_id: str) -> str:
+    order = state.find_order(order_id)
+    if order is None:
+        return order_id
+    terms = order.terms
+    instrument = state.instruments[terms.instrument]
+    kind = terms.type.replace("_", " ").lower()
+    level = order.price if order.price is not None else order.trigger
+    at = f" {fmt.price(instrument, level)}" if level is not None else ""
+    role = "" if terms.role in ("entry", "close") else f" ({terms.role.replace('_', ' ')})"
+    return f"{order_id} {terms.side.lower()} {fmt.size(instrument, order.size)} {instrument.symbol} {kind}{at}{role}"
+
+
+def _order(level: str, verb: str) -> Callable[[State, ev.Event, Any], tuple[str, str]]:
+    def tell(state: State, event: ev.Event, body: Any) -> tuple[str, str]:
+        reason = getattr(body, "reason", "")
+        return level, f"{verb} {_order_text(state, body.order)}" + (f": {reason}" if reason else "")
+
+    return tell
+
+
+def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> tuple[str, str]:
+    instrument = state.instruments[event.instrument]
+    size, price = fmt.size(instrument, body.size), fmt.price(instrument, body.price)
+    money = f", PnL {fmt.signed(body.realised)}" if body.closing else ""
+    side = "maker" if body.maker else "taker"
+    return "good", f"filled {body.order} {size} {instrument.symbol} @ {price}, {side} fee {body.fee:.4f}{money}"
+
+
+def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> tuple[str, str]:
+    return "info", f"order {_order_text(state, body.terms.id)}"
+
+
+def _started(state: State, event: ev.Event, body: ev.EngineStarted) -> tuple[str, str]:
+    return "info", body.recovered or f"engine started, {body.env}, {body.feed}"
+
+
+def _fired(state: State, event: ev.Event, body: ev.TriggerFired) -> tuple[str, str]:
+    return "warn", f"triggered by {body.source} {body.price}: {_order_text(state, body.order)}"
+
+
+def _liquidated(state: State, event: ev.Event, body: ev.Liquidated) -> tuple[str, str]:
+    instrument = state.instruments[event.instrument]
+    at, level = fmt.price(instrument, body.mark), fmt.price(instrument, body.level)
+    return "error", f"LIQUIDATED {body.position} {instrument.symbol}: mark {at} met {level}"
+
+
+def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> tuple[str, str]:
+    word = "received" if body.amount > 0 else "paid"
+    return "info", f"funding {word} {abs(body.amount):.4f} on {event.instrument} at {body.rate * 100:.4f}%"
+
+
+def _funds(state: State, event: ev.Event, body: ev.FundsMoved) -> tuple[str, str]:
+    return "info", f"{body.reason}: {fmt.signed(body.amount)} {body.asset}"
+
+
+def _kill(state: State, event: ev.Event, body: ev.KillChanged) -> tuple[str, str]:
+    reason = f": {body.reason}" if body.reason else ""
+    return "error" if body.on else "warn", f"kill switch {'ON' if body.on else 'off'}{reason}"
+
+
+def _refused(state: State, event: ev.Event, body: ev.RiskRejected | ev.IntentRefused) -> tuple[str, str]:
+    return "error", f"refused {body.code}: {body.message}"
+
+
+def _alarm(state: State, event: ev.Event, body: ev.AlarmRaised) -> tuple[str, str]:
+    return "error", f"{body.code}: {body.message}"
+
+
+def _leverage(state: State, event: ev.Event, body: ev.LeverageChanged) -> tuple[str, str]:
+    return "info", f"leverage of {state.instruments[event.instrument].symbol} is {body.leverage}x"
+
+
+def _moved(state: State, event: ev.Event, body: ev.TriggerMoved) -> tuple[str, str]:
+    return "info", f"trail {body.order} now {body.trigger} (best {body.extremum})"
+
+
+def _unknown(state: State, event: ev.Event, body: ev.OrderUnknown) -> tuple[str, str]:
+    return "error", f"UNKNOWN {_order_text(state, body.order)}: {body.evidence}"
+
+
+_TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
+    ev.EngineStarted: _started,
+    ev.EngineStopped: lambda state, event, body: ("info", f"engine stopped: {body.reason}"),
+    ev.FundsMoved: _funds,
+    ev.KillChanged: _kill,
+    ev.LeverageChanged: _leverage,
+    ev.MarginChanged: lambda state, event, body: ("info", f"margin {fmt.signed(body.amount)} on {body.position.id}"),
+    ev.RiskRejected: _refused,
+    ev.IntentRefused: _refused,
+    ev.OrderCreated: _created,
+    ev.OrderAccepted: _order("info", "resting"),
+    ev.OrderRejected: _order("error", "rejected"),
+    ev.OrderCancelled: _order("warn", "cancelled"),
+    ev.OrderExpired: _order("warn", "expired"),
+    ev.OrderResized: _order("info", "resized"),
+    ev.OrderAmended: _order("info", "amended"),
+    ev.OrderUnknown: _unknown,
+    ev.CancelRequested: _order("info", "cancelling"),
+    ev.TriggerMoved: _moved,
+    ev.TriggerFired: _fired,
+    ev.OrderFilled: _filled,
+    ev.Liquidated: _liquidated,
+    ev.FundingPaid: _funding,
+    ev.AlarmRaised: _alarm,
+}
