@@ -14,7 +14,7 @@ from widgets.pane import BLANK, Line, Pane, Part, Run, Tone, faded, merged, pack
 from widgets.text import SECOND, bar, known, right, seconds
 
 STALE_NS = 5 * SECOND
-_BAR_CELLS = 24
+_BAR_CELLS = 16
 _HEADER_FROM = 7
 """Height from which a header row is worth its place."""
 

@@ -62,13 +62,19 @@ _INVERTED = frozenset({Tone.UNKNOWN, Tone.SELECTED, Tone.ALARM, Tone.SIM, Tone.P
 
 
 def merged(runs: Iterable[Run], lit: bool = False) -> Line:
-    """A line in which neighbours of one tone are one run: a run costs about 40 bytes in truecolor."""
+    """A line in which neighbours of one tone are one run, and blanks belong to a neighbour.
+
+    A run costs about 40 bytes in truecolor.
+    """
     joined: list[Run] = []
     for tone, text in runs:
         if not text:
             continue
-        if joined and (joined[-1][0] is tone or (text.isspace() and joined[-1][0] not in _INVERTED)):
-            joined[-1] = (joined[-1][0], joined[-1][1] + text)
+        last, before = joined[-1] if joined else (tone, "")
+        if joined and (last is tone or (text.isspace() and last not in _INVERTED)):
+            joined[-1] = (last, before + text)
+        elif joined and before.isspace() and tone not in _INVERTED:
+            joined[-1] = (tone, before + text)
         else:
             joined.append((tone, text))
     return Line(tuple(joined), lit)
@@ -168,7 +174,8 @@ class LinesWidget(Widget):
         if strip is None or strip.cell_length != width:
             line = self._lines[y] if y < len(self._lines) else BLANK
             segments = [Segment(text, self._style(tone, line.lit)) for tone, text in line.runs]
-            strip = Strip(segments).adjust_cell_length(width, self._style(Tone.PLAIN, line.lit))
+            rest = line.runs[-1][0] if line.runs and line.runs[-1][0] not in _INVERTED else Tone.PLAIN
+            strip = Strip(segments).adjust_cell_length(width, self._style(rest, line.lit)).simplify()
             self._strips[y] = strip
         return strip
 

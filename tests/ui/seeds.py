@@ -51,14 +51,14 @@ INSTRUMENT = InstrumentView(
 def book(
     levels: int = 20, seed: int = 1, share: float = 1.0, stale: bool = False, age_ns: int | None = 120_000_000
 ) -> BookView:
-    """A book whose sizes come from `seed`; only the first `share` of its levels differ from seed 1."""
+    """A book whose sizes come from `seed`; only the outer `share` of its levels differ from seed 1 (totals add up outwards)."""
     steady, moving = random.Random(1), random.Random(seed)
 
     def side(sign: int) -> tuple[BookRow, ...]:
         total, rows = 0.0, []
         for i in range(levels):
             calm, wild = steady.uniform(0.02, 4), moving.uniform(0.02, 4)
-            size = wild if i < levels * share else calm
+            size = wild if i >= levels * (1 - share) else calm
             total += size
             price = f"{61_000 + sign * (0.5 + i * 0.1):.1f}"
             rows.append(BookRow(price, f"{size:.3f}", f"{i + 1 + total:.3f}", size / 4, "0.010" if i == 4 else ""))
