@@ -1,0 +1,265 @@
+"""The application: themes, screens, the seat at the desk, the frame clock, signals. Nothing of trading is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import ClassVar
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.types import AnimationLevel
+
+from engine.clock import mono_ns
+from engine.link.base import EngineLink
+from hoox_tui import themes
+from hoox_tui.backlog import output_backlogged
+from hoox_tui.frame import CLOCK, NORMAL, TICK, FrameClock
+from hoox_tui.intents import RequestIds, panic_choices
+from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Action, Scope, bindings
+from hoox_tui.screens.desk import DeskScreen
+from hoox_tui.screens.help import HelpScreen, help_text
+from hoox_tui.screens.modal import Banner
+from hoox_tui.screens.preview import PreviewScreen
+from hoox_tui.screens.quit import Leaving, QuitScreen
+from hoox_tui.seat import Seat
+
+PANIC = ("cancel", "flatten", "kill")
+"""Names of the panic sheet's choices, in its order."""
+ENVIRONMENTS = ("sim", "paper", "live")
+
+
+class DeskApp(App[Leaving], inherit_bindings=False):
+    """The screen over an engine. `owns_engine` says that leaving with nothing open stops it."""
+
+    TITLE = "Hoox"
+    CSS_PATH = ["styles/desk.tcss", "styles/modals.tcss"]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE, Scope.APP)]
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    def __init__(
+        self,
+        link: EngineLink,
+        *,
+        symbol: str = "",
+        screen: str = "desk",
+        owns_engine: bool = True,
+        theme: str = themes.DEFAULT_THEME,
+        mono: Callable[[], int] = mono_ns,
+    ) -> None:
+        if screen != "desk":
+            raise ValueError(f"screen: {screen!r} is not there; use 'desk'")
+        self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol)
+        super().__init__()
+        self.animation_level: AnimationLevel = "none"
+        self.link = link
+        self.owns_engine = owns_engine
+        for one in themes.THEMES:
+            self.register_theme(one)
+        self.theme = theme
+        self.desk = DeskScreen(self.seat)
+        self.clock = FrameClock(self.seat.convert, self.desk.slots())
+        self._beat = 0
+        self._env = ""
+        self._lost = True
+        self._status: object = None
+        self._blurred = False
+        self._greeted = False
+
+    def get_default_screen(self) -> Screen[None]:
+        """The desk is what there is."""
+        return self.desk
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """What themes of others do not set."""
+        return themes.DEFAULTS
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's, and `env`: the colour of the environment."""
+        variables = super().get_css_variables()
+        env = self.seat.env if self.seat.env in ENVIRONMENTS else "none"
+        return {**variables, "env": variables[f"env-{env}"]}
+
+    # --- life ---
+
+    def on_mount(self) -> None:
+        """Connect, start the clock, listen to the signals of a lost line."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            loop.add_signal_handler(number, self.exit, Leaving.DETACH)
+        self.link.subscribe(self.desk.topics())
+        self.run_worker(self.link.start(), group="link")
+        self.set_interval(TICK, self.tick)
+        self.call_after_refresh(self._settle)
+
+    def _settle(self) -> None:
+        # What is alive now stays alive: later collections need not look at it.
+        gc.collect()
+        gc.freeze()
+
+    async def on_unmount(self) -> None:
+        """Leave the engine alone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        await self.link.close()
+
+    def on_app_blur(self, _event: events.AppBlur) -> None:
+        """Fewer frames while nobody looks."""
+        self._blurred = True
+
+    def on_app_focus(self, _event: events.AppFocus) -> None:
+        """Somebody looks."""
+        self._blurred = False
+
+    # --- frames ---
+
+    def tick(self) -> None:
+        """One tick of the only clock; nothing is drawn while the terminal is behind."""
+        if output_backlogged(self) or not self.desk.is_attached:
+            return
+        self._beat += 1
+        seat = self.seat
+        now = seat.now_ns()
+        self._notice_changes()
+        if self._beat % NORMAL == 0:
+            for screen in self.screen_stack:
+                for banner in screen.query(Banner):
+                    banner.renew()
+        if self._beat % CLOCK == 0 or seat.status is not self._status:
+            self._status = seat.status
+            self.desk.draw_header()
+        if seat.paused_since is not None:
+            return
+        drawn = self.clock.tick(self.link.views, now, blurred=self._blurred)
+        if seat.undrawn and not {"orders", "positions", "trades"}.isdisjoint(drawn):
+            self.call_after_refresh(partial(self._report_painted, tuple(seat.undrawn)))
+            seat.undrawn.clear()
+
+    def _report_painted(self, orders: tuple[str, ...]) -> None:
+        now = self.seat.mono()
+        for order in orders:
+            self.link.painted(order, now)
+
+    def _notice_changes(self) -> None:
+        """What must show at once: environment, loss and return of the engine, the instruments."""
+        seat = self.seat
+        if seat.env != self._env:
+            self._env = seat.env
+            for env in ENVIRONMENTS:
+                self.set_class(env == self._env, f"-{env}")
+            self.refresh_css(animate=False)
+        if seat.lost != self._lost:
+            self._lost = seat.lost
+            seat.note(*(("error", "LOST", "engine lost") if self._lost else ("good", "LINK", "engine attached")))
+            self.clock.renew()
+            self.desk.draw_header()
+        if self.desk.follow_instrument():
+            self.link.subscribe(self.desk.topics())
+        if not self._greeted and seat.status is not None:
+            self._greeted = True
+            if not seat.status.hand:
+                self.link.take_hand()
+            if seat.status.recovery:
+                self.notify(seat.status.recovery, title="Recovered", timeout=10)
+
+    # --- actions ---
+
+    def action_toggle_arm(self) -> None:
+        """Arm or disarm entries; only the screen that holds the hand may."""
+        if self.seat.lost:
+            self.notify("The engine is lost: entries stay blocked", severity="warning")
+        elif not self.seat.has_hand:
+            self.notify("Another screen holds the trading hand: press H to take it", severity="warning")
+        else:
+            self.link.set_armed(not self.seat.armed)
+
+    def action_take_hand(self) -> None:
+        """Take the trading hand; the screen that held it is told."""
+        if not self.seat.has_hand:
+            self.link.take_hand()
+
+    def action_open_panic(self, which: str) -> None:
+        """The panic sheet on cancel, flatten or kill; where it is open already, it switches."""
+        top = self.screen
+        if isinstance(top, PanicScreen):
+            top.action_choose(which[0])
+        else:
+            killed = self.seat.status is not None and self.seat.status.kill
+            choices = panic_choices(killed, self.seat.ids)
+            self.push_screen(PanicScreen(self.seat, choices, chosen=PANIC.index(which)))
+
+    def action_toggle_pause(self) -> None:
+        """Stop drawing, or go on; the engine never notices."""
+        seat = self.seat
+        seat.paused_since = seat.mono() if seat.paused_since is None else None
+        self.clock.renew()
+
+    def action_show_desk(self) -> None:
+        """Close what lies over the desk; nothing is sent."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_next_theme(self) -> None:
+        """The next colour theme."""
+        at = themes.NAMES.index(self.theme) if self.theme in themes.NAMES else -1
+        self.theme = themes.NAMES[(at + 1) % len(themes.NAMES)]
+
+    def action_open_help(self) -> None:
+        """What the keys do here."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.seat, help_text(self.screen)))
+
+    def action_open_palette(self) -> None:
+        """Find an action by name."""
+        self.action_command_palette()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: every action of the registry, and the themes."""
+        for action in ACTIONS:
+            if action.id not in PALETTE_HIDDEN:
+                yield SystemCommand(f"{action.group}: {action.label}", action.help, partial(self._run, action))
+        for name in themes.NAMES:
+            yield SystemCommand(f"view: Theme {name}", "Change colours", partial(setattr, self, "theme", name))
+
+    async def _run(self, action: Action) -> None:
+        await self.run_action(action.action, self.desk if action.scope is Scope.DESK else self)
+
+    def action_ask_quit(self) -> None:
+        """Leave at once when nothing is open, else ask what becomes of the engine."""
+        if self.seat.at_risk or self.seat.lost:
+            self.push_screen(QuitScreen(self.seat), self.leave)
+        else:
+            alone = self.seat.status is None or self.seat.status.screens <= 1
+            self.leave(Leaving.STOP if self.owns_engine and alone else Leaving.DETACH)
+
+    def leave(self, how: Leaving | None) -> None:
+        """Leave this way; None stays."""
+        if how is Leaving.STOP:
+            self.link.stop_engine("quit")
+        if how is not None:
+            self.exit(how)
+
+
+class PanicScreen(PreviewScreen):
+    """Cancel all, flatten all, kill switch: the sheet is their preview."""
+
+    TITLE_TEXT = "panic"
+
+
+def run_desk(
+    link: EngineLink, *, symbol: str = "", screen: str = "desk", owns_engine: bool = True, theme: str = ""
+) -> str:
+    """Open the desk over a link until the person leaves; returns "stop" (already asked of the engine) or "detach"."""
+    app = DeskApp(link, symbol=symbol, screen=screen, owns_engine=owns_engine, theme=theme or themes.DEFAULT_THEME)
+    # Over SSH a mouse costs 13 % CPU while it moves, and a lost line leaves the terminal printing its codes.
+    remote = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+    return str(app.run(mouse=not remote) or Leaving.DETACH)

@@ -1,0 +1,75 @@
+"""The frame clock: one tick that draws what is due, new and seen. Market speed never changes what a frame costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.views import View
+
+TICK = 0.05
+"""Seconds; 20 Hz."""
+LADDER, NORMAL, LATENCY, CLOCK = 1, 5, 10, 20
+"""Ticks between frames: 20, 4, 2 and 1 Hz."""
+BLURRED = 5
+"""While the terminal does not have the focus only every fifth tick draws: 4 Hz."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A pane's place in the clock. `ageing` panes are drawn again when due though their view is the same: they show ages."""
+
+    topic: str
+    every: int
+    draw: Callable[[Any, int], None]
+    seen: Callable[[], bool]
+    ageing: bool = False
+    due: int = 0
+    drawn: View | None = field(default=None, repr=False)
+
+    def retarget(self, topic: str) -> None:
+        """Draw another topic from the next tick on."""
+        self.topic = topic
+        self.renew()
+
+    def renew(self) -> None:
+        """Draw at the next tick, whether the view is new or not."""
+        self.drawn = None
+        self.due = 0
+
+
+class FrameClock:
+    """Counts ticks and draws the slots that are due; `convert` sees a view before its pane does."""
+
+    def __init__(self, convert: Callable[[View], View], slots: list[Slot]) -> None:
+        self._convert = convert
+        self._slots = slots
+        self.ticks = 0
+        self.frames = 0
+        """Panes drawn since the start."""
+
+    def renew(self) -> None:
+        """Draw every pane at the next tick."""
+        for slot in self._slots:
+            slot.renew()
+
+    def tick(self, views: Mapping[str, View], now_ns: int, *, blurred: bool = False) -> list[str]:
+        """Draw what is due; returns the topics drawn. `now_ns` is the engine's time."""
+        self.ticks += 1
+        if blurred and self.ticks % BLURRED:
+            return []
+        drawn = []
+        for slot in self._slots:
+            if self.ticks < slot.due:
+                continue
+            view = views.get(slot.topic)
+            if view is None or (view is slot.drawn and not slot.ageing) or not slot.seen():
+                continue
+            slot.due = self.ticks + slot.every
+            if view is not slot.drawn:
+                drawn.append(slot.topic)
+            slot.drawn = view
+            slot.draw(self._convert(view), now_ns)
+        self.frames += len(drawn)
+        return drawn

@@ -1,0 +1,146 @@
+"""The registry of named actions. Bindings, the palette, the help and the key hints are all made from it.
+
+A key is remappable by its action's id. Only plain keys, shift-letters and F-keys: the rest do not survive tmux and many
+terminals (tui-style 3). `PRIORITY` keys work from text fields and over modals.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+from textual.binding import Binding
+
+
+class Scope(StrEnum):
+    """Where an action is bound."""
+
+    EVERYWHERE = "everywhere"
+    """On the app, with priority: text fields and modals do not swallow it."""
+    APP = "app"
+    DESK = "desk"
+
+
+class Action(Struct, frozen=True):
+    """A named action; `group` is its heading in the palette and `danger` says it can reach a venue, through a preview."""
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    help: str
+    scope: Scope
+    group: str = "view"
+    danger: bool = False
+
+
+_E, _A, _D = Scope.EVERYWHERE, Scope.APP, Scope.DESK
+
+ACTIONS: tuple[Action, ...] = (
+    # Trade
+    Action("trade.buy", "b", "open_ticket('BUY')", "Buy", "Order ticket, buy side, prefilled", _D, "trade"),
+    Action("trade.sell", "s", "open_ticket('SELL')", "Sell", "Order ticket, sell side, prefilled", _D, "trade"),
+    Action("trade.arm", "a", "toggle_arm", "Arm", "Arm or disarm entries from this keyboard", _A, "trade"),
+    Action(
+        "trade.close",
+        "x",
+        "close_position",
+        "Close",
+        "Close the selected position: a preview, 1 2 3 4 = 25 50 75 100 %",
+        _D,
+        "trade",
+        True,
+    ),
+    Action("trade.edit", "e", "edit_selection", "Edit", "Edit an order, or a position's TP and SL", _D, "trade"),
+    Action(
+        "trade.breakeven",
+        "m",
+        "move_stop",
+        "Break-even",
+        "Move the position's stop to its entry price",
+        _D,
+        "trade",
+        True,
+    ),
+    Action("trade.cancel", "c", "cancel_order", "Cancel", "Cancel the selected order", _D, "trade", True),
+    Action(
+        "trade.cancel_symbol",
+        "C",
+        "cancel_symbol",
+        "Cancel symbol",
+        "Cancel this symbol's orders: limits, stops or all",
+        _D,
+        "trade",
+        True,
+    ),
+    Action(
+        "trade.panic",
+        "!",
+        "open_panic('cancel')",
+        "Panic",
+        "Panic sheet: cancel all, flatten all, kill switch",
+        _A,
+        "trade",
+        True,
+    ),
+    Action(
+        "trade.cancel_all",
+        "f8",
+        "open_panic('cancel')",
+        "Cancel all",
+        "Panic sheet on cancel all, from everywhere",
+        _E,
+        "trade",
+        True,
+    ),
+    Action(
+        "trade.flatten_all",
+        "f9",
+        "open_panic('flatten')",
+        "Flatten all",
+        "Panic sheet on flatten all, from everywhere",
+        _E,
+        "trade",
+        True,
+    ),
+    Action("trade.kill", "K", "open_panic('kill')", "Kill switch", "Preview of the kill switch", _A, "trade", True),
+    Action("trade.hand", "H", "take_hand", "Take hand", "Take the trading hand from another screen", _A, "trade"),
+    # View
+    Action("view.desk", "f2", "show_desk", "Desk", "Back to the desk", _E, "view"),
+    Action("view.maximize", "z", "toggle_maximize", "Maximize", "Maximize or restore the focused pane", _D, "view"),
+    Action("view.centre", "space", "centre_ladder", "Re-centre", "Centre the ladder on the spread", _D, "view"),
+    Action("view.shorter", "[", "step_timeframe(-1)", "Shorter", "Shorter candles", _D, "view"),
+    Action("view.longer", "]", "step_timeframe(1)", "Longer", "Longer candles", _D, "view"),
+    Action("view.copy", "y", "copy_row", "Copy", "Copy the selected row to the clipboard (OSC 52)", _D, "view"),
+    Action("view.symbol", "/", "search_symbol", "Symbol", "Choose the symbol", _D, "view"),
+    Action("view.pause", "p", "toggle_pause", "Pause", "Pause the display, never the engine", _A, "view"),
+    Action("view.next_theme", "t", "next_theme", "Theme", "Next colour theme", _A, "view"),
+    *(
+        Action(f"view.pane{n}", str(n), f"focus_pane({n})", f"Pane {n}", f"Focus pane {n}", _D, "view")
+        for n in range(1, 10)
+    ),
+    # Help
+    Action("help.keys", "?", "open_help", "Help", "What the keys do here", _A, "help"),
+    Action("help.everywhere", "f1", "open_help", "Help", "What the keys do here, from everywhere", _E, "help"),
+    Action("help.palette", "ctrl+p,:", "open_palette", "Palette", "Find any action by name", _A, "help"),
+    Action("help.quit", "Q,ctrl+c", "ask_quit", "Quit", "Quit; says what stops and what stays open", _A, "help"),
+)
+
+PALETTE_HIDDEN = frozenset({"help.everywhere", "help.palette", "view.pause"} | {f"view.pane{n}" for n in range(1, 10)})
+"""Not worth a line in the palette: the palette itself, doubles, and what one key does faster."""
+
+
+def bindings(*scopes: Scope) -> list[Binding]:
+    """The bindings of some scopes, in registry order."""
+    return [
+        Binding(
+            action.keys,
+            action.action,
+            action.label,
+            tooltip=action.help,
+            priority=action.scope is Scope.EVERYWHERE,
+            id=action.id,
+        )
+        for action in ACTIONS
+        if action.scope in scopes
+    ]

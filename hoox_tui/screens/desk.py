@@ -1,0 +1,270 @@
+"""The desk: every pane on one screen, what is seen of them by size, and which key goes where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import msgspec
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Grid, Horizontal
+
+from engine.views import BookView, ChartView
+from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, Slot
+from hoox_tui.keys import Scope, bindings
+from hoox_tui.screens.footline import Footline
+from hoox_tui.screens.modal import Banner
+from hoox_tui.screens.trading import TradingScreen
+from hoox_tui.seat import Seat
+from widgets.balance import BalancePane
+from widgets.book import BookPane
+from widgets.chart import ChartPane
+from widgets.header import HeaderBar
+from widgets.latency import LatencyPane
+from widgets.log import LogPane
+from widgets.orders import OrdersPane
+from widgets.pane import Pane
+from widgets.positions import PositionsPane
+from widgets.rows import RowsPane
+from widgets.ticket import TicketPane
+from widgets.trades import TradesPane
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+    from widgets.study import CandleStudy
+
+WidgetT = TypeVar("WidgetT", bound="Widget")
+
+PANES = ("book", "chart", "ticket", "positions", "orders", "trades", "balance", "latency", "log")
+"""In the order of their number keys."""
+FRONT = {
+    "-front": ("chart", "ticket", "orders", "trades", "balance", "latency", "log"),
+    "-low": ("orders", "trades", "balance", "latency", "log"),
+}
+"""Panes that share one place: in the small layout all but book and positions, in the middle one the last five."""
+PLAIN = ("positions", "orders", "trades", "balance", "latency", "log")
+
+
+class DeskScreen(TradingScreen):
+    """The trading desk. Composes and routes; the panes draw, the engine decides."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.DESK)]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (140, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall"), (42, "-full")]
+    ALLOW_IN_MAXIMIZED_VIEW = "HeaderBar,Banner,Footline"
+    ESCAPE_TO_MINIMIZE = True
+    AUTO_FOCUS = "#positions"
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__()
+        self.seat = seat
+        self.seconds = 60
+        """Seconds of the chart's candles."""
+        self.header = HeaderBar(id="header")
+        self.footline = Footline()
+        self.book = BookPane(id="book")
+        self.chart = ChartPane(id="chart")
+        self.ticket = TicketPane(id="ticket")
+        self.positions = PositionsPane(id="positions")
+        self.orders = OrdersPane(id="orders")
+        self.trades = TradesPane(id="trades")
+        self.balance = BalancePane(id="balance")
+        self.latency = LatencyPane(id="latency")
+        self.log_pane = LogPane(id="log")
+        self.panes: dict[str, Pane[Any]] = dict(
+            zip(
+                PANES,
+                (
+                    self.book,
+                    self.chart,
+                    self.ticket,
+                    self.positions,
+                    self.orders,
+                    self.trades,
+                    self.balance,
+                    self.latency,
+                    self.log_pane,
+                ),
+                strict=True,
+            )
+        )
+        self._study: CandleStudy | None = None
+        self._book_slot = Slot("book", LADDER, self._draw_book, self._needs_book)
+        self._chart_slot = self._slot("chart", NORMAL)
+        self._study_slot = Slot("study", CLOCK, self._draw_study, lambda: self._study is not None)
+        self._instrument = ""
+
+    def compose(self) -> ComposeResult:
+        """Header, banner, the ladder beside the rest, the line of keys."""
+        yield self.header
+        yield Banner(self.seat)
+        with Horizontal(id="desk"):
+            yield self.book
+            with Grid(id="main"):
+                yield from (pane for name, pane in self.panes.items() if name != "book")
+        yield self.footline
+
+    def on_mount(self) -> None:
+        """Begin with the chart in front where there is room for one pane only."""
+        self.bring_to_front("chart")
+        self.bring_to_front("orders")
+        self.bring_to_front("chart")
+        self.watch(self, "focused", self._focus_moved)
+        self.draw_header()
+
+    # --- frames ---
+
+    def slots(self) -> list[Slot]:
+        """What the frame clock draws, at which pace."""
+        pace = {"latency": LATENCY, "balance": CLOCK}
+        return [
+            self._book_slot,
+            self._chart_slot,
+            self._study_slot,
+            *(self._slot(name, pace.get(name, NORMAL), ageing=name in ("positions", "orders")) for name in PLAIN),
+        ]
+
+    def _slot(self, name: str, every: int, *, ageing: bool = False) -> Slot:
+        pane = self.panes[name]
+        return Slot(name, every, pane.show, lambda: pane.is_on_screen, ageing=ageing)
+
+    def _needs_book(self) -> bool:
+        return self.book.is_on_screen or self.ticket.is_on_screen
+
+    def _draw_book(self, view: BookView, now_ns: int) -> None:
+        self.book.show(view, now_ns)
+        self.ticket.show_quote(view.bids[0].price if view.bids else None, view.asks[0].price if view.asks else None)
+
+    def topics(self) -> tuple[str, ...]:
+        """What this screen wants of the engine."""
+        return ("status", *PLAIN, *(slot.topic for slot in (self._book_slot, self._chart_slot) if ":" in slot.topic))
+
+    def follow_instrument(self) -> bool:
+        """Point book and chart at the seat's instrument; True when the topics changed."""
+        instrument = self.seat.instrument
+        if instrument is None or instrument.id == self._instrument:
+            return False
+        self._instrument = instrument.id
+        self._book_slot.retarget(f"book:{instrument.id}")
+        self._retarget_chart()
+        return True
+
+    def _retarget_chart(self) -> None:
+        for slot in (self._chart_slot, self._study_slot):
+            slot.retarget(f"chart:{self._instrument}:{self.seconds}")
+
+    def draw_header(self) -> None:
+        """Once a second, and when something in it changed."""
+        seat = self.seat
+        instrument = seat.instrument
+        self.header.show(
+            seat.status,
+            symbol=instrument.symbol if instrument else "",
+            pane=self.focused.id or "" if self.focused else "",
+            heartbeat_age_ms=seat.heartbeat_age_ns // 1_000_000,
+            link_state=seat.link.state.value,
+            link_detail=seat.link.detail,
+            has_hand=seat.has_hand,
+        )
+        self.set_class(seat.lost, "-lost")
+
+    def _focus_moved(self) -> None:
+        self.draw_header()
+        shown = [name for name, pane in self.panes.items() if pane.display]
+        self.footline.show(self, PANES, self.pane_name(self.focused), shown)
+
+    # --- panes ---
+
+    def pane_name(self, widget: Widget | None) -> str:
+        """Name of the pane that holds a widget, empty for none."""
+        for node in widget.ancestors_with_self if widget is not None else ():
+            if node.id in self.panes:
+                return node.id
+        return ""
+
+    def bring_to_front(self, name: str) -> None:
+        """Show a pane where several share one place."""
+        for css_class, group in FRONT.items():
+            if name in group:
+                for other in group:
+                    self.panes[other].set_class(other == name, css_class)
+
+    def action_focus_pane(self, number: int) -> None:
+        """Focus a pane by its number, bringing it to the front."""
+        name = PANES[number - 1]
+        if self.maximized is not None:
+            self._restore()
+        self.bring_to_front(name)
+        self.panes[name].focus()
+
+    async def action_toggle_maximize(self) -> None:
+        """The focused pane over the whole screen, or back; the chart becomes a candle study."""
+        if self.maximized is not None:
+            self._restore()
+            return
+        name = self.pane_name(self.focused)
+        if name == "chart":
+            await self._maximize_study()
+        elif name:
+            self.maximize(self.panes[name], container=False)
+
+    async def _maximize_study(self) -> None:
+        # plotext is slow to import: only who looks at a study pays for it.
+        from widgets.study import CandleStudy
+
+        self._study = CandleStudy(id="study")
+        await self.query_one("#main").mount(self._study)
+        self.maximize(self._study, container=False)
+        self._study_slot.renew()
+
+    def _draw_study(self, view: ChartView, now_ns: int) -> None:
+        if self._study is not None:
+            self._study.show(view, now_ns)
+
+    def _restore(self) -> None:
+        self.minimize()
+        if self._study is not None:
+            self._study.remove()
+            self._study = None
+
+    # --- looking ---
+
+    def action_centre_ladder(self) -> None:
+        """The ladder back on the spread."""
+        self.book.action_level_centre()
+
+    def action_step_timeframe(self, by: int) -> None:
+        """Shorter or longer candles, wherever the focus is."""
+        self.chart.action_timeframe_step(by)
+
+    @on(ChartPane.TimeframeChanged)
+    def change_timeframe(self, message: ChartPane.TimeframeChanged) -> None:
+        """Ask the engine for other candles."""
+        self.seconds = message.seconds
+        self._retarget_chart()
+        self.seat.link.subscribe(self.topics())
+
+    def show_instrument(self, instrument_id: str | None) -> None:
+        """Put another instrument on book, chart and ticket."""
+        if instrument_id and self.seat.find(instrument_id):
+            self.seat.instrument_id = instrument_id
+            if self.follow_instrument():
+                self.seat.link.subscribe(self.topics())
+                self.draw_header()
+
+    @on(PositionsPane.PositionSelected)
+    def show_position(self, message: PositionsPane.PositionSelected) -> None:
+        """The market of a position."""
+        self.show_instrument(message.instrument)
+
+    def action_copy_row(self) -> None:
+        """The row under the cursor, as tab separated text."""
+        pane = self.panes.get(self.pane_name(self.focused))
+        row = pane.selected if isinstance(pane, RowsPane) else None
+        if row is None:
+            self.notify("No row to copy: focus a table first", severity="warning")
+            return
+        self.app.copy_to_clipboard("\t".join(str(value) for value in msgspec.structs.astuple(row)))
+        self.notify("Row copied")

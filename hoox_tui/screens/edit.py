@@ -1,0 +1,161 @@
+"""Edit a position's protection or a working order. Enter hands the command on to its preview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.widgets import Input, Label, Static
+
+from engine.model.command import AmendOrder, AnyCommand, SetProtection
+from engine.model.money import BadNumber, ceil_to, floor_to, to_decimal
+from engine.views import OrderRow, PositionRow
+from hoox_tui.screens.modal import BACK, FramedModal
+from hoox_tui.seat import Seat
+
+
+class EditScreen(FramedModal[AnyCommand | None]):
+    """A few numbers, prefilled; empty means none. Dismisses with the command, or None."""
+
+    AUTO_FOCUS = "Input"
+    BINDINGS: ClassVar[list[BindingType]] = [BACK]
+
+    def __init__(self, seat: Seat, title: str, fields: Mapping[str, str]) -> None:
+        super().__init__(seat)
+        self._title = title
+        self._fields = dict(fields)
+
+    def body(self) -> ComposeResult:
+        """One line a field."""
+        yield Static(self._title, classes="title", markup=False)
+        for name, value in self._fields.items():
+            with Horizontal(classes="field"):
+                yield Label(name)
+                # Text, not number: a pasted "61,000" must reach the error that says what is wrong with it.
+                field = Input(value, id=_id(name), compact=True, select_on_focus=True)
+                field.cursor_blink = False
+                yield field
+        yield Static("", id="edit-error", markup=False)
+        yield Static("Enter previews   Tab next field   empty = none   Esc back", classes="state", markup=False)
+
+    def build(self, values: Mapping[str, Decimal | None]) -> AnyCommand | str:
+        """The command for the values, or what is wrong with them."""
+        raise NotImplementedError
+
+    @on(Input.Submitted)
+    def finish(self) -> None:
+        """Hand the command on, or say what is wrong."""
+        values: dict[str, Decimal | None] = {}
+        try:
+            for name in self._fields:
+                text = self.query_one(f"#{_id(name)}", Input).value.strip()
+                values[name] = _positive(name, text) if text else None
+        except BadNumber as error:
+            self.query_one("#edit-error", Static).update(str(error))
+            return
+        built = self.build(values)
+        if isinstance(built, str):
+            self.query_one("#edit-error", Static).update(built)
+        else:
+            self.dismiss(built)
+
+
+class ProtectScreen(EditScreen):
+    """Take profit and stop loss of a position."""
+
+    def __init__(self, seat: Seat, row: PositionRow) -> None:
+        super().__init__(
+            seat,
+            f"Protection of {row.symbol} {row.side} {row.size} @ {row.entry}",
+            {"Take profit": number(row.take_profit), "Stop loss": number(row.stop_loss), "Trail, bps": ""},
+        )
+        self._row = row
+
+    def build(self, values: Mapping[str, Decimal | None]) -> AnyCommand | str:
+        """A stop either stands or trails."""
+        take, stop, trail = values.values()
+        if stop is not None and trail is not None:
+            return "Stop loss and Trail: both set; empty one of them"
+        return SetProtection(
+            request_id=self.seat.ids.next(),
+            position=self._row.id,
+            take_profit=take,
+            stop_loss=stop,
+            trail_bps=trail,
+        )
+
+
+class AmendScreen(EditScreen):
+    """Price, trigger and size of a working order; what is unchanged is not sent."""
+
+    def __init__(self, seat: Seat, row: OrderRow) -> None:
+        before = {"Price": number(row.price), "Trigger": number(row.trigger), "Size": number(row.size)}
+        super().__init__(
+            seat,
+            f"Edit {row.symbol} {row.side} {row.type} {row.size}",
+            {name: value for name, value in before.items() if value},
+        )
+        self._row = row
+
+    def build(self, values: Mapping[str, Decimal | None]) -> AnyCommand | str:
+        """Only what changed."""
+        changed: dict[str, Decimal] = {}
+        for name, value in values.items():
+            if value is None:
+                return f"{name}: empty; an order needs one, or cancel the order with c"
+            if value != Decimal(self._fields[name]):
+                changed[name] = value
+        if not changed:
+            return "Nothing changed"
+        return AmendOrder(
+            request_id=self.seat.ids.next(),
+            order=self._row.id,
+            price=changed.get("Price"),
+            trigger=changed.get("Trigger"),
+            size=changed.get("Size"),
+        )
+
+
+def break_even(seat: Seat, row: PositionRow) -> SetProtection | None:
+    """The stop at the entry price, on the side of the tick that does not lose; None while the entry is not a number.
+
+    The take profit stays: protection is replaced as a whole.
+    """
+    entry, instrument = number(row.entry), seat.find(row.instrument)
+    if not entry:
+        return None
+    price = Decimal(entry)
+    if instrument is not None and (tick := Decimal(instrument.tick)) > 0:
+        price = ceil_to(price, tick) if row.side == "L" else floor_to(price, tick)
+    take = number(row.take_profit)
+    return SetProtection(
+        request_id=seat.ids.next(),
+        position=row.id,
+        take_profit=Decimal(take) if take else None,
+        stop_loss=price,
+    )
+
+
+def number(text: str | None) -> str:
+    """A drawn number as one that can be edited: no grouping; empty for a dash or words."""
+    plain = (text or "").replace(",", "").strip()
+    try:
+        return plain if Decimal(plain).is_finite() else ""
+    except InvalidOperation:
+        return ""
+
+
+def _positive(field: str, text: str) -> Decimal:
+    value = to_decimal(field, text)
+    if value <= 0:
+        raise BadNumber(field, text)
+    return value
+
+
+def _id(name: str) -> str:
+    return "edit-" + "".join(c for c in name.lower() if c.isalpha())

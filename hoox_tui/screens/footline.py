@@ -1,0 +1,66 @@
+"""The bottom line of the frame: panes by number, and the keys of the focused pane as far as they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+ALWAYS = ("trade.buy", "trade.sell", "trade.arm", "trade.panic", "view.maximize", "help.keys", "help.quit")
+SHORT = {"ticket": "tick", "positions": "pos", "orders": "ord", "trades": "trd", "balance": "bal", "latency": "lat"}
+WIDE = 120
+"""Columns from which panes go by their whole name."""
+
+
+class Footline(Static):
+    """One line in the environment's colour."""
+
+    COMPONENT_CLASSES = {"footline--here", "footline--shown", "footline--hidden"}
+
+    def __init__(self) -> None:
+        super().__init__("", id="footline", markup=False)
+        self._arguments: tuple[Screen[None], Sequence[str], str, Collection[str]] | None = None
+
+    def show(self, screen: Screen[None], panes: Sequence[str], focused: str, shown: Collection[str]) -> None:
+        """Name the panes, the focused one marked, and what its keys do."""
+        self._arguments = (screen, panes, focused, shown)
+        width = self.size.width or screen.size.width
+        parts: list[tuple[str, str]] = []
+        used = 0
+        for number, name in enumerate(panes, 1):
+            style = "here" if name == focused else "shown" if name in shown else "hidden"
+            text = f" {number} {name} " if width >= WIDE else f" {number}{SHORT.get(name, name)} "
+            parts.append((text, style))
+            used += cell_len(text)
+        hints = []
+        for key, label in self._hints(screen):
+            text = f"  {key} {label}"
+            if used + cell_len(text) + 1 > width:
+                continue
+            hints.append(text)
+            used += cell_len(text)
+        gap = " " * max(0, width - used - 1)
+        self.update(
+            Content.assemble(
+                *((text, self.get_visual_style(f"footline--{style}")) for text, style in parts), gap, *hints
+            )
+        )
+
+    def _hints(self, screen: Screen[None]) -> list[tuple[str, str]]:
+        active = list(screen.active_bindings.values())
+        own = [one.binding for one in active if one.node is screen.focused and one.binding.show]
+        common = [one.binding for one in active if one.binding.id in ALWAYS]
+        common.sort(key=lambda binding: ALWAYS.index(binding.id or ""))
+        found: dict[str, str] = {}
+        for binding in (*own, *common):
+            if binding.description and binding.description not in found:
+                found[binding.description] = screen.app.get_key_display(binding)
+        return [(key, label.lower()) for label, key in found.items()]
+
+    def on_resize(self) -> None:
+        """What fits depends on the width."""
+        if self._arguments is not None:
+            self.show(*self._arguments)

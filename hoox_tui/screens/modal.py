@@ -1,0 +1,72 @@
+"""The frame of every modal: the environment's colour and word, the banner, and a body."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from hoox_tui.seat import Seat
+
+ResultT = TypeVar("ResultT")
+
+BACK = Binding("escape", "go_back", "Back", id="modal.back", tooltip="Back; nothing is sent")
+
+
+class Banner(Static):
+    """The line across a screen while something is not as it should be; hidden otherwise."""
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__("", markup=False)
+        self._seat = seat
+        self._shown: tuple[str, str] | None = None
+
+    def on_mount(self) -> None:
+        """A screen opened during a loss says so at once."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Say what the seat says now."""
+        wanted = self._seat.banner()
+        if wanted == self._shown:
+            return
+        self._shown = wanted
+        text, level = wanted or ("", "")
+        self.update(text)
+        self.set_class(bool(text), "-shown")
+        self.set_class(level == "error", "-error")
+
+
+class FramedModal(ModalScreen[ResultT]):
+    """A modal with the environment around it. Nothing in it has focus unless it asks for it: Enter means what it says."""
+
+    AUTO_FOCUS = ""
+    TITLE_TEXT = ""
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__()
+        self.seat = seat
+        self.frame = Vertical(classes="frame")
+
+    def compose(self) -> ComposeResult:
+        """Banner, then the frame around the body."""
+        yield Banner(self.seat)
+        with self.frame:
+            yield from self.body()
+
+    def body(self) -> ComposeResult:
+        """What is inside the frame."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Name the environment in the frame."""
+        self.frame.border_title = self.seat.frame_title
+        self.frame.border_subtitle = self.TITLE_TEXT
+
+    def action_go_back(self) -> None:
+        """Leave without doing anything."""
+        self.dismiss(None)
