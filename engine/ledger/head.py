@@ -42,17 +42,17 @@ class HeadFile:
     """HEAD, open for writing. Written after each commit, so it never runs ahead of what is on the disk."""
 
     def __init__(self, ledger: Path) -> None:
-        self._fd = os.open(head_path(ledger), os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = os.fdopen(os.open(head_path(ledger), os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
 
     def write(self, head: Head) -> None:
         """Overwrite the one fixed-width record in place."""
         text = b"%020d %s" % (head.seq, head.hash.hex().encode())
-        os.pwrite(self._fd, text + b" %08x\n" % zlib.crc32(text), 0)
+        os.pwrite(self._file.fileno(), text + b" %08x\n" % zlib.crc32(text), 0)
 
     def sync(self) -> None:
         """Have the file itself on the disk; later records only overwrite it."""
-        os.fsync(self._fd)
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Give the file back."""
-        os.close(self._fd)
+        self._file.close()

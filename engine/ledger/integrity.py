@@ -12,7 +12,8 @@ _MOST = 20
 
 
 class Damage(NamedTuple):
-    """One finding: the table it is in (`file` where SQLite cannot say) and SQLite's words, which name the page."""
+    """One finding and SQLite's words, which name the page; `part` is a table, `pages` where no table can be named, or
+    `file` where nothing can be read."""
 
     part: str
     text: str
@@ -21,17 +22,14 @@ class Damage(NamedTuple):
 def find_damage(db: sqlite3.Connection) -> list[Damage]:
     """What PRAGMA integrity_check finds, 20 lines at most; empty when every page is sound. Reads the whole file."""
     try:
-        lines = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({_MOST})")]
+        texts = [line for (text,) in db.execute(f"PRAGMA integrity_check({_MOST})") for line in str(text).splitlines()]
         tables = _tables_by_root(db)
     except sqlite3.DatabaseError as error:
         return [Damage("file", f"the pages cannot be read: {error}")]
-    return [
-        Damage(_part(text, tables), text)
-        for line in lines
-        if line != "ok"
-        for text in line.splitlines()
-        if not text.startswith("***")
-    ]
+    found = [Damage(_part(text, tables), text) for text in texts if text != "ok" and not text.startswith("***")]
+    # Pages that a broken table no longer reaches count as unused: an echo of the damage already named.
+    echoes = [damage for damage in found if damage.text.endswith("never used")]
+    return [damage for damage in found if damage not in echoes] or echoes
 
 
 def _tables_by_root(db: sqlite3.Connection) -> dict[str, str]:
@@ -43,4 +41,4 @@ def _tables_by_root(db: sqlite3.Connection) -> dict[str, str]:
 
 def _part(text: str, tables: dict[str, str]) -> str:
     match = _TREE.search(text) or _NAMED.search(text)
-    return tables.get(match.group(1), "file") if match else "file"
+    return tables.get(match.group(1), "pages") if match else "pages"

@@ -15,7 +15,7 @@ from engine.ledger import schema
 from engine.ledger.chain import GENESIS, columns_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError, WrongEnvironment, WrongFeed, ledger_error
 from engine.ledger.head import Head, HeadFile, read_head
-from engine.ledger.integrity import find_damage
+from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
 from engine.ledger.projections import Projector
 from engine.ledger.replay import fold_verified, verified_events
@@ -100,8 +100,7 @@ class Ledger:
                 schema.create(db, {"ledger_id": secrets.token_hex(8), **stamps})
             _check_stamps(db, path, stamps["env"])
             if path.stat().st_size <= _CHECK_WHOLE_BELOW:
-                for damage in find_damage(db):
-                    raise LedgerBroken(damage.part, damage.text)
+                _refuse_damage(find_damage(db))
             head = HeadFile(path)
             ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
             ledger._check_head()
@@ -294,6 +293,13 @@ def _check_stamps(db: sqlite3.Connection, path: Path, env: str) -> None:
         raise LedgerBroken("meta", f"{path} lacks {', '.join(sorted(missing))}")
     if meta["env"] != env:
         raise WrongEnvironment(str(path), meta["env"], env)
+
+
+def _refuse_damage(found: list[Damage]) -> None:
+    if found:
+        # What a rebuild cannot put right is the one to name.
+        worst = min(found, key=lambda damage: damage.part in schema.PROJECTIONS)
+        raise LedgerBroken(worst.part, f"{worst.text}; hoox ledger verify tells the rest")
 
 
 def _last_event(db: sqlite3.Connection) -> Head:

@@ -22,8 +22,11 @@ from engine.model.event import Event
 __all__ = ["Finding", "Report", "rebuild_projections", "verify", "verify_events"]
 
 
+_DERIVED = {*schema.PROJECTIONS, "snapshots", "pages"}
+
+
 class Finding(NamedTuple):
-    """One thing that is wrong: `part` is events, HEAD, file, snapshots or a table; `seq` the event, where there is one."""
+    """One thing that is wrong: `part` is HEAD, a table, `pages` of no table, or `file`; `seq` the event, where there is one."""
 
     part: str
     text: str
@@ -43,8 +46,8 @@ class Report(NamedTuple):
 
     @property
     def rebuildable(self) -> bool:
-        """Only projections are harmed: rebuild_projections() puts them right."""
-        return bool(self.findings) and all(finding.part in schema.PROJECTIONS for finding in self.findings)
+        """The events are whole: rebuild_projections() puts the rest right."""
+        return bool(self.findings) and all(finding.part in _DERIVED for finding in self.findings)
 
     @property
     def lines(self) -> list[str]:
