@@ -1,0 +1,150 @@
+"""The small parts of a feed: backoff, watchdog, price gate, funding."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from engine.feeds.base import Backoff, FeedStats
+from engine.feeds.funding import FundingWatch
+from engine.feeds.numbers import plain
+from engine.feeds.sanity import PriceGate, Verdict
+from engine.feeds.watchdog import Watchdog
+from engine.model.market import Funding, Mark, Quote, Side, Trade, quote
+
+BTC = "binance.perp:BTCUSDT"
+SECOND = 1_000_000_000
+
+
+class TestBackoff:
+    def test_delays_double_up_to_the_cap_with_jitter_below(self) -> None:
+        backoff = Backoff(random.Random(1), base_s=1, cap_s=30)
+        for full in (1, 2, 4, 8, 16, 30, 30, 30):
+            assert full / 2 <= backoff.next() <= full
+
+    def test_two_clients_do_not_retry_in_step(self) -> None:
+        one, two = Backoff(random.Random(1)), Backoff(random.Random(2))
+        assert [one.next() for _ in range(5)] != [two.next() for _ in range(5)]
+
+    def test_only_a_connection_that_lasted_starts_over(self) -> None:
+        backoff = Backoff(random.Random(1), base_s=1, cap_s=64, stable_s=30)
+        for _ in range(4):
+            backoff.next()
+        assert not backoff.lasted(29)
+        assert backoff.next() >= 8
+        assert backoff.lasted(30)
+        assert backoff.next() <= 1
+
+    def test_it_never_overflows(self) -> None:
+        backoff = Backoff(random.Random(1), cap_s=30)
+        assert all(backoff.next() <= 30 for _ in range(5_000))
+
+
+class TestWatchdog:
+    def test_a_dead_stream_beside_a_live_one_is_found(self) -> None:
+        dog = Watchdog([(BTC, "quote"), (BTC, "mark")], {"quote": 10, "mark": 3}, now_ns=0)
+        dog.heard((BTC, "quote"), 4 * SECOND)
+        assert dog.silent(4 * SECOND) == [(BTC, "mark")]
+
+    def test_a_stream_that_never_spoke_is_found(self) -> None:
+        dog = Watchdog([(BTC, "quote")], {"quote": 10}, now_ns=0)
+        assert dog.silent(10 * SECOND) == []
+        assert dog.silent(10 * SECOND + 1) == [(BTC, "quote")]
+
+    def test_streams_without_a_limit_may_be_quiet_for_ever(self) -> None:
+        dog = Watchdog([(BTC, "trade")], {"quote": 10}, now_ns=0)
+        dog.heard((BTC, "trade"), 5)
+        assert dog.period_s is None
+        assert dog.silent(10**15) == []
+
+
+class TestPriceGate:
+    def at(self, bid: str, ask: str, time_ns: int = 0, size: str = "1") -> Quote:
+        return quote(BTC, time_ns, bid, size, ask, "1")
+
+    @pytest.mark.parametrize(
+        ("bid", "ask", "size", "verdict"),
+        [
+            ("100", "101", "1", Verdict.GOOD),
+            ("101", "100", "1", Verdict.CROSSED),
+            ("100", "100", "1", Verdict.CROSSED),
+            ("0", "100", "1", Verdict.ABSURD),
+            ("-1", "100", "1", Verdict.ABSURD),
+            ("nan", "100", "1", Verdict.ABSURD),
+            ("100", "nan", "1", Verdict.ABSURD),
+            ("100", "inf", "1", Verdict.ABSURD),
+            ("100", "101", "0", Verdict.ABSURD),
+            ("100", "101", "nan", Verdict.ABSURD),
+            ("100", "101", "junk", Verdict.ABSURD),
+        ],
+    )
+    def test_impossible_quotes_do_not_pass(self, bid: str, ask: str, size: str, verdict: Verdict) -> None:
+        assert PriceGate().quote(self.at(bid, ask, size=size)) is verdict
+
+    @pytest.mark.parametrize(("bid", "ask"), [("50", "51"), ("100", "130"), ("70", "101"), ("150", "151")])
+    def test_an_absurd_jump_of_either_side_is_dropped(self, bid: str, ask: str) -> None:
+        gate = PriceGate(max_jump=0.2)
+        gate.quote(self.at("100", "101"))
+        assert gate.quote(self.at(bid, ask)) is Verdict.ABSURD
+        assert gate.quote(self.at("101", "102")) is Verdict.GOOD
+
+    def test_a_jump_that_persists_is_the_market(self) -> None:
+        gate = PriceGate(max_jump=0.2, persist_ns=2 * SECOND)
+        gate.quote(self.at("100", "101"))
+        assert gate.quote(self.at("50", "51", 1 * SECOND)) is Verdict.ABSURD
+        assert gate.quote(self.at("51", "52", 2 * SECOND)) is Verdict.ABSURD
+        assert gate.quote(self.at("52", "53", 3 * SECOND)) is Verdict.GOOD
+        assert gate.quote(self.at("51", "53", 4 * SECOND)) is Verdict.GOOD
+
+    def test_single_absurd_quotes_far_apart_do_not_add_up(self) -> None:
+        gate = PriceGate(max_jump=0.2, persist_ns=2 * SECOND)
+        for second in range(0, 40, 4):
+            assert gate.quote(self.at("100", "101", second * SECOND)) is Verdict.GOOD
+            assert gate.quote(self.at("50", "51", (second + 1) * SECOND)) is Verdict.ABSURD
+
+    def test_an_absurd_mark_does_not_liquidate(self) -> None:
+        gate = PriceGate(max_jump=0.2)
+        assert gate.mark(Mark(BTC, 0, 0, Decimal(100))) is Verdict.GOOD
+        assert gate.mark(Mark(BTC, 0, 0, Decimal(10))) is Verdict.ABSURD
+        assert gate.mark(Mark(BTC, 0, 0, Decimal("NaN"))) is Verdict.ABSURD
+
+    def test_a_trade_without_price_or_size_is_dropped(self) -> None:
+        gate = PriceGate()
+        assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(0), Decimal(1), Side.BUY)) is Verdict.ABSURD
+        assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(1), Decimal(0), Side.BUY)) is Verdict.ABSURD
+        assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(1), Decimal(1), Side.BUY)) is Verdict.GOOD
+
+
+class TestFundingWatch:
+    def mark(self, time_ns: int, price: int, rate: str, due: int | None) -> Mark:
+        return Mark(BTC, time_ns, 0, Decimal(price), None, Decimal(rate), due)
+
+    def test_funding_is_settled_once_with_the_last_rate_and_mark_before_its_time(self) -> None:
+        watch = FundingWatch()
+        assert watch.settled(self.mark(98, 60_000, "0.0001", 100)) is None
+        assert watch.settled(self.mark(99, 60_010, "0.0002", 100)) is None
+        settled = watch.settled(self.mark(101, 60_500, "0.0003", 200))
+        assert settled == Funding(BTC, 101, 100, Decimal("0.0002"), Decimal(60_010))
+        assert watch.settled(self.mark(102, 60_500, "0.0003", 200)) is None
+
+    def test_marks_without_funding_settle_nothing(self) -> None:
+        watch = FundingWatch()
+        assert watch.settled(Mark(BTC, 1, 0, Decimal(1))) is None
+        assert watch.settled(self.mark(2, 1, "0.1", 100)) is None
+        assert watch.settled(Mark(BTC, 3, 0, Decimal(1))) is None
+
+
+def test_decimals_lose_trailing_zeros_and_exponents() -> None:
+    assert [str(plain(text)) for text in ("0.10", "1E+1", "100.00", "0.00001000", "1")] == [
+        "0.1",
+        "10",
+        "100",
+        "0.00001",
+        "1",
+    ]
+
+
+def test_stats_are_a_dict_of_counters() -> None:
+    assert FeedStats(received=2).as_dict()["received"] == 2
