@@ -44,6 +44,7 @@ class TicketPane(Pane[Preview]):
         Binding("backspace", "value_shorten", "Erase", id="ticket.erase", tooltip="Erase a character", show=False),
         Binding("delete", "value_clear", "Clear", id="ticket.clear", tooltip="Clear the field", show=False),
         Binding("enter", "request_preview", "Preview", id="ticket.preview", tooltip="Show what the order would do"),
+        Binding("escape", "leave_ticket", "Leave", id="ticket.leave", tooltip="To the next pane; the draft stays"),
     ]
 
     @dataclass
@@ -175,6 +176,10 @@ class TicketPane(Pane[Preview]):
                 self.redraw()
             return
         self.post_message(self.PreviewRequested())
+
+    def action_leave_ticket(self) -> None:
+        """Give the keys to the next pane: here tab and digits belong to the fields."""
+        self.screen.focus_next()
 
     def _quote(self) -> str | None:
         return self._ask if self._draft[Field.SIDE] == Side.BUY else self._bid

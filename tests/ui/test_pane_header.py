@@ -1,0 +1,82 @@
+"""The header: what must be on every screen, at every width."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.views import Mode, StatusView, StreamView
+from tests.ui import seeds
+from tests.ui.hosts import Host, drawn
+from widgets.header import HeaderBar
+
+
+async def header(
+    status: StatusView | None, width: int = 160, state: str = "connected", age_ms: int | None = 40, hand: bool = True
+) -> list[str]:
+    """Both lines as drawn."""
+    bar = HeaderBar()
+    async with Host(bar).run_test(size=(width, 4)):
+        bar.show(
+            status,
+            symbol="BTCUSDT",
+            pane="positions",
+            heartbeat_age_ms=age_ms,
+            link_state=state,
+            link_detail="retrying in 2 s",
+            has_hand=hand,
+        )
+        return drawn(bar)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+async def test_environment_prices_kill_and_arm_are_always_there(width: int) -> None:
+    calm = await header(seeds.status(), width)
+    assert all(word in calm[0] for word in ("SIM", "SIMULATED PRICES", "kill off", "○ disarmed"))
+    hot = await header(seeds.status(env="live", prices="BINANCE PRICES", kill=True, armed=True), width)
+    assert all(word in hot[0] for word in ("LIVE", "BINANCE PRICES", "KILL ON", "● ARMED"))
+
+
+async def test_at_80_columns_place_equity_and_day_are_there_too() -> None:
+    first, second = await header(seeds.status(), 80)
+    assert "BTCUSDT › positions" in first
+    assert "equity 10013.00 USDT" in second
+    assert "day +12.40" in second
+
+
+async def test_unknown_equity_is_a_dash() -> None:
+    _, second = await header(seeds.status(equity=None, day_pnl=None, day_pnl_sign=0))
+    assert "equity – USDT" in second
+    assert "day –" in second
+
+
+async def test_what_the_engine_will_still_do_is_said_with_its_reason() -> None:
+    _, second = await header(seeds.status(mode=Mode.EXITS_ONLY, mode_reason="the disk is full"), 80)
+    assert "EXITS ONLY" in second
+    assert "the disk is full" in second
+    _, second = await header(seeds.status(mode=Mode.READ_ONLY, mode_reason="chain broken at 812"), 80)
+    assert "READ ONLY" in second
+
+
+async def test_a_silent_engine_and_a_lost_link_are_said_before_anything_else() -> None:
+    _, second = await header(seeds.status(), 80, age_ms=4_200)
+    assert "engine silent 4 s" in second
+    _, second = await header(seeds.status(), 80, state="lost")
+    assert "LOST" in second
+    assert "retrying in 2 s" in second
+
+
+async def test_before_the_first_status_there_is_no_engine() -> None:
+    first, _ = await header(None, 80, state="connecting")
+    assert "NO ENGINE" in first
+
+
+async def test_the_hand_is_named() -> None:
+    assert "hand: you" in (await header(seeds.status()))[0]
+    assert "hand: another screen" in (await header(seeds.status(), hand=False))[0]
+    assert "hand: nobody" in (await header(seeds.status(hand=""), hand=False))[0]
+
+
+async def test_a_stream_that_is_not_live_is_named() -> None:
+    streams = (StreamView(seeds.BTC, "quotes", "live", 1), StreamView(seeds.BTC, "depth", "resync", None))
+    _, second = await header(seeds.status(streams=streams), 80)
+    assert "depth resync (1/2 live)" in second

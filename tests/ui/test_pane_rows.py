@@ -1,0 +1,297 @@
+"""Positions, orders, closed trades and the log: what their rows say, what a change costs, what the keys ask for."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from engine.views import LogLine, LogView, PositionsView
+from tests.ui import seeds
+from tests.ui.hosts import Host, count_lines, drawn
+from widgets.log import LINES, LogPane
+from widgets.orders import OrdersPane
+from widgets.positions import PositionsPane
+from widgets.trades import TradesPane
+
+WIDE = (170, 14)
+
+
+# --- positions ---
+
+
+async def test_no_position_says_which_keys_open_one() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.positions(0))
+        assert drawn(pane)[0] == " no open positions: b buys, s sells"
+
+
+async def test_a_position_shows_all_its_figures() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.positions(1), seeds.NOW)
+        header, row = drawn(pane)[:2]
+    assert header.split() == [
+        *("symbol", "size", "entry", "mark", "uPnL", "%", "lev", "left", "liq"),
+        *("TP", "SL", "notional", "margin", "realised", "age"),
+    ]
+    assert row.split() == [
+        *("▸BTCUSDT", "L", "0.010", "60940.0", "61000.2", "+0.60", "+0.99%", "10x", "96.2%", "55120.4"),
+        *("61500.0", "–", "610.00", "60.94", "0.00", "12m"),
+    ]
+
+
+async def test_a_loss_carries_its_minus_and_a_short_its_letter() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.positions(2), seeds.NOW)
+        row = drawn(pane)[2]
+    assert row.split()[:7] == ["BTCUSDT", "S", "0.010", "60940.0", "61000.2", "-12.35", "-20.26%"]
+
+
+async def test_unknown_figures_of_a_position_are_dashes() -> None:
+    unknown = seeds.position(
+        mark=None, upnl=None, upnl_sign=0, upnl_pct=None, liquidation=None, margin_left=None, notional=None
+    )
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(PositionsView(seeds.NOW, (unknown,)))
+        row = drawn(pane)[1]
+    assert row.split()[4:11] == ["–", "–", "–", "10x", "–", "–", "61500.0"]
+    assert row.split()[-1] == "–"
+
+
+async def test_a_stale_position_is_faded_and_its_mark_marked() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(PositionsView(seeds.NOW, (seeds.position(stale=True),)))
+        assert "~61000.2" in drawn(pane)[1]
+        stale = pane.get_component_rich_style("pane--stale").color
+        assert {segment.style.color for segment in pane.render_line(1) if segment.text.strip()} == {stale}
+
+
+async def test_a_tick_draws_only_the_rows_it_moved() -> None:
+    pane, view = PositionsPane(), seeds.positions(6)
+    async with Host(pane).run_test(size=WIDE) as pilot:
+        pane.show(view, seeds.NOW)
+        await pilot.pause()
+        rows = count_lines(pane)
+        pane.show(view, seeds.NOW)
+        pane.show(replace(view, time_ns=seeds.NOW + 1), seeds.NOW)
+        await pilot.pause()
+        assert rows == []
+        moved = replace(view.rows[3], upnl="-12.40")
+        pane.show(replace(view, rows=(*view.rows[:3], moved, *view.rows[4:])), seeds.NOW)
+        await pilot.pause()
+        assert rows == [4]
+
+
+async def test_the_cursor_stays_with_its_position() -> None:
+    pane, view = PositionsPane(), seeds.positions(4)
+    async with Host(pane).run_test(size=WIDE) as pilot:
+        pane.show(view)
+        await pilot.press("j", "j")
+        pane.show(replace(view, rows=view.rows[1:]))
+        assert pane.selected is not None
+        assert pane.selected.id == "P3"
+        pane.show(replace(view, rows=(view.rows[0],)))
+        assert pane.selected.id == "P1"
+        pane.show(replace(view, rows=()))
+        assert pane.selected is None
+
+
+async def test_keys_ask_for_close_protection_break_even_and_market() -> None:
+    pane = PositionsPane()
+    app = Host(pane)
+    async with app.run_test(size=WIDE, message_hook=app.hook) as pilot:
+        pane.show(seeds.positions(2))
+        await pilot.press("down", "x", "e", "m", "enter")
+        await pilot.pause()
+    assert app.posted == [
+        PositionsPane.CloseRequested("P2"),
+        PositionsPane.ProtectRequested("P2"),
+        PositionsPane.BreakEvenRequested("P2"),
+        PositionsPane.PositionSelected("P2", seeds.BTC),
+    ]
+
+
+async def test_keys_on_no_position_ask_for_nothing() -> None:
+    pane = PositionsPane()
+    app = Host(pane)
+    async with app.run_test(size=WIDE, message_hook=app.hook) as pilot:
+        pane.show(seeds.positions(0))
+        await pilot.press("j", "k", "x", "e", "m", "enter", "G", "pagedown")
+        await pilot.pause()
+    assert app.posted == []
+
+
+async def test_a_long_list_scrolls_with_the_cursor() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=(100, 8)) as pilot:
+        pane.show(seeds.positions(40))
+        await pilot.press("G")
+        assert pane.selected is not None
+        assert pane.selected.id == "P40"
+        assert "▸" in drawn(pane)[-1]
+        await pilot.press("pageup", "g")
+        assert "▸" in drawn(pane)[1]
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 78, 100, 120, 160])
+async def test_narrow_panes_drop_whole_columns_least_important_first(width: int) -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=(width, 10)):
+        pane.show(seeds.positions(3), seeds.NOW)
+        rows = drawn(pane)
+    assert all(len(row) <= width - 2 for row in rows)
+    assert all("BTCUSDT" in row and "…" not in row for row in rows[1:4])
+    assert "+0.60" in rows[1]
+    assert ("age" in rows[0]) == (width >= 100)
+
+
+async def test_columns_do_not_jump_when_a_figure_gets_shorter() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(PositionsView(seeds.NOW, (seeds.position(upnl="-123456.78", upnl_sign=-1),)))
+        wide = drawn(pane)[0]
+        assert "-123456.78" in drawn(pane)[1]
+        pane.show(PositionsView(seeds.NOW, (seeds.position(),)))
+        assert drawn(pane)[0] == wide
+
+
+# --- orders ---
+
+
+async def test_no_order_says_so() -> None:
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.orders(0))
+        assert drawn(pane)[0] == " no working orders"
+
+
+async def test_states_are_in_words_and_an_unknown_one_is_inverted() -> None:
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.orders(5), seeds.NOW)
+        rows = drawn(pane)
+        words = [next(w for w in ("working", "held", "part", "UNKNOWN ?", "sending") if w in row) for row in rows[1:6]]
+        assert words == ["working", "held", "part", "UNKNOWN ?", "sending"]
+        unknown = next(segment for segment in pane.render_line(4) if "UNKNOWN" in segment.text)
+        assert unknown.text == "UNKNOWN ?"
+        assert unknown.style is not None
+        assert unknown.style.reverse
+
+
+async def test_a_held_reduce_only_stop_names_its_trigger_and_place() -> None:
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.orders(2), seeds.NOW)
+        row = drawn(pane)[2]
+    assert row.split() == [
+        *("BTCUSDT", "SELL", "stop", "0.010", "0.000", "–", "60100.0", "-0.82%", "held"),
+        *("GTC", "RO", "local", "1m", "hand"),
+    ]
+
+
+async def test_more_orders_than_shown_are_counted() -> None:
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(replace(seeds.orders(3), total=1_200))
+        assert pane.border_subtitle == "nearest 3 of 1200"
+
+
+async def test_keys_ask_for_cancel_and_edit() -> None:
+    pane = OrdersPane()
+    app = Host(pane)
+    async with app.run_test(size=WIDE, message_hook=app.hook) as pilot:
+        pane.show(seeds.orders(3))
+        await pilot.press("j", "c", "e")
+        await pilot.pause()
+    assert app.posted == [OrdersPane.CancelRequested("O2"), OrdersPane.EditRequested("O2")]
+
+
+# --- closed trades ---
+
+
+async def test_a_closed_trade_says_what_it_earned_and_why_it_ended() -> None:
+    pane = TradesPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.trades(2), seeds.NOW)
+        rows = drawn(pane)
+    assert rows[1].split() == [
+        *("▸08:53:20", "0s", "BTCUSDT", "S", "0.010", "60940.0", "61010.0", "+0.21", "+0.34%"),
+        *("take", "profit", "0.49", "0.00", "6m"),
+    ]
+    assert "-1.89" in rows[2]
+    assert "stop loss" in rows[2]
+
+
+async def test_no_trade_says_so() -> None:
+    pane = TradesPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(seeds.trades(0))
+        assert drawn(pane)[0] == " no closed trades yet"
+
+
+# --- log ---
+
+
+async def test_the_log_follows_the_newest_line() -> None:
+    pane = LogPane()
+    async with Host(pane).run_test(size=(90, 10)):
+        pane.show(seeds.log(30))
+        assert drawn(pane)[-1].endswith(" 30")
+        pane.show(seeds.log(12, first=21))
+        assert drawn(pane)[-1].endswith(" 32")
+        assert [row.split()[-1] for row in drawn(pane)] == [str(seq) for seq in range(25, 33)]
+
+
+async def test_scrolling_back_stays_until_the_end_is_reached() -> None:
+    pane = LogPane()
+    async with Host(pane).run_test(size=(90, 10)) as pilot:
+        pane.show(seeds.log(30))
+        await pilot.press("pageup", "pageup")
+        before = drawn(pane)
+        pane.show(seeds.log(31))
+        assert drawn(pane) == before
+        assert not pane.following
+        await pilot.press("f")
+        assert drawn(pane)[-1].endswith(" 31")
+
+
+async def test_lines_outside_the_ledger_are_kept_once() -> None:
+    pane = LogPane()
+    line = LogLine(0, seeds.NOW, "warn", "LINK", "the engine was lost")
+    async with Host(pane).run_test(size=(90, 10)):
+        pane.show(LogView(seeds.NOW, (line,)))
+        pane.show(LogView(seeds.NOW + 1, (line,)))
+        assert len(pane.rows()) == 1
+
+
+async def test_the_log_keeps_a_ring() -> None:
+    pane = LogPane()
+    async with Host(pane).run_test(size=(90, 10)):
+        for first in range(1, LINES + 1_001, 200):
+            pane.show(seeds.log(200, first=first))
+        assert len(pane.rows()) == LINES
+        assert pane.rows()[0].seq == 1_001
+
+
+async def test_levels_have_signs_and_escape_sequences_are_harmless() -> None:
+    pane = LogPane()
+    line = LogLine(1, seeds.NOW, "error", "REJECTED", "symbol \x1b[31mRED\x1b[0m\n")
+    async with Host(pane).run_test(size=(90, 10)):
+        pane.show(LogView(seeds.NOW, (line,)))
+        row = drawn(pane)[0]
+    assert "✗ REJECTED" in row
+    assert row.isprintable()
+
+
+@pytest.mark.parametrize("width", [30, 60, 100, 160])
+async def test_log_lines_never_wrap(width: int) -> None:
+    pane = LogPane()
+    async with Host(pane).run_test(size=(width, 10)):
+        pane.show(seeds.log(8))
+        rows = drawn(pane)
+    assert all(row.split()[0] != "…" and len(row) <= width - 2 for row in rows)
+    assert "bought" in rows[0]
