@@ -22,14 +22,31 @@ class Damage(NamedTuple):
 def find_damage(db: sqlite3.Connection) -> list[Damage]:
     """What PRAGMA integrity_check finds, 20 lines at most; empty when every page is sound. Reads the whole file."""
     try:
-        texts = [line for (text,) in db.execute(f"PRAGMA integrity_check({_MOST})") for line in str(text).splitlines()]
         tables = _tables_by_root(db)
     except sqlite3.DatabaseError as error:
         return [Damage("file", f"the pages cannot be read: {error}")]
+    try:
+        texts = _check(db, _MOST)
+    except sqlite3.DatabaseError:
+        return _check_each(db, sorted(set(tables.values())))
     found = [Damage(_part(text, tables), text) for text in texts if text != "ok" and not text.startswith("***")]
     # Pages that a broken table no longer reaches count as unused: an echo of the damage already named.
     echoes = [damage for damage in found if damage.text.endswith("never used")]
     return [damage for damage in found if damage not in echoes] or echoes
+
+
+def _check(db: sqlite3.Connection, what: int | str) -> list[str]:
+    return [line for (text,) in db.execute(f"PRAGMA integrity_check({what})") for line in str(text).splitlines()]
+
+
+def _check_each(db: sqlite3.Connection, tables: list[str]) -> list[Damage]:
+    found: list[Damage] = []
+    for table in tables:
+        try:
+            found.extend(Damage(table, text) for text in _check(db, table) if text != "ok")
+        except sqlite3.DatabaseError as error:
+            found.append(Damage(table, f"its pages cannot be read: {error}"))
+    return found
 
 
 def _tables_by_root(db: sqlite3.Connection) -> dict[str, str]:

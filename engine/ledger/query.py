@@ -56,7 +56,7 @@ def run_query(
         except (sqlite3.Error, sqlite3.Warning) as error:
             if guard.late:
                 raise QueryRefused(f"stopped after {max_ns / 1e9:g} s: ask for less, or add a LIMIT") from None
-            raise QueryRefused(guard.reason or _named(error, sql)) from None
+            raise QueryRefused(_reason(guard, error, sql)) from None
         return Result(tuple(column[0] for column in cursor.description or ()), rows, truncated)
 
 
@@ -85,12 +85,13 @@ class _Guard:
         return sqlite3.SQLITE_DENY
 
 
-def _named(error: Exception, sql: str) -> str:
+def _reason(guard: _Guard, error: Exception, sql: str) -> str:
+    if sql.lstrip().upper().startswith("VACUUM"):
+        # SQLite carries it out with an ATTACH of its own, which is what the guard sees.
+        return _WRITES
     if "one statement" in str(error):
         return "one statement at a time"
-    if sql.strip().upper().startswith("VACUUM"):
-        return _WRITES
-    return str(error)
+    return guard.reason or str(error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,107 @@
+"""A person's SQL reads the ledger and can do nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.ledger.errors import LedgerError, QueryRefused
+from engine.ledger.query import Reader, run_query
+from engine.ledger.store import Ledger
+from tests.ledger_events import START_NS, Story
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Iterator[Path]:
+    """A ledger that an engine holds, with two round trips and an open position."""
+    ledger = Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    story = Story()
+    ledger.append(story.opening())
+    for _ in range(2):
+        ledger.append(story.round_trip())
+    ledger.append([*story.create(), *story.send(), *story.fill("0.010"), *story.create()])
+    yield ledger.path
+    ledger.close()
+
+
+def test_the_promised_query_works_beside_a_running_engine(path: Path) -> None:
+    sql = "SELECT created_at, exchange, symbol, action, price, quantity FROM trades ORDER BY created_at DESC LIMIT 10"
+    result = run_query(path, sql)
+    assert result.columns == ("created_at", "exchange", "symbol", "action", "price", "quantity")
+    assert [row[3] for row in result.rows] == ["LONG", "CLOSE", "LONG", "CLOSE", "LONG"]
+    assert not result.truncated
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("DELETE FROM trades", "writes are refused: the ledger is append-only"),
+        ("UPDATE events SET payload = ''", "writes are refused"),
+        ("INSERT INTO meta VALUES ('env', 'live')", "writes are refused"),
+        ("DROP TABLE trades", "writes are refused"),
+        ("CREATE TABLE mine (x)", "writes are refused"),
+        ("CREATE TEMP TABLE mine (x)", "writes are refused"),
+        ("VACUUM", "writes are refused"),
+        ("ATTACH DATABASE ':memory:' AS other", "ATTACH is refused"),
+        ("VACUUM INTO 'copy.sqlite'", "refused"),
+        ("PRAGMA journal_mode = DELETE", "PRAGMA journal_mode is refused"),
+        ("PRAGMA query_only = OFF", "PRAGMA query_only is refused"),
+        ("SELECT load_extension('x')", "load_extension is refused"),
+        ("BEGIN IMMEDIATE", "transactions are refused"),
+        ("SELECT 1; SELECT 2", "one statement at a time"),
+        ("SELEC 1", "syntax error"),
+        ("SELECT colour FROM trades", "no such column: colour"),
+        ("SELECT length(zeroblob(100000000))", "too big"),
+    ],
+)
+def test_what_does_not_read_is_refused_with_the_reason(path: Path, sql: str, reason: str) -> None:
+    before = run_query(path, "SELECT count(*) FROM trades").rows
+    with pytest.raises(QueryRefused, match=reason):
+        run_query(path, sql)
+    assert run_query(path, "SELECT count(*) FROM trades").rows == before
+
+
+def test_table_names_and_columns_can_be_asked(path: Path) -> None:
+    assert "created_at" in [row[1] for row in run_query(path, "PRAGMA table_info(trades)").rows]
+
+
+def test_a_query_that_takes_too_long_is_stopped(path: Path) -> None:
+    ticks = itertools.count(0, 1_000_000_000)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(QueryRefused, match="stopped after 5 s"):
+        run_query(path, endless, now=lambda: next(ticks))
+
+
+def test_rows_beyond_the_limit_are_left_out_and_said(path: Path) -> None:
+    result = run_query(path, "SELECT seq FROM events ORDER BY seq", max_rows=5)
+    assert [row[0] for row in result.rows] == [1, 2, 3, 4, 5]
+    assert result.truncated
+    assert not run_query(path, "SELECT seq FROM events LIMIT 5", max_rows=5).truncated
+
+
+def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="there is no ledger at"):
+        run_query(tmp_path / "none.sqlite", "SELECT 1")
+
+
+def test_the_everyday_questions_have_answers(path: Path) -> None:
+    with Reader(path) as reader:
+        assert [trade["action"] for trade in reader.trades(2)] == ["LONG", "CLOSE"]
+        assert [order["status"] for order in reader.orders(2)] == ["CREATED", "FILLED"]
+        assert [order["id"] for order in reader.working_orders()] == ["o-6"]
+        assert [fill["order_id"] for fill in reader.fills(1)] == ["o-5"]
+        assert [position["size"] for position in reader.positions()] == ["0.010"]
+        assert len(reader.closed_positions()) == 2
+        assert [(balance["account"], balance["asset"]) for balance in reader.balances()] == [("main", "USDT")]
+        assert reader.equity() == []
+
+
+def test_events_are_paged_by_seq_in_both_directions(path: Path) -> None:
+    with Reader(path) as reader:
+        newest = reader.events_before(limit=3)
+        older = reader.events_before(newest[-1]["seq"], limit=3)
+        assert [event["seq"] for event in newest + older] == [37, 36, 35, 34, 33, 32]
+        assert [event["seq"] for event in reader.events_after(34, limit=10)] == [35, 36, 37]

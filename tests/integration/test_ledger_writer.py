@@ -1,0 +1,132 @@
+"""Group commit: in order, told only when durable, silent after a failure until resumed."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.core.fold import fold
+from engine.core.state import State, encode_state
+from engine.ledger.errors import LedgerError
+from engine.ledger.store import Ledger
+from engine.ledger.verify import verify
+from engine.ledger.writer import Writer, WriterBehind, WriterStopped
+from tests.ledger_events import START_NS, Story, history
+
+
+class Ears:
+    """What the writer told, in order."""
+
+    def __init__(self) -> None:
+        self.told: queue.Queue[int | Exception] = queue.Queue()
+
+    def durable(self, seq: int, committed_ns: int) -> None:
+        self.told.put(seq)
+
+    def failed(self, error: Exception) -> None:
+        self.told.put(error)
+
+    def wait_for(self, seq: int) -> list[int]:
+        """Durable seqs up to this one."""
+        seqs: list[int] = []
+        while not seqs or seqs[-1] < seq:
+            told = self.told.get(timeout=10)
+            assert isinstance(told, int), told
+            seqs.append(told)
+        return seqs
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ears() -> Ears:
+    return Ears()
+
+
+@pytest.fixture
+def writer(ledger: Ledger, ears: Ears) -> Iterator[Writer]:
+    made = Writer(ledger, ears.durable, ears.failed)
+    yield made
+    made.close()
+
+
+def test_events_become_durable_in_order_and_are_told_once(ledger: Ledger, writer: Writer, ears: Ears) -> None:
+    batches = history(200)
+    for batch in batches:
+        writer.submit(batch)
+    last = batches[-1][-1].seq
+    told = ears.wait_for(last)
+    assert told == sorted(set(told))
+    assert set(told) <= {batch[-1].seq for batch in batches}, "a submission is never torn apart"
+    assert writer.durable_seq == ledger.seq == last
+    assert writer.pending == 0
+    assert verify(ledger.path).ok
+
+
+def test_closing_writes_what_is_queued(ledger: Ledger, ears: Ears) -> None:
+    writer = Writer(ledger, ears.durable, ears.failed)
+    story = Story()
+    writer.submit(story.opening())
+    for _ in range(50):
+        writer.submit(story.round_trip())
+    writer.close()
+    assert ledger.seq == story.seq
+    with pytest.raises(WriterStopped, match="closed"):
+        writer.submit(story.opening())
+
+
+def test_a_snapshot_is_kept_once_its_events_are_durable(ledger: Ledger, ears: Ears) -> None:
+    writer = Writer(ledger, ears.durable, ears.failed)
+    state, story = State(), Story()
+    for events in (story.opening(), story.round_trip()):
+        writer.submit(events)
+        for event in events:
+            fold(state, event)
+    writer.submit_snapshot(state.seq, encode_state(state))
+    writer.submit(story.round_trip())
+    writer.close()
+    assert writer.snapshot_failure is None
+    assert ledger.load().snapshot_seq == state.seq
+    assert verify(ledger.path).ok
+
+
+def test_a_gap_is_refused_at_the_door(writer: Writer) -> None:
+    opening = Story().opening()
+    writer.submit(opening[:1])
+    with pytest.raises(ValueError, match="event 3 does not follow 1"):
+        writer.submit(opening[2:])
+
+
+def test_more_than_the_disk_can_take_is_refused_whole(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.ledger.writer.MAX_PENDING", 3)
+    opening = Story().opening()
+    with pytest.raises(WriterBehind, match="3 at most"):
+        writer.submit(opening)
+    writer.submit(opening[:2])
+
+
+def test_after_a_failure_nothing_is_written_until_resumed(ledger: Ledger, writer: Writer, ears: Ears) -> None:
+    story = Story()
+    writer.submit(story.opening())
+    ears.wait_for(4)
+    ledger._db.execute("PRAGMA query_only = ON")
+    lost = story.round_trip()
+    writer.submit(lost)
+    failure = ears.told.get(timeout=10)
+    assert isinstance(failure, LedgerError)
+    with pytest.raises(WriterStopped, match="nothing is written since"):
+        writer.submit(story.round_trip())
+    ledger._db.execute("PRAGMA query_only = OFF")
+    assert ledger.load().state.seq == writer.durable_seq == 4
+    writer.resume()
+    writer.submit(lost)
+    ears.wait_for(lost[-1].seq)
+    assert verify(ledger.path).ok
