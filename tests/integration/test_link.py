@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from engine.link.local import InProcessLink
 from engine.link.messages import (
     MAX_FRAME,
     PROTOCOL,
-    Ack,
     Hello,
     Query,
     Refused,
@@ -31,14 +31,14 @@ from engine.link.messages import (
     decode_for_screen,
     encode,
 )
-from engine.link.port import Permit
 from engine.link.server import LinkServer
 from engine.link.viewer import Bounds
 from engine.link.wire import frame, read_frame
-from engine.model.command import AnyCommand, ClosePosition, PlaceOrder, SetKill, SetLeverage
+from engine.model.command import ClosePosition, PlaceOrder, SetKill, SetLeverage
 from engine.model.market import Side
 from engine.model.order import OrderType
-from engine.views import LogLine, LogView, Preview, TradesView, View
+from engine.views import LogView, TradesView
+from tests.small_engine import SmallEngine
 
 
 def buy(request_id: str = "buy-1") -> PlaceOrder:
@@ -49,64 +49,6 @@ def buy(request_id: str = "buy-1") -> PlaceOrder:
 
 def close(request_id: str = "close-1") -> ClosePosition:
     return ClosePosition(request_id=request_id, position="p1")
-
-
-class Desk:
-    """A small engine: counts what reaches it and shows what it is told to."""
-
-    def __init__(self) -> None:
-        self.shown: dict[str, View] = {"log": LogView(0, ()), "status": TradesView(0, ())}
-        self.taken: dict[str, Ack] = {}
-        self.carried_out: list[AnyCommand] = []
-        self.sessions: list[tuple[str, bool, int]] = []
-        self.stopped = ""
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.arrived = asyncio.Event()
-
-    def welcome(self, screen: str) -> Welcome:
-        return Welcome(PROTOCOL, screen, "ledger", 7, "sim", "simulated", os.getpid())
-
-    def view(self, topic: str) -> View | None:
-        return self.shown.get(topic)
-
-    def rate(self, topic: str) -> float:
-        return 20.0
-
-    def known(self, request_id: str) -> bool:
-        return request_id in self.taken
-
-    async def submit(self, command: AnyCommand, *, entry: Permit, key_ns: int, received_ns: int) -> Ack:
-        if command.request_id in self.taken:
-            return self.taken[command.request_id]
-        if isinstance(command, PlaceOrder) and not entry.allowed:
-            return Ack(command.request_id, False, entry.code, entry.message)
-        ack = self.taken[command.request_id] = Ack(command.request_id, True, orders=("o1",))
-        self.carried_out.append(command)
-        self.arrived.set()
-        await self.gate.wait()
-        return ack
-
-    def preview(self, command: AnyCommand, *, entry: Permit) -> Preview:
-        return Preview("preview", (("size", "0.1"),), errors=() if entry.allowed else (entry.message,))
-
-    def query(self, name: str) -> Any:
-        return {"positions": [{"symbol": "BTCUSDT"}], "big": "x" * 900_000, "huge": "x" * (MAX_FRAME + 1)}[name]
-
-    def control_feed(self, action: str, value: float) -> None:
-        raise ValueError("a live market does not pause")
-
-    def painted(self, order: str, time_ns: int) -> None:
-        pass
-
-    def request_stop(self, reason: str) -> None:
-        self.stopped = reason
-
-    def session_changed(self, hand: str, armed: bool, screens: int) -> None:
-        self.sessions.append((hand, armed, screens))
-
-    def show(self, text: str) -> None:
-        self.shown["log"] = LogView(0, (LogLine(1, 0, "info", "X", text),))
 
 
 async def until(true: Callable[[], object], seconds: float = 5.0) -> None:
@@ -121,19 +63,21 @@ def text_of(link: EngineLink) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "hoox"
-    made.mkdir(mode=0o700)
-    return made
+def folder() -> Iterator[Path]:
+    """Short, as a socket's path has to be; made 0700."""
+    with tempfile.TemporaryDirectory(prefix="hoox-") as made:
+        folder = Path(made) / "hoox"
+        folder.mkdir(mode=0o700)
+        yield folder
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> SmallEngine:
+    return SmallEngine()
 
 
 @pytest.fixture
-def hub(desk: Desk) -> Hub:
+def hub(desk: SmallEngine) -> Hub:
     return Hub(desk)
 
 
@@ -184,7 +128,7 @@ async def raw(server: LinkServer) -> AsyncIterator[Raw]:
 
 class TestViews:
     async def test_a_screen_sees_the_latest_view_of_the_topics_it_wants(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         link = await attach()
         link.subscribe(("log",))
@@ -192,7 +136,9 @@ class TestViews:
         desk.show("two")
         await until(lambda: text_of(link) == "two")
 
-    async def test_an_unchanged_view_is_not_sent_again(self, server: LinkServer, desk: Desk, attach: Open) -> None:
+    async def test_an_unchanged_view_is_not_sent_again(
+        self, server: LinkServer, desk: SmallEngine, attach: Open
+    ) -> None:
         link = await attach()
         link.subscribe(("log",))
         await until(lambda: "log" in link.views)
@@ -206,7 +152,7 @@ class TestViews:
         heard = set[int]()
         await until(lambda: heard.add(link.last_frame_ns) or len(heard) >= 4)
 
-    async def test_the_same_views_come_without_a_socket(self, desk: Desk, hub: Hub) -> None:
+    async def test_the_same_views_come_without_a_socket(self, desk: SmallEngine, hub: Hub) -> None:
         link = InProcessLink(hub)
         await link.start()
         link.subscribe(("log",))
@@ -216,7 +162,7 @@ class TestViews:
         await link.close()
 
     async def test_a_viewer_that_does_not_read_is_dropped_while_others_are_served(
-        self, folder: Path, desk: Desk, hub: Hub, attach: Open
+        self, folder: Path, desk: SmallEngine, hub: Hub, attach: Open
     ) -> None:
         server = LinkServer(folder / "desk.sock", hub, bounds=Bounds(soft=1 << 10, behind_ns=100_000_000))
         await server.start()
@@ -237,16 +183,17 @@ class TestViews:
         await server.stop("over")
 
     async def test_a_viewer_with_too_much_unread_is_dropped_at_once(
-        self, server: LinkServer, raw: Raw, desk: Desk
+        self, server: LinkServer, raw: Raw, desk: SmallEngine
     ) -> None:
         raw.writer.write(frame(encode(Hello(PROTOCOL, "greedy"))))
+        desk.answers = {"big": "x" * 900_000}
         raw.writer.write(b"".join(frame(encode(Query(n, "big"))) for n in range(20)))
         await until(lambda: desk.sessions and desk.sessions[-1][2] == 0)
 
 
 class TestHand:
     async def test_the_first_screen_holds_it_and_disconnecting_frees_it(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         first, second = await attach("first"), await attach("second")
         await until(lambda: first.holder == second.holder == first.welcome.screen)
@@ -255,7 +202,7 @@ class TestHand:
         third = await attach("third")
         await until(lambda: second.holder == third.welcome.screen)
 
-    async def test_taking_it_tells_all_and_disarms(self, server: LinkServer, desk: Desk, attach: Open) -> None:
+    async def test_taking_it_tells_all_and_disarms(self, server: LinkServer, desk: SmallEngine, attach: Open) -> None:
         first, second = await attach("first"), await attach("second")
         first.set_armed(True)
         await until(lambda: desk.sessions[-1][1])
@@ -264,7 +211,7 @@ class TestHand:
         assert desk.sessions[-1] == (second.welcome.screen, False, 2)
 
     async def test_entries_need_the_hand_and_arm_exits_need_neither(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         hand, watcher = await attach("hand"), await attach("watcher")
         refused = await watcher.submit(buy("b1"))
@@ -279,7 +226,7 @@ class TestHand:
         assert (await watcher.submit(SetKill(request_id="k1", on=True))).ok
 
     async def test_a_watcher_can_neither_arm_nor_change_anything_that_is_not_an_exit(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         await attach("hand")
         watcher = await attach("watcher")
@@ -289,7 +236,7 @@ class TestHand:
         assert not desk.sessions[-1][1]
         assert desk.carried_out == []
 
-    async def test_a_command_may_close_but_not_open(self, server: LinkServer, desk: Desk, attach: Open) -> None:
+    async def test_a_command_may_close_but_not_open(self, server: LinkServer, desk: SmallEngine, attach: Open) -> None:
         command = await attach("cli", kind=Kind.COMMAND)
         assert command.holder == ""
         assert (await command.submit(close())).ok
@@ -304,7 +251,7 @@ class TestHand:
 
 class TestIntents:
     async def test_an_intent_cut_off_on_the_way_is_sent_again_with_its_id_and_carried_out_once(
-        self, folder: Path, desk: Desk, hub: Hub, attach: Open
+        self, folder: Path, desk: SmallEngine, hub: Hub, attach: Open
     ) -> None:
         server = LinkServer(folder / "desk.sock", hub)
         await server.start()
@@ -322,7 +269,7 @@ class TestIntents:
         await server.stop("over")
 
     async def test_an_intent_asked_twice_at_once_is_one_intent(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         link = await attach()
         first, second = await asyncio.gather(link.submit(close("c")), link.submit(close("c")))
@@ -330,7 +277,7 @@ class TestIntents:
         assert len(desk.carried_out) == 1
 
     async def test_without_an_answer_the_outcome_is_unknown_not_guessed(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         link = await attach(answer_s=0.05)
         desk.gate.clear()
@@ -340,7 +287,7 @@ class TestIntents:
         assert len(desk.carried_out) == 1
 
     async def test_an_intent_of_a_screen_that_left_is_still_carried_out(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         link = await attach()
         desk.gate.clear()
@@ -353,9 +300,12 @@ class TestIntents:
         await until(lambda: not server._viewers)
         assert len(desk.carried_out) == 1
 
-    async def test_queries_answer_with_data_or_with_what_is_wrong(self, server: LinkServer, attach: Open) -> None:
+    async def test_queries_answer_with_data_or_with_what_is_wrong(
+        self, server: LinkServer, desk: SmallEngine, attach: Open
+    ) -> None:
         link = await attach("cli", kind=Kind.COMMAND)
-        assert await link.query("positions") == [{"symbol": "BTCUSDT"}]
+        desk.answers = {"positions": {"rows": [{"symbol": "BTCUSDT"}]}, "huge": "x" * (MAX_FRAME + 1)}
+        assert await link.query("positions") == {"rows": [{"symbol": "BTCUSDT"}]}
         with pytest.raises(RuntimeError, match="knows no query 'nonsense'"):
             await link.query("nonsense")
         with pytest.raises(RuntimeError, match="too long"):
@@ -363,7 +313,7 @@ class TestIntents:
         assert link.state is LinkState.CONNECTED
 
     async def test_stopping_answers_what_is_in_flight_and_says_why(
-        self, server: LinkServer, desk: Desk, attach: Open
+        self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
         link = await attach()
         desk.gate.clear()
@@ -401,14 +351,16 @@ class TestDoor:
         "data",
         [frame(b"\xc1garbage"), frame(msgspec.msgpack.encode({"type": "Hello"})), b"\xff\xff\xff\xff" + b"x" * 64],
     )
-    async def test_garbage_and_oversized_frames_end_the_connection(self, raw: Raw, desk: Desk, data: bytes) -> None:
+    async def test_garbage_and_oversized_frames_end_the_connection(
+        self, raw: Raw, desk: SmallEngine, data: bytes
+    ) -> None:
         raw.writer.write(data)
         answer = await raw.receive()
         assert isinstance(answer, Refused)
         assert answer.code == "BAD_FRAME"
         assert await raw.receive() is None
 
-    async def test_garbage_after_the_greeting_frees_the_hand(self, raw: Raw, desk: Desk) -> None:
+    async def test_garbage_after_the_greeting_frees_the_hand(self, raw: Raw, desk: SmallEngine) -> None:
         raw.writer.write(frame(encode(Hello(PROTOCOL, "x"))) + frame(b"\x00"))
         assert isinstance(await raw.receive(), Welcome)
         while not isinstance(answer := await raw.receive(), Refused):

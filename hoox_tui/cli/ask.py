@@ -1,0 +1,109 @@
+"""Talking to the running engine: connect, ask, leave."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from hoox_tui.cli.problems import NoEngine, Problem, note
+
+if TYPE_CHECKING:
+    from engine.link.client import SocketLink
+    from engine.model.command import AnyCommand
+    from engine.views import Preview
+    from hoox_tui.settings import Settings
+
+T = TypeVar("T")
+_numbers = count(1)
+
+
+def answers(path: Path) -> bool:
+    """Whether something listens at an engine's socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except OSError:
+            return False
+    return True
+
+
+def request_id() -> str:
+    """A new id of an intent from the command line."""
+    from engine.clock import wall_ns
+
+    return f"cli-{wall_ns():x}-{os.getpid()}-{next(_numbers)}"
+
+
+def with_engine(settings: Settings, talk: Callable[[SocketLink], Awaitable[T]]) -> T:
+    """Run `talk` over a link to the engine of these settings' ledger; raises NoEngine, Problem or LinkLost."""
+    import asyncio
+
+    from engine.link.address import socket_path
+    from engine.link.base import LinkState
+    from engine.link.client import SocketLink
+    from engine.link.hub import Kind
+
+    path = socket_path(settings.ledger_path)
+    if not answers(path):
+        raise NoEngine(f"no engine is running on {settings.ledger_path}; start one with: hoox engine")
+
+    async def run() -> T:
+        link = SocketLink(path, f"cli-{os.getpid()}", kind=Kind.COMMAND)
+        await link.start()
+        try:
+            if link.state is not LinkState.CONNECTED:
+                raise Problem(f"the engine of {settings.ledger_path} does not take the connection: {link.detail}")
+            return await talk(link)
+        finally:
+            await link.close()
+
+    return asyncio.run(run())
+
+
+def confirm_and_send(settings: Settings, commands: Sequence[AnyCommand], *, yes: bool) -> None:
+    """Show the engine's previews, ask, send all; raises Problem when one is impossible or refused, or nobody agreed."""
+
+    async def look(link: SocketLink) -> list[Preview]:
+        return [await link.preview(command) for command in commands]
+
+    async def send(link: SocketLink) -> list[str]:
+        acks = [await link.submit(command) for command in commands]
+        return [f"{ack.code}: {ack.message}" for ack in acks if not ack.ok]
+
+    previews = with_engine(settings, look)
+    for preview in previews:
+        _show(preview)
+    errors = [error for preview in previews for error in preview.errors]
+    if errors:
+        raise Problem("\n".join(errors))
+    agree(yes)
+    refused = with_engine(settings, send)
+    if refused:
+        raise Problem("\n".join(refused))
+    note("done")
+
+
+def agree(yes: bool) -> None:
+    """Ask y/N, unless `yes`; raises Problem when the answer is no, or there is nobody to ask."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Problem("nothing was done: there is no terminal to ask at; add --yes")
+    if not typer.confirm("Do it?"):
+        raise Problem("nothing was done")
+
+
+def _show(preview: Preview) -> None:
+    typer.echo(preview.title)
+    width = max((len(label) for label, _ in preview.rows), default=0)
+    for label, value in preview.rows:
+        typer.echo(f"  {label.ljust(width)}  {value}")
+    for warning in preview.warnings:
+        typer.echo(f"  ! {warning}")

@@ -1,0 +1,27 @@
+"""hoox config: what is set, where, and whether it is right."""
+
+from __future__ import annotations
+
+import typer
+
+from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, load_settings
+from hoox_tui.cli.output import print_json, print_table
+
+app = typer.Typer(help="Settings: print, check.", no_args_is_help=True)
+
+
+@app.command(name="print")
+def print_(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
+    """Every setting, its value, and where it came from."""
+    values = load_settings(env=env, feed=feed, ledger=ledger).values()
+    if as_json:
+        print_json([value._asdict() for value in values])
+    else:
+        print_table(("setting", "value", "source"), values)
+
+
+@app.command()
+def check(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
+    """Load the settings; exit code 2 and one line for each thing that is wrong."""
+    settings = load_settings(env=env, feed=feed, ledger=ledger).settings
+    typer.echo(f"settings are fine: env {settings.env}, feed {settings.feed_name}, ledger {settings.ledger_path}")

@@ -1,0 +1,136 @@
+"""hoox, hoox desk, hoox attach, hoox engine: the desk over its engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hoox_tui.cli.ask import answers
+from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, load_settings
+from hoox_tui.cli.problems import NoEngine, Problem, note
+
+if TYPE_CHECKING:
+    from hoox_tui.cli.launch import EngineProcess
+    from hoox_tui.settings import Settings
+
+InProcess = Annotated[bool, typer.Option("--in-process", help="Engine and screen in one process: both end together.")]
+
+app = typer.Typer()
+
+
+@app.command()
+def desk(
+    env: Env = None,
+    feed: Feed = None,
+    symbols: Symbols = None,
+    ledger: LedgerFile = None,
+    record: Record = None,
+    seed: Seed = None,
+    rate: Rate = None,
+    speed: Speed = None,
+    in_process: InProcess = False,
+) -> None:
+    """Open the desk: attach to the ledger's engine, or start one."""
+    open_desk(
+        load_settings(
+            env=env, feed=feed, symbols=symbols, ledger=ledger, record=record, seed=seed, rate=rate, speed=speed
+        ).settings,
+        in_process=in_process,
+    )
+
+
+@app.command()
+def engine(
+    env: Env = None,
+    feed: Feed = None,
+    symbols: Symbols = None,
+    ledger: LedgerFile = None,
+    record: Record = None,
+    seed: Seed = None,
+    rate: Rate = None,
+    speed: Speed = None,
+) -> None:
+    """Run the engine alone, here, until it is stopped (systemd, tmux)."""
+    settings = load_settings(
+        env=env, feed=feed, symbols=symbols, ledger=ledger, record=record, seed=seed, rate=rate, speed=speed
+    ).settings
+    from hoox_tui.cli.engine import serve
+    from hoox_tui.cli.launch import engine_config
+
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    raise typer.Exit(serve(json.dumps(engine_config(settings))))
+
+
+@app.command()
+def attach(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
+    """Open a screen on a running engine; never starts one."""
+    from engine.link.address import socket_path
+
+    settings = load_settings(env=env, feed=feed, ledger=ledger).settings
+    _need_terminal()
+    if not answers(socket_path(settings.ledger_path)):
+        raise NoEngine(f"no engine is running on {settings.ledger_path}; hoox starts one")
+    _show(settings, None, owns_engine=False)
+
+
+def open_desk(settings: Settings, *, in_process: bool) -> None:
+    """The desk over a running engine, or one started for it."""
+    from engine.link.address import socket_path
+    from hoox_tui.cli.launch import EngineProcess
+
+    _need_terminal()
+    if in_process:
+        _show_in_process(settings)
+        return
+    running = answers(socket_path(settings.ledger_path))
+    _show(settings, None if running else EngineProcess(settings), owns_engine=True)
+
+
+def _show(settings: Settings, started: EngineProcess | None, *, owns_engine: bool) -> None:
+    # The screen's imports take as long as the engine's start: both run at once.
+    from engine.link.address import socket_path
+    from engine.link.client import SocketLink
+    from hoox_tui.app import run_desk
+    from hoox_tui.cli.launch import Keeper
+
+    path = socket_path(settings.ledger_path)
+    if started is not None:
+        started.wait_ready(path)
+    link = SocketLink(path, _screen_name())
+    keeper = Keeper(link, settings, started) if owns_engine else None
+    if keeper is not None:
+        keeper.start()
+    try:
+        how = run_desk(link, symbol=_first_symbol(settings), owns_engine=owns_engine, theme=settings.theme)
+    finally:
+        if keeper is not None:
+            keeper.close()
+    if how == "detach":
+        note(f"the engine goes on watching {settings.ledger_path}; hoox attaches to it again")
+
+
+def _show_in_process(settings: Settings) -> None:
+    from hoox_tui.app import run_desk
+    from hoox_tui.cli.engine import EngineHere
+    from hoox_tui.cli.launch import engine_config
+
+    link = EngineHere(json.dumps(engine_config(settings)))
+    run_desk(link, symbol=_first_symbol(settings), owns_engine=True, theme=settings.theme)
+
+
+def _need_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Problem("the desk needs a terminal; hoox engine runs without one, and hoox positions --json reads")
+
+
+def _screen_name() -> str:
+    """What other screens call this one: its terminal."""
+    return os.ttyname(sys.stdin.fileno()).removeprefix("/dev/")
+
+
+def _first_symbol(settings: Settings) -> str:
+    return settings.symbols[0] if settings.symbols else ""

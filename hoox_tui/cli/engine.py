@@ -1,0 +1,47 @@
+"""The engine's process. The only module of the application that imports the runtime.
+
+`python -m hoox_tui.cli.engine JSON` is how a desk starts it: no settings, no typer, so that it is up sooner.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.feeds.base import FeedError
+from engine.ledger.errors import LedgerError
+from engine.runtime import EngineConfig, StartError, run_engine
+
+log = logging.getLogger("hoox")
+
+CANNOT_START = (StartError, LedgerError, FeedError, OSError)
+
+
+def config_of(text: str) -> EngineConfig:
+    """The configuration launch.engine_config wrote."""
+    return msgspec.json.decode(text, type=EngineConfig, dec_hook=_path)
+
+
+def serve(text: str) -> int:
+    """Run an engine until it is stopped; what keeps it from starting is the last line of its output. Returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        run_engine(config_of(text))
+    except CANNOT_START as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(sys.argv[1]))

@@ -1,0 +1,144 @@
+"""Starting an engine in a session of its own, and keeping one running while a screen is attached (DESIGN 9)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hoox_tui.cli.ask import answers
+from hoox_tui.cli.problems import Problem
+
+if TYPE_CHECKING:
+    from engine.link.client import SocketLink
+    from hoox_tui.settings import Settings
+
+log = logging.getLogger(__name__)
+
+START_S = 15.0
+"""How long an engine may take from its start to its socket; a long ledger tail is folded meanwhile."""
+LOOK_S = 0.2
+FIRST_DELAY_S = 0.5
+LAST_DELAY_S = 30.0
+_LOG_BYTES = 5 << 20
+
+
+def engine_config(settings: Settings) -> dict[str, Any]:
+    """engine.runtime.EngineConfig as plain JSON data."""
+    from engine.link.address import socket_path
+
+    ledger = settings.ledger_path
+    risk = settings.risk.model_dump(mode="json")
+    risk["max_data_age_ns"] = risk.pop("max_data_age_ms") * 1_000_000
+    return {
+        "env": settings.env,
+        "feed": settings.feed_name,
+        "symbols": list(settings.symbols),
+        "ledger": str(ledger),
+        "socket": str(socket_path(ledger)),
+        "record": None if settings.record is None else str(settings.record),
+        "seed": settings.seed,
+        "rate": settings.rate,
+        "speed": settings.speed,
+        "start_balance": str(settings.start_balance),
+        "asset": settings.asset,
+        "limits": risk,
+        "latency_ns": round(settings.latency_ms * 1e6),
+    }
+
+
+class EngineProcess:
+    """One start of an engine. It outlives this process: its session, its output and its working folder are its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start it; raises OSError."""
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.log = _log_file(settings)
+        self._begin = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "hoox_tui.cli.engine", json.dumps(engine_config(settings))],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd=settings.home,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ended(self) -> bool:
+        """It is not running any more."""
+        return self._process.poll() is not None
+
+    def last_words(self) -> str:
+        """The last line it wrote."""
+        with self.log.open("rb") as file:
+            file.seek(self._begin)
+            lines = file.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"it ended with code {self._process.returncode} and wrote nothing"
+
+    def wait_ready(self, socket: Path) -> None:
+        """Returns when it answers at its socket; raises Problem with its own words when it ends or takes too long."""
+        for _ in range(round(START_S / 0.01)):
+            if answers(socket):
+                return
+            if self.ended():
+                raise Problem(f"the engine did not start: {self.last_words()}\nits output is in {self.log}")
+            time.sleep(0.01)
+        raise Problem(f"the engine did not answer within {START_S:g} s; its output is in {self.log}")
+
+
+class Keeper(threading.Thread):
+    """Starts an engine again when it is gone without having said why. A thread: a stuck terminal does not stop it.
+
+    Two screens may both start one: the ledger's lock lets one live. The new engine begins disarmed.
+    """
+
+    def __init__(self, link: SocketLink, settings: Settings, process: EngineProcess | None) -> None:
+        super().__init__(name="engine-keeper", daemon=True)
+        self._link = link
+        self._settings = settings
+        self._process = process
+        self._over = threading.Event()
+
+    def close(self) -> None:
+        """Stop keeping; the engine goes on."""
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Look five times a second; wait longer after each start that did not last."""
+        delay = FIRST_DELAY_S
+        while not self._over.wait(LOOK_S):
+            if self._lost():
+                log.warning("the engine is gone; starting it again")
+                self._process = EngineProcess(self._settings)
+                self._over.wait(delay)
+                delay = min(delay * 2, LAST_DELAY_S)
+            elif self._connected():
+                delay = max(FIRST_DELAY_S, delay * 0.98)
+
+    def _connected(self) -> bool:
+        return self._link.state == "connected"
+
+    def _lost(self) -> bool:
+        alive = self._process is not None and not self._process.ended()
+        return self._link.state == "lost" and not self._link.stopped and not alive
+
+
+def _log_file(settings: Settings) -> Path:
+    """The log of this ledger's engines; a long one is put aside once."""
+    settings.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = settings.logs / f"{settings.ledger_path.stem}.log"
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_suffix(".log.1"))
+    return path

@@ -1,0 +1,58 @@
+"""The hoox command: opens the desk, or one of its commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hoox_tui.cli import account, act, config, db, desk, doctor, ledger, read
+from hoox_tui.cli.desk import InProcess
+from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, given_before, load_settings
+from hoox_tui.cli.problems import Group
+
+app = typer.Typer(cls=Group, name="hoox", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+for group in (desk, read, act, doctor):
+    app.registered_commands += group.app.registered_commands
+for name, typer_group in (("account", account.app), ("db", db.app), ("ledger", ledger.app), ("config", config.app)):
+    app.add_typer(typer_group, name=name)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"hoox {version('hoox-tui')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def hoox(
+    ctx: typer.Context,
+    env: Env = None,
+    feed: Feed = None,
+    symbols: Symbols = None,
+    ledger: LedgerFile = None,
+    record: Record = None,
+    seed: Seed = None,
+    rate: Rate = None,
+    speed: Speed = None,
+    in_process: InProcess = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A trading desk for the terminal. Without a command it opens the desk: simulated prices, paper money, no keys needed."""
+    given = {
+        "env": env,
+        "feed": feed,
+        "symbols": symbols,
+        "ledger": ledger,
+        "record": record,
+        "seed": seed,
+        "rate": rate,
+        "speed": speed,
+    }
+    given_before.set({key: value for key, value in given.items() if value is not None})
+    if ctx.invoked_subcommand is None:
+        desk.open_desk(load_settings().settings, in_process=in_process)
