@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -144,6 +144,33 @@ class Desk:
         self._due = self.kernel.next_due()
         return journal.take()
 
+    def observe(self, given: MarketInput) -> None:
+        """Follow the market without deciding anything: for a desk that may only look."""
+        market = self._markets.get(given.instrument)
+        if market is None:
+            return
+        if isinstance(given, Quote):
+            market.quote = given
+            market.book.apply_quote(given)
+        elif isinstance(given, Depth):
+            market.book.apply_depth(given)
+        elif isinstance(given, Trade):
+            market.last = given
+        elif isinstance(given, Mark):
+            market.mark = given
+        elif isinstance(given, FeedStatus):
+            market.streams[given.stream] = given.state
+
+    def on(self, state: State) -> Desk:
+        """A desk on another recorded state and the same market; call `resume` to put its orders back."""
+        desk = Desk(state)
+        for instrument, market in self._markets.items():
+            desk._markets[instrument] = market.emptied()
+        desk.account = self.account
+        desk.kernel.probe = self.kernel.probe
+        desk.kernel.halted = self.kernel.halted
+        return desk
+
     def next_due(self) -> int | None:
         """When handle must be called with a Tick even if the market is silent, ns."""
         return self._due
@@ -253,6 +280,11 @@ class Desk:
             return
         before = market.streams.get(status.stream)
         market.streams[status.stream] = status.state
+        if status.state is StreamState.RESYNC:
+            # What the book held before the gap is not to be matched against; the last top is all that is known.
+            market.book.clear()
+            if market.quote is not None:
+                market.book.apply_quote(market.quote)
         if status.state is StreamState.LIVE and before in (StreamState.RESYNC, StreamState.SILENT, StreamState.DOWN):
             market.matcher.reset_queue()
 
@@ -298,6 +330,12 @@ class Desk:
         if self.state.day_equity is None:
             self._sample_equity()
         self.resume()
+
+    def show(self, instruments: Sequence[Instrument]) -> None:
+        """Know these instruments' markets without recording anything."""
+        for instrument in instruments:
+            self.state.instruments.setdefault(instrument.id, instrument)
+            self._markets[instrument.id] = Market(instrument)
 
     def resume(self) -> None:
         """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""

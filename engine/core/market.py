@@ -45,6 +45,15 @@ class Market:
         self.streams: dict[str, StreamState] = {}
         self.set_band()
 
+    def emptied(self) -> Market:
+        """The same prices and book with nothing armed and nothing resting."""
+        market = Market(self.instrument)
+        market.book = self.book
+        market.matcher = Matcher(self.instrument, self.book)
+        market.quote, market.last, market.mark = self.quote, self.last, self.mark
+        market.streams = self.streams
+        return market
+
     @property
     def mark_is_mid(self) -> bool:
         """Positions are valued at the mid because the venue streams no mark."""

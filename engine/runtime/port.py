@@ -1,0 +1,291 @@
+"""DeskPort: the engine as its screens see it. Views are released when what they show is durable."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from engine.clock import mono_ns
+from engine.core.desk import Intent, Note
+from engine.ledger.query import Reader
+from engine.link.hub import is_exit
+from engine.link.messages import PROTOCOL, Ack, Welcome
+from engine.link.port import Permit
+from engine.model import event as ev
+from engine.model.command import AmendOrder, AnyCommand, Deposit, ResetAccount, SetKill, SetProtection
+from engine.model.event import Event
+from engine.runtime.config import EngineConfig
+from engine.runtime.keeper import Keeper, NotDurable
+from engine.runtime.status import StatusSource
+from engine.views import LogLine, LogView, Mode, Preview, View, tables
+from engine.views import format as fmt
+from engine.views.candles import CandleBook
+from engine.views.latency import LatencyBook
+from engine.views.log import log_line
+from engine.views.market import book_view, chart_lines
+from engine.views.preview import preview
+from engine.views.structs import ChartView
+
+KEEP_ACKS = 10_000
+LOG_LINES = 200
+RATES = {"status": 4.0, "book": 20.0, "chart": 4.0, "latency": 2.0, "balance": 1.0}
+OTHER_RATE = 4.0
+UNSEEN_S = 3.0
+"""An order whose result no screen has drawn by then has its latency counted without that stage."""
+
+
+class DeskPort:
+    """Answers screens and commands from one keeper. Everything runs on the engine's loop."""
+
+    def __init__(self, config: EngineConfig, ledger_id: str, epoch: int, candles: CandleBook) -> None:
+        self._config = config
+        self._ledger_id = ledger_id
+        self._epoch = epoch
+        self._candles = candles
+        self._keeper: Keeper
+        self.status: StatusSource
+        self.latency = LatencyBook()
+        self._stages: dict[str, int] = {}
+        self._awaiting: list[tuple[int, str]] = []
+        """(seq, order) of fills whose commit is awaited."""
+        self._acks: OrderedDict[str, Ack] = OrderedDict()
+        self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._shown: dict[str, tuple[View, View]] = {}
+        """Topic -> (view, the same without its time)."""
+        self._held: dict[str, tuple[int, View]] = {}
+        """Topic -> (seq, view) that waits for its commit."""
+        self.on_feed: Callable[[str, float], None]
+        self.on_stop: Callable[[str], None]
+
+    def attach(self, keeper: Keeper, status: StatusSource) -> None:
+        """Serve this keeper's desk."""
+        self._keeper = keeper
+        self.status = status
+        keeper.desk.kernel.probe = self._passed
+
+    # --- What happened ------------------------------------------------------------------------------
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Take the events of one input into the log and the latencies."""
+        state = self._keeper.desk.state
+        for event in events:
+            line = log_line(state, event)
+            if line is not None:
+                self._lines.append(line)
+            body = event.body
+            if isinstance(body, ev.OrderFilled) and self.latency.knows(body.order):
+                self.latency.mark(body.order, "fill", mono_ns())
+                self._awaiting.append((event.seq, body.order))
+
+    def committed(self, seq: int, committed_ns: int) -> None:
+        """A commit ended."""
+        while self._awaiting and self._awaiting[0][0] <= seq:
+            _, order = self._awaiting.pop(0)
+            self.latency.mark(order, "durable", committed_ns)
+            self._keeper.later(UNSEEN_S, lambda order=order: self._count(order))  # type: ignore[misc]
+
+    def remember(self, lines: Sequence[LogLine]) -> None:
+        """Begin the log with what an earlier engine left."""
+        self._lines.extend(lines)
+
+    def _passed(self, stage: str) -> None:
+        self._stages[stage] = mono_ns()
+
+    def _count(self, order: str) -> None:
+        durations = self.latency.finish(order)
+        if durations and self._keeper.mode is not Mode.READ_ONLY:
+            self._keeper.decide(Note(self._keeper.now_ns(), ev.LatencyMeasured(order, durations)))
+
+    # --- EnginePort ---------------------------------------------------------------------------------
+
+    def welcome(self, screen: str) -> Welcome:
+        """See EnginePort."""
+        config = self._config
+        return Welcome(PROTOCOL, screen, self._ledger_id, self._epoch, config.env, config.feed, os.getpid())
+
+    def rate(self, topic: str) -> float:
+        """See EnginePort."""
+        return RATES.get(topic.partition(":")[0], OTHER_RATE)
+
+    def view(self, topic: str) -> View | None:
+        """See EnginePort: what runs ahead of the disk is held back until it is durable."""
+        keeper = self._keeper
+        held = self._held.get(topic)
+        if held is not None and keeper.durable_seq >= held[0]:
+            del self._held[topic]
+            self._show(topic, held[1])
+        if topic not in self._held:
+            built = self._build(topic, keeper.now_ns())
+            if built is None:
+                return None
+            seq = keeper.desk.state.seq
+            if keeper.durable_seq >= seq:
+                self._show(topic, built)
+            else:
+                self._held[topic] = (seq, built)
+        shown = self._shown.get(topic)
+        return shown[0] if shown is not None else None
+
+    def _show(self, topic: str, view: View) -> None:
+        plain = msgspec.structs.replace(view, time_ns=0)
+        shown = self._shown.get(topic)
+        if topic == "status" or shown is None or shown[1] != plain:
+            self._shown[topic] = (view, plain)
+
+    def forget_held(self) -> None:
+        """What waited for a commit that failed is never shown."""
+        self._held.clear()
+        self._awaiting.clear()
+
+    def _build(self, topic: str, now_ns: int) -> View | None:
+        desk = self._keeper.desk
+        name, _, rest = topic.partition(":")
+        match name:
+            case "status":
+                return self.status.view(self._keeper, now_ns)
+            case "book":
+                return book_view(desk, rest, now_ns)
+            case "chart":
+                instrument, _, seconds = rest.rpartition(":")
+                return self._chart(instrument, seconds, now_ns)
+            case "positions":
+                return tables.positions_view(desk, now_ns)
+            case "orders":
+                return tables.orders_view(desk, now_ns)
+            case "trades":
+                return tables.trades_view(desk, now_ns)
+            case "balance":
+                return tables.balance_view(desk, now_ns)
+            case "latency":
+                return self.latency.view(now_ns)
+            case "log":
+                return LogView(now_ns, tuple(self._lines))
+        return None
+
+    def _chart(self, instrument: str, seconds: str, now_ns: int) -> ChartView | None:
+        desk = self._keeper.desk
+        market = desk.kernel.markets.get(instrument)
+        if market is None or not seconds.isdecimal():
+            return None
+        mark = market.mark_price()
+        return ChartView(
+            time_ns=now_ns,
+            instrument=instrument,
+            symbol=market.instrument.symbol,
+            seconds=int(seconds),
+            price_places=fmt.places(market.instrument.tick),
+            candles=self._candles.of(instrument, int(seconds)),
+            lines=chart_lines(desk, instrument),
+            mark=None if mark is None else float(mark),
+            stale=tables.stale(desk.kernel, instrument, now_ns),
+        )
+
+    def known(self, request_id: str) -> bool:
+        """See EnginePort."""
+        return request_id in self._acks or request_id in self._keeper.desk.state.requests
+
+    async def submit(self, command: AnyCommand, *, entry: Permit, key_ns: int, received_ns: int) -> Ack:
+        """See EnginePort."""
+        keeper = self._keeper
+        request_id = command.request_id
+        if self.known(request_id):
+            return await self._repeated(request_id)
+        if not entry.allowed and adds_exposure(keeper, command):
+            return Ack(request_id, False, entry.code, entry.message)
+        if (command.account or keeper.desk.account) not in keeper.desk.state.accounts:
+            return Ack(request_id, False, "ACCOUNT", f"account: {command.account!r} is not there")
+        self._stages = {"key": key_ns, "intent": received_ns} if key_ns else {"intent": received_ns}
+        try:
+            events = keeper.decide(Intent(keeper.now_ns(), command))
+            ack = ack_of(request_id, events)
+            for order in ack.orders:
+                self.latency.begin(order, self._stages)
+            await keeper.durable(events[-1].seq if events else 0)
+        except NotDurable as error:
+            return Ack(request_id, False, "NOT_DURABLE", f"nothing was done: {error}")
+        self._acks[request_id] = ack
+        if len(self._acks) > KEEP_ACKS:
+            self._acks.popitem(last=False)
+        return ack
+
+    async def _repeated(self, request_id: str) -> Ack:
+        """The first outcome of a request: from memory, else from the ledger."""
+        keeper = self._keeper
+        ack = self._acks.get(request_id)
+        if ack is not None:
+            return ack
+        first = keeper.desk.state.requests[request_id]
+        try:
+            await keeper.durable(first)
+        except NotDurable as error:
+            return Ack(request_id, False, "NOT_DURABLE", f"nothing was done: {error}")
+        ack = self._acks.get(request_id)
+        if ack is not None:
+            return ack
+        with Reader(self._config.ledger) as reader:
+            rows = reader.events_after(first - 1, 200)
+        bodies = [ev.decode_body(row["payload"]) for row in rows if row["request_id"] == request_id]
+        return ack_of_bodies(request_id, bodies)
+
+    def preview(self, command: AnyCommand, *, entry: Permit) -> Preview:
+        """See EnginePort."""
+        shown = preview(self._keeper.desk, command, self._keeper.now_ns())
+        errors = list(shown.errors)
+        if shown.entry and not entry.allowed:
+            errors.insert(0, entry.message)
+        if self._keeper.mode is Mode.READ_ONLY:
+            errors.insert(0, self._keeper.mode_reason)
+        return msgspec.structs.replace(shown, errors=tuple(errors))
+
+    def query(self, name: str) -> Any:
+        """See EnginePort: a view's topic, or `engine` for counters."""
+        if name == "engine":
+            return self.status.counters(self._keeper)
+        view = self._build(name, self._keeper.now_ns())
+        if view is None:
+            raise KeyError(name)
+        return msgspec.to_builtins(view)
+
+    def control_feed(self, action: str, value: float) -> None:
+        """See EnginePort."""
+        self.on_feed(action, value)
+
+    def painted(self, order: str, time_ns: int) -> None:
+        """See EnginePort."""
+        if self.latency.knows(order):
+            self.latency.mark(order, "screen", time_ns)
+            self._count(order)
+
+    def request_stop(self, reason: str) -> None:
+        """See EnginePort."""
+        self.on_stop(reason)
+
+    def session_changed(self, hand: str, armed: bool, screens: int) -> None:
+        """See EnginePort."""
+        self.status.session(hand, armed, screens)
+
+
+def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:
+    """Whether a command needs the hand and arm: everything but exits, protection, and changes of paper money."""
+    if isinstance(command, AmendOrder):
+        order = keeper.desk.state.orders.get(command.order)
+        return order is not None and not order.terms.reduce_only
+    return not is_exit(command) and not isinstance(command, SetKill | SetProtection | Deposit | ResetAccount)
+
+
+def ack_of(request_id: str, events: Sequence[Event]) -> Ack:
+    """The outcome of an intent in its events."""
+    return ack_of_bodies(request_id, [event.body for event in events if event.request_id == request_id])
+
+
+def ack_of_bodies(request_id: str, bodies: Sequence[ev.AnyBody]) -> Ack:
+    """The outcome of an intent in what it led to."""
+    orders = tuple(body.terms.id for body in bodies if isinstance(body, ev.OrderCreated))
+    for body in bodies:
+        if isinstance(body, ev.RiskRejected | ev.IntentRefused):
+            return Ack(request_id, False, body.code, body.message, orders)
+    return Ack(request_id, True, orders=orders)
