@@ -15,6 +15,11 @@ from engine.feeds.recording import RecordingFeed
 from engine.feeds.simulated.feed import SimulatedFeed
 from engine.feeds.simulated.market import SimulatedMarket
 
+DEFAULT_SYMBOLS = {
+    "simulated": ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
+    "binance": ("BTCUSDT", "ETHUSDT", "SOLUSDT"),
+    "backpack": ("BTC_USDC_PERP", "BTC_USDC"),
+}
 FEEDS = ("simulated", "recording:FILE", "binance", "backpack")
 
 
@@ -31,11 +36,12 @@ def make_feed(
 ) -> Feed:
     """The feed that `spec` names; raises FeedError.
 
-    `symbols` as the venue writes them (a recording carries its own). For the simulated market: `seed`, `rate` in quotes
+    `symbols` as the venue writes them, the venue's usual ones when none are given (a recording carries its own). For the simulated market: `seed`, `rate` in quotes
     a second, `volatility` as a multiple, and `prices` by symbol to resume from. For a recording: `speed` (recording.MAX_SPEED
     for as fast as it goes); it brings its own clock.
     """
     kind, _, argument = spec.partition(":")
+    symbols = symbols or DEFAULT_SYMBOLS.get(kind, ())
     if kind == "simulated" and not argument:
         market = SimulatedMarket(seed, symbols, clock.now_ns(), prices, rate=rate, volatility=volatility)
         return SimulatedFeed(market, clock)
