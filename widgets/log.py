@@ -34,7 +34,7 @@ class LogPane(RowsPane[LogView, LogLine]):
         Column("time", 8, 1, lambda r, _: clock(r.time_ns), lambda _: Tone.DIM, left=True),
         Column("", 1, 0, lambda r, _: _SIGNS.get(r.level, "·"), _tone, left=True),
         Column("code", 12, 2, lambda r, _: clean(r.code), lambda _: Tone.DIM, left=True),
-        Column("what", 14, 0, lambda r, _: clean(r.text), _tone, left=True, stretch=True),
+        Column("what", 40, 0, lambda r, _: clean(r.text), _tone, left=True, stretch=True),
         Column("seq", 6, 3, lambda r, _: str(r.seq) if r.seq else "", lambda _: Tone.DIM),
     )
     BINDINGS: ClassVar[list[BindingType]] = [

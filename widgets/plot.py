@@ -39,6 +39,10 @@ class _Frame:
         """Cell row of a price, held at the edges."""
         return min(max(self.dot(price) // 4, 0), self.height - 1)
 
+    def beyond(self, price: float) -> float:
+        """How far outside the range a price lies; 0 inside."""
+        return max(price - self.high, self.low - price, 0.0)
+
     def arrow(self, price: float) -> str:
         """Where a price outside the range lies."""
         return "↑" if price > self.high else "↓" if price < self.low else " "
@@ -93,12 +97,12 @@ def _draw_candles(
 
 
 def _marks(view: ChartView, frame: _Frame) -> dict[int, ChartLine]:
-    """The line of each row; where two share a row the more urgent one is drawn."""
+    """The line of each row. Where two share one: prices in range before those beyond it, then the more urgent, the nearer."""
     lines = list(view.lines)
     if view.mark is not None:
         lines.append(ChartLine("mark", view.mark, ""))
     marks: dict[int, ChartLine] = {}
-    for line in sorted(lines, key=lambda line: _RANK.get(line.kind, 9), reverse=True):
+    for line in sorted(lines, key=lambda line: (frame.beyond(line.price), _RANK.get(line.kind, 9)), reverse=True):
         marks[frame.row(line.price)] = line
     return marks
 

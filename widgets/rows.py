@@ -29,7 +29,7 @@ class Column(NamedTuple):
     tone: Callable[[Any], Tone] = plain
     left: bool = False
     stretch: bool = False
-    """Takes the width that is left over."""
+    """Takes the width that is left over, and less than its own where there is not enough."""
 
 
 class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
@@ -159,6 +159,8 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         chosen: list[int] = []
         for i in sorted(range(len(self.COLUMNS)), key=lambda i: self.COLUMNS[i].rank):
             need = self._widths[i] + (1 if chosen else 0)
+            if self.COLUMNS[i].stretch:
+                need = min(need, room)
             if need > room and chosen:
                 break
             chosen.append(i)
@@ -167,7 +169,8 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         widths = [self._widths[i] for i in chosen]
         spare = next((at for at, i in enumerate(chosen) if self.COLUMNS[i].stretch), None)
         if spare is not None:
-            widths[spare] = max(widths[spare] + room, 0)
+            others = sum(widths) - widths[spare] + len(chosen)
+            widths[spare] = max(width - others, 0)
             return chosen, widths, " "
         extra = max(room, 0) // max(len(chosen) - 1, 1)
         return chosen, widths, " " * (1 + min(extra, 2))
