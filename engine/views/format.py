@@ -16,8 +16,8 @@ def places(step: Decimal) -> int:
 
 
 def price(instrument: Instrument, value: Decimal | None) -> str | None:
-    """A price with the tick's places and thousands apart."""
-    return None if value is None else f"{value:,.{places(instrument.tick)}f}"
+    """A price with the tick's places; no thousands separators, so that it can be typed and read back."""
+    return None if value is None else f"{value:.{places(instrument.tick)}f}"
 
 
 def size(instrument: Instrument, value: Decimal) -> str:
