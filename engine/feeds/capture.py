@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -83,7 +84,11 @@ class Recorder:
             raise FeedError(f"record: cannot write {path}: {error.strerror}") from error
         self._path = path
         self._on_stopped = on_stopped
-        self._lines: list[bytes] = [b"%d %b\n" % (now_ns, _encode(Header(VERSION, feed, list(instruments))))]
+        header = Header(VERSION, feed, list(instruments))
+        # One deque for ever, appended here and drained there: swapping lists would lose a line between the threads.
+        self._lines = deque([b"%d %b\n" % (now_ns, _encode(header))])
+        self.flushed = 0
+        """Lines that are safe in the file by now, the header among them."""
         self._failure: str | None = None
         self._told = False
         self._flush_s = flush_s
@@ -121,15 +126,16 @@ class Recorder:
             self._file.close()
         except OSError as error:
             self._failure = error.strerror or str(error)
-            self._lines = []
+            self._lines.clear()
             self._abandon()
 
     def _flush(self) -> None:
-        lines, self._lines = self._lines, []
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if lines:
             self._file.write(b"".join(lines))
             # A sync flush ends on a byte boundary: all of it is readable even if nothing more is ever written.
             self._file.flush(zlib.Z_SYNC_FLUSH)
+            self.flushed += len(lines)
 
     def _abandon(self) -> None:
         try:
