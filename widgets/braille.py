@@ -28,6 +28,10 @@ class Canvas:
         for y in range(max(top, 0), min(bottom, self.height * 4 - 1) + 1):
             self.dot(x, y)
 
+    def is_blank(self, y: int) -> bool:
+        """Whether a row of cells has no dot."""
+        return not any(self._cells[y * self.width : (y + 1) * self.width])
+
     def cell(self, x: int, y: int) -> str:
         """The character of a cell; a space where nothing is set."""
         bits = self._cells[y * self.width + x]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil, floor, log10
 
 from engine.views import Candle, ChartLine, ChartView
 from widgets.braille import Canvas, scale
@@ -15,6 +16,10 @@ _REACH = 0.6
 """A line farther away than this share of the candles' range is shown at the edge, not by squeezing the candles."""
 _TIME_STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 _TIME_CELLS = 12
+_STRIDE = 4
+"""Candles the picture moves by."""
+_RANGE_STEPS = 12
+"""The price range grows and shrinks by about this share of itself."""
 _INFO_FROM = 9
 _AXIS_FROM = 5
 
@@ -27,8 +32,9 @@ class _Frame:
         reach = (high - low or abs(high) * 0.001 or 1.0) * _REACH
         near = [price for price in _levels(view) if low - reach <= price <= high + reach]
         low, high = min([low, *near]), max([high, *near])
-        pad = (high - low or abs(high) * 0.001 or 1.0) * 0.03
-        self.low, self.high = low - pad, high + pad
+        # To round prices, so that a new high or low does not move every row.
+        step = _round_step((high - low or abs(high) * 0.001 or 1.0) / _RANGE_STEPS)
+        self.low, self.high = (floor(low / step) - 0.25) * step, (ceil(high / step) + 0.25) * step
         self.height = height
 
     def dot(self, price: float) -> int:
@@ -56,12 +62,11 @@ def plot(view: ChartView, width: int, height: int) -> list[Line]:
     if cells < 4 or height < 1:
         return []
     pitch = 2 if len(view.candles) * 2 <= cells else 1
-    candles = view.candles[-(cells // pitch) :]
+    candles = view.candles[-_shown(view, cells // pitch) :]
     info, times = height >= _INFO_FROM, height >= _AXIS_FROM
     rows = height - info - times
     frame = _Frame(view, candles, rows)
-    start = cells - len(candles) * pitch
-    canvas, tones = _draw_candles(frame, candles, cells, start, pitch)
+    canvas, tones = _draw_candles(frame, candles, cells, pitch)
     marks = _marks(view, frame)
     ticks = _ticks(frame, places)
     lines = [_info(view, candles[-1], width)] if info else []
@@ -71,7 +76,7 @@ def plot(view: ChartView, width: int, height: int) -> list[Line]:
         line = merged(runs)
         lines.append(faded(line) if view.stale else line)
     if times:
-        lines.append(_times(candles, view.seconds, start, pitch, width))
+        lines.append(_times(candles, view.seconds, pitch, width))
     return lines
 
 
@@ -79,14 +84,18 @@ def _levels(view: ChartView) -> list[float]:
     return [line.price for line in view.lines] + ([view.mark] if view.mark is not None else [])
 
 
-def _draw_candles(
-    frame: _Frame, candles: Sequence[Candle], cells: int, start: int, pitch: int
-) -> tuple[Canvas, list[Tone]]:
+def _shown(view: ChartView, room: int) -> int:
+    """How many candles to draw. The picture moves by several at once: each move sends nearly all of its rows again."""
+    number = view.candles[-1].time_ns // (view.seconds * SECOND)
+    return max(room - (_STRIDE - 1) + number % _STRIDE, 1)
+
+
+def _draw_candles(frame: _Frame, candles: Sequence[Candle], cells: int, pitch: int) -> tuple[Canvas, list[Tone]]:
     """High to low in the left dots of a cell, open to close in both."""
     canvas = Canvas(cells, frame.height)
     tones = [Tone.PLAIN] * cells
     for i, candle in enumerate(candles):
-        cell = start + i * pitch
+        cell = i * pitch
         x = cell * 2
         canvas.column(x, frame.dot(candle.high), frame.dot(candle.low))
         body = sorted((frame.dot(candle.open), frame.dot(candle.close)))
@@ -108,6 +117,8 @@ def _marks(view: ChartView, frame: _Frame) -> dict[int, ChartLine]:
 
 
 def _plot_row(canvas: Canvas, tones: list[Tone], y: int, mark: ChartLine | None) -> list[Run]:
+    if mark is None and canvas.is_blank(y):
+        return [(Tone.PLAIN, " " * canvas.width)]
     runs: list[Run] = []
     label = f" {mark.label or mark.kind} " if mark and mark.kind != "mark" else ""
     tone = _TONES.get(mark.kind, Tone.DIM) if mark else Tone.PLAIN
@@ -134,16 +145,19 @@ def _axis_cell(mark: ChartLine | None, tick: str, places: int, axis: int, frame:
 
 def _ticks(frame: _Frame, places: int) -> dict[int, str]:
     """Round prices at least three rows apart."""
-    span = (frame.high - frame.low) / max(frame.height / 4, 1)
-    step = 10.0**-places
-    while step < span:
-        step *= 2.5 if f"{step:e}".startswith("2.0") else 2
+    step = max(_round_step((frame.high - frame.low) / max(frame.height / 4, 1)), 10.0**-places)
     ticks: dict[int, str] = {}
     number = int(frame.low / step) + 1
     while number * step < frame.high:
         ticks[frame.row(number * step)] = f"{number * step:.{places}f}"
         number += 1
     return ticks
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5, 10, 20 ... and their fractions that is not below `least`."""
+    power = 10.0 ** floor(log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least or factor == 10)
 
 
 def _info(view: ChartView, last: Candle, width: int) -> Line:
@@ -164,13 +178,13 @@ def _info(view: ChartView, last: Candle, width: int) -> Line:
     )
 
 
-def _times(candles: Sequence[Candle], seconds: int, start: int, pitch: int, width: int) -> Line:
+def _times(candles: Sequence[Candle], seconds: int, pitch: int, width: int) -> Line:
     """Times at round steps, each beginning under its candle."""
     step = next((s for s in _TIME_STEPS if s >= seconds and s / seconds * pitch >= _TIME_CELLS), _TIME_STEPS[-1])
     form = "%H:%M:%S" if step < 60 else "%H:%M" if step < 86_400 else "%d %b"
     text = ""
     for i, candle in enumerate(candles):
-        at = start + i * pitch
+        at = i * pitch
         if candle.time_ns // SECOND % step == 0 and at >= len(text):
             text = text.ljust(at) + clock(candle.time_ns, form) + " "
     return Line(((Tone.DIM, left(text.rstrip(), width)),))

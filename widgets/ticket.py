@@ -278,11 +278,11 @@ def _window(lines: list[Line], at: int, height: int) -> list[Line]:
 
 
 def _beside(one: list[Line], other: list[Line], width: int) -> list[Line]:
-    """Two columns; the first padded to its width."""
+    """Two columns; the first padded to its width. The cursor's background stays away: it would cross the preview."""
     lines = []
     for y in range(max(len(one), len(other))):
         first = one[y] if y < len(one) else BLANK
         second = other[y] if y < len(other) else BLANK
         pad = max(width - len(first.text), 0)
-        lines.append(Line((*first.runs, (Tone.PLAIN, " " * pad), *second.runs), first.lit))
+        lines.append(merged((*first.runs, (Tone.PLAIN, " " * pad), *second.runs)))
     return lines

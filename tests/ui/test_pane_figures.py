@@ -136,6 +136,17 @@ async def test_the_same_picture_is_not_drawn_again() -> None:
         assert rows == [0]
 
 
+def test_candles_stand_still_while_four_are_added() -> None:
+    view = seeds.chart(lines=False)
+    # Fixed range: the first candle reaches over all the others, so that only time moves.
+    tall = [replace(candle, high=62_000.0, low=60_000.0) for candle in view.candles]
+    firsts = []
+    for count in range(192, 200):
+        lines = plot(replace(view, candles=tuple(tall[:count]), mark=None), 60, 16)
+        firsts.append(lines[5].text[:20])
+    assert len(set(firsts)) <= 3
+
+
 async def test_brackets_step_through_the_timeframes() -> None:
     pane = ChartPane()
     app = Host(pane)

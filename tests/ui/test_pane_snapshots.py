@@ -28,6 +28,7 @@ def showing(draw: Callable[[], object], *keys: str) -> Step:
     """Draw, then press keys."""
 
     async def step(pilot: Pilot[Any]) -> None:
+        await pilot.pause()
         draw()
         await pilot.press(*keys)
         await pilot.pause()
