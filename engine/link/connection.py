@@ -93,6 +93,7 @@ class Connection:
         try:
             self._viewer.send(welcome)
             self._viewer.send(HandChanged(self._hub.holder))
+            self._viewer.want(())
             while (body := await read_frame(self._reader)) is not None:
                 self._handle(session, decode_for_engine(body))
                 if len(self.in_flight) >= MAX_IN_FLIGHT:

@@ -27,7 +27,7 @@ class Viewer:
     """Writes frames without ever waiting. Times are mono ns."""
 
     def __init__(self, writer: asyncio.StreamWriter, bounds: Bounds, now: int) -> None:
-        self.topics: tuple[str, ...] = ("status",)
+        self.topics: tuple[str, ...] = ()
         self._writer = writer
         self._bounds = bounds
         self._sent: dict[str, bytes] = {}
@@ -39,12 +39,14 @@ class Viewer:
         self._write(frame(encode(message)))
 
     def want(self, topics: tuple[str, ...]) -> None:
-        """The whole set of topics from now on; `status` always comes."""
+        """The whole set of topics from now on; `status` always comes. Until the first call nothing does: Welcome is first."""
         self.topics = tuple(dict.fromkeys(("status", *topics)))
         self._sent = {topic: body for topic, body in self._sent.items() if topic in self.topics}
 
     def push(self, latest: Mapping[str, bytes], now: int) -> None:
         """Send what is new of its topics, `latest` being ready frames by topic; nothing while it is behind."""
+        if not self.topics:
+            return
         unsent = self._writer.transport.get_write_buffer_size()
         if unsent > self._bounds.soft:
             if now - self._kept_up_ns > self._bounds.behind_ns:

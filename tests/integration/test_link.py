@@ -152,6 +152,14 @@ class TestViews:
         heard = set[int]()
         await until(lambda: heard.add(link.last_frame_ns) or len(heard) >= 4)
 
+    async def test_nothing_comes_before_the_welcome(
+        self, server: LinkServer, raw: Raw, desk: SmallEngine, attach: Open
+    ) -> None:
+        other = await attach()
+        await until(lambda: "status" in other.views)
+        raw.writer.write(frame(encode(Hello(PROTOCOL, "late"))))
+        assert isinstance(await raw.receive(), Welcome)
+
     async def test_the_same_views_come_without_a_socket(self, desk: SmallEngine, hub: Hub) -> None:
         link = InProcessLink(hub)
         await link.start()
