@@ -36,6 +36,7 @@ class Assembler:
         self._gate = gate
         self._funding = FundingWatch()
         self._books: dict[InstrumentId, BookSequence] = {}
+        self._quoted: set[InstrumentId] = set()
         self._states: dict[StreamKey, StreamState] = {}
 
     def accept(self, item: Item) -> None:
@@ -43,7 +44,8 @@ class Assembler:
         if type(item) is Quote:
             if self._passes(self._gate.quote(item)):
                 self._sink(item)
-                if self._states.get((item.instrument, "quote")) is not StreamState.LIVE:
+                if item.instrument not in self._quoted:
+                    self._quoted.add(item.instrument)
                     self.state((item.instrument, "quote"), StreamState.LIVE, item.time_ns)
         elif type(item) is RawDiff:
             self._diff(item)
@@ -71,15 +73,17 @@ class Assembler:
         """The book of an instrument waits for a snapshot."""
         return self._book(instrument).waiting
 
-    def is_live(self, key: StreamKey) -> bool:
-        """A stream has spoken since its line came up."""
-        return self._states.get(key) is StreamState.LIVE
+    def has_quote(self, instrument: InstrumentId) -> bool:
+        """A quote came since the line is up."""
+        return instrument in self._quoted
 
     def lost(self, streams: Iterable[StreamKey], state: StreamState, now_ns: int, detail: str) -> None:
         """A connection is gone, or not there yet: its books start over, its streams have `state`."""
         for key in streams:
             if key[1] == "depth":
                 self._book(key[0]).reset()
+            elif key[1] == "quote":
+                self._quoted.discard(key[0])
             self.state(key, state, now_ns, detail)
 
     def state(self, key: StreamKey, state: StreamState, now_ns: int, detail: str = "") -> None:

@@ -25,8 +25,8 @@ class FeedRefused(Exception):
 
 
 def explain(error: BaseException) -> str:
-    """An error's own words; its name where it has none, as timeouts do."""
-    return str(error) or type(error).__name__
+    """The first line of an error's own words; its name where it has none, as timeouts do."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 class FeedStats(Struct):

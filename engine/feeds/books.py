@@ -101,7 +101,7 @@ class BookKeeper:
 
     def _seed_quote(self, snapshot: Snapshot) -> None:
         # Backpack sends no quote on subscribe, and a quiet market none for long (venues/backpack.md 3.2).
-        if self._assembler.is_live((self._instrument, "quote")) or not (snapshot.bids and snapshot.asks):
+        if self._assembler.has_quote(self._instrument) or not (snapshot.bids and snapshot.asks):
             return
         bid = max(snapshot.bids, key=lambda level: float(level[0]))
         ask = min(snapshot.asks, key=lambda level: float(level[0]))

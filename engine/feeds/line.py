@@ -84,8 +84,8 @@ class LineReader:
             for request in line.subscribe:
                 await socket.send(request)
             for key in line.streams:
-                if key[1] not in self._silence:
-                    self._assembler.state(key, StreamState.LIVE, self._clock.now_ns(), "not watched: may be quiet")
+                if key[1] == "trade":  # a quiet market has none, and must not block entries for it
+                    self._assembler.state(key, StreamState.LIVE, self._clock.now_ns())
             for book in self._books.values():
                 book.connected()
             watchdog = Watchdog(line.streams, self._silence, mono_ns())
