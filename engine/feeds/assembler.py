@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from engine.feeds.base import FeedStats, Sink
 from engine.feeds.funding import FundingWatch
-from engine.feeds.sanity import PriceGate, Verdict
+from engine.feeds.sanity import PriceGate, Verdict, sane_levels
 from engine.feeds.sequence import BookSequence, RawDiff, Rule, Snapshot
 from engine.feeds.watchdog import StreamKey
 from engine.model.instrument import InstrumentId
@@ -37,7 +37,7 @@ class Assembler:
         self._funding = FundingWatch()
         self._books: dict[InstrumentId, BookSequence] = {}
         self._quoted: set[InstrumentId] = set()
-        self._states: dict[StreamKey, StreamState] = {}
+        self._states: dict[StreamKey, tuple[StreamState, str]] = {}
 
     def accept(self, item: Item) -> None:
         """Take one decoded item."""
@@ -61,6 +61,9 @@ class Assembler:
         book = self._book(snapshot.instrument)
         if not book.waiting:
             return True
+        if not (sane_levels(snapshot.bids) and sane_levels(snapshot.asks)):
+            self._stats.broken += 1
+            return False
         for depth in book.snapshot(snapshot):
             self._sink(depth)
         if book.waiting:
@@ -87,9 +90,10 @@ class Assembler:
             self.state(key, state, now_ns, detail)
 
     def state(self, key: StreamKey, state: StreamState, now_ns: int, detail: str = "") -> None:
-        """Note a stream's state; a change is told to the core."""
-        if self._states.get(key) is not state:
-            self._states[key] = state
+        """Note a stream's state; a change, or a new reason, is told to the core."""
+        known = self._states.get(key)
+        if known is None or known[0] is not state or (detail and known[1] != detail):
+            self._states[key] = (state, detail)
             self._sink(FeedStatus(key[0], now_ns, key[1], state, detail))
 
     def _book(self, instrument: InstrumentId) -> BookSequence:
@@ -99,14 +103,18 @@ class Assembler:
         return book
 
     def _diff(self, diff: RawDiff) -> None:
+        if not (sane_levels(diff.bids) and sane_levels(diff.asks)):
+            self._stats.broken += 1  # left out, it shows as a gap with the next one
+            return
         book = self._book(diff.instrument)
         waited = book.waiting
         for depth in book.diff(diff):
             self._sink(depth)
-        if book.waiting:
-            self._stats.gaps += not waited
-            detail = "waiting for a snapshot" if waited else f"gap before update {diff.first}"
-            self.state((diff.instrument, "depth"), StreamState.RESYNC, diff.time_ns, detail)
+        if book.waiting and not waited:
+            self._stats.gaps += 1
+            self.state((diff.instrument, "depth"), StreamState.RESYNC, diff.time_ns, f"gap before update {diff.first}")
+        elif waited:
+            self.state((diff.instrument, "depth"), StreamState.RESYNC, diff.time_ns)
 
     def _mark(self, mark: Mark) -> None:
         # Funding is charged on what was held before its time, so it comes first.

@@ -80,7 +80,7 @@ class LineReader:
 
     async def _session(self) -> None:
         line = self._line
-        async with connect(line.url, max_size=_MAX_FRAME, close_timeout=_CLOSE_S) as socket:
+        async with connect(line.url, max_size=_MAX_FRAME, close_timeout=_CLOSE_S, compression=None) as socket:
             for request in line.subscribe:
                 await socket.send(request)
             for key in line.streams:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from engine.feeds.sequence import Levels
 from engine.model.instrument import InstrumentId
 from engine.model.market import Mark, Quote, Trade
 
@@ -27,6 +28,17 @@ class _Track(Struct):
 
 _INFINITY = float("inf")
 _GOOD, _CROSSED, _ABSURD = Verdict.GOOD, Verdict.CROSSED, Verdict.ABSURD
+
+
+def sane_levels(levels: Levels) -> bool:
+    """Every price is positive and finite, every size finite and not negative."""
+    try:
+        for price, size in levels:
+            if not (0 < float(price) < _INFINITY and 0 <= float(size) < _INFINITY):
+                return False
+    except ValueError:
+        return False
+    return True
 
 
 class PriceGate:

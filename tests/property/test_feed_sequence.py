@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gzip
 from decimal import Decimal
+from functools import cache
+from itertools import islice
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.feeds.assembler import Assembler
+from engine.feeds.base import FeedRefused, FeedStats
 from engine.feeds.binance.frames import FrameDecoder
 from engine.feeds.binance.rest import parse_depth
+from engine.feeds.sanity import PriceGate
 from engine.feeds.sequence import BUFFER, BackpackRule, BookSequence, RawDiff, Rule, Snapshot, SpotRule, UsdmRule
-from engine.model.market import Depth
+from engine.model.market import Depth, MarketInput, Quote, Trade
 from tests.feed_support import SPOT, USDM, PlainBook, needs_recordings
 
 RULES = {"usdm": UsdmRule(), "spot": SpotRule(), "backpack": BackpackRule()}
@@ -205,3 +211,38 @@ def test_recorded_books_equal_their_checkpoints(
     wanted = {n: (c[0], *(Decimal(str(x)) for x in c[1:5]), *c[5:]) for n, c in checkpoints.items()}
     assert seen == wanted
     assert not sequence.waiting
+
+
+@needs_recordings
+@given(data=st.data())
+def test_damaged_frames_never_bring_a_feed_down_nor_reach_the_core(data: st.DataObject) -> None:
+    frame = data.draw(st.sampled_from(_frames()))
+    at = data.draw(st.integers(0, len(frame) - 1))
+    damage = data.draw(st.one_of(st.binary(max_size=3), st.sampled_from([b"nan", b"-", b"null", b"1e999", b'"', b"_"])))
+    raw = frame[:at] + damage + frame[at + data.draw(st.integers(0, 4)) :]
+    seen: list[MarketInput] = []
+    stats = FeedStats()
+    assembler = Assembler(seen.append, stats, UsdmRule(), PriceGate())
+    decode = FrameDecoder({"btcusdt": "BTC"}).decode_frame
+    assembler.snapshot(Snapshot("BTC", 0, 0, 5123107831937, (), ()))
+    try:
+        item = decode(raw, 1)
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, FeedRefused):
+        return
+    if item is not None:
+        assembler.accept(item)
+    for given_on in seen:
+        if isinstance(given_on, Quote):
+            assert 0 < given_on.bid_price < given_on.ask_price
+            assert given_on.bid_size > 0 < given_on.ask_size
+        elif isinstance(given_on, Trade):
+            assert given_on.price > 0 < given_on.size
+        elif isinstance(given_on, Depth):
+            assert all(Decimal(price) > 0 <= Decimal(size) for price, size in (*given_on.bids, *given_on.asks))
+
+
+@cache
+def _frames() -> list[bytes]:
+    with gzip.open(USDM, "rb") as lines:
+        payloads = [line.split(b" ", 1)[1].strip() for line in islice(lines, 80)]
+    return [p for p in payloads if not p.startswith(b'{"lastUpdateId"') and len(p) < 3000]

@@ -11,8 +11,8 @@ from engine.model.instrument import Instrument
 from engine.model.market import FeedStatus, StreamState
 
 _LONGEST_NAP_S = 0.05
-_SLEPT_NS = 1_000_000_000
-"""Later than this, and the machine was asleep: the market was too."""
+_SLEPT_NS = 250_000_000
+"""Later than this, and the machine was asleep or stalled: so was the market. Catching up would stall it again."""
 
 
 class SimulatedFeed:
