@@ -52,7 +52,7 @@ class HeaderBar(LinesWidget):
         return [packed(parts, width) for parts in self._lines_of[:height]]
 
     def _link_parts(self, age_ms: int | None, state: str, detail: str) -> tuple[Part, ...]:
-        if state and state not in ("connected", "attached", "live"):
+        if state not in ("", "connected"):
             return (Part(0, Tone.ALARM, f" {state.upper()} "), Part(3, Tone.WARN, clean(detail)))
         if age_ms is None:
             return (Part(2, Tone.WARN, " engine –"),)

@@ -114,6 +114,7 @@ def packed(parts: Sequence[Part], width: int, gap: str = "  ") -> Line:
 class LinesWidget(Widget):
     """Prepared lines, drawn by the Line API; a new set of lines refreshes only the rows that differ."""
 
+    ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {*(f"pane--{tone}" for tone in Tone), "pane--cursor"}
 
     DEFAULT_CSS = """

@@ -32,7 +32,7 @@ class CandleStudy(Widget, can_focus=True):
         & > .study--down { color: $error; }
         & > .study--volume { color: $primary; }
         & > .study--line { color: $warning; }
-        & > PlotextPlot { width: 1fr; }
+        & > PlotextPlot { width: 1fr; background: $surface; }
         & > #study-price { height: 3fr; }
         & > #study-volume { height: 1fr; }
     }

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from engine.views import ChartLine
 from tests.ui import seeds
-from tests.ui.hosts import Host, count_lines, drawn
+from tests.ui.hosts import Host, RecordingDriver, count_lines, drawn
 from widgets.balance import BalancePane
 from widgets.braille import Canvas, scale, sparkline
 from widgets.chart import ChartPane
@@ -136,6 +136,29 @@ async def test_the_same_picture_is_not_drawn_again() -> None:
         assert rows == [0]
 
 
+async def test_a_move_of_the_last_candle_costs_little_and_the_same_picture_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    pane, view = ChartPane(), seeds.chart()
+    app = Host(pane, driver_class=RecordingDriver)
+    async with app.run_test(size=(110, 30), headless=False) as pilot:
+        pane.show(view)
+        await pilot.pause()
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        driver.taken()
+        pane.show(replace(view, time_ns=view.time_ns + 1))
+        await pilot.pause()
+        assert driver.taken() == 0
+        last = replace(view.candles[-1], close=view.candles[-1].close - 5)
+        pane.show(replace(view, candles=(*view.candles[:-1], last)))
+        await pilot.pause()
+        assert 0 < driver.taken() <= 5_000
+
+
 def test_candles_stand_still_while_four_are_added() -> None:
     view = seeds.chart(lines=False)
     # Fixed range: the first candle reaches over all the others, so that only time moves.
@@ -202,6 +225,15 @@ def test_dots_outside_the_canvas_are_ignored() -> None:
 
 
 # --- study ---
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "ansi-dark"])
+async def test_the_study_can_be_drawn_in_every_kind_of_theme(theme: str) -> None:
+    study = CandleStudy()
+    async with Host(study, theme=theme).run_test(size=(120, 40)) as pilot:
+        study.show(seeds.chart())
+        await pilot.pause()
+        assert "BTCUSDT" in str(study.query_one("#study-price").render())
 
 
 async def test_the_study_is_drawn_again_at_most_once_a_second() -> None:
