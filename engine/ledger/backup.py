@@ -34,7 +34,7 @@ def backup(path: Path, target: Path) -> Report:
         head_path(partial).replace(head_path(target))
         partial.replace(target)
     except sqlite3.Error as error:
-        raise ledger_error(str(target), error) from error
+        raise ledger_error(target, error) from error
     finally:
         partial.unlink(missing_ok=True)
         head_path(partial).unlink(missing_ok=True)

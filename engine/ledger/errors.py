@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sqlite3
+from pathlib import Path
+
+_NO_ROOM = 64 * 1024
+"""Bytes free; with less, a failed write counts as a full disk."""
 
 
 class LedgerError(RuntimeError):
@@ -60,13 +66,20 @@ class QueryRefused(LedgerError):
     """A user's statement was not run, or stopped; the message is the reason."""
 
 
-def ledger_error(path: str, error: sqlite3.Error) -> LedgerError:
-    """The ledger's name for what SQLite reports."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return LedgerFull(f"{path}: the disk is full; free some room")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
+    """The ledger's name for what SQLite or the system reports about its files."""
+    full = shutil.disk_usage(path.parent).free < _NO_ROOM
+    if isinstance(error, OSError):
+        readonly, full = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS), full or error.errno == errno.ENOSPC
+    else:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return LedgerBroken("file", f"{path}: {error}; hoox ledger verify says where")
+        readonly = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+        # Some calls report a full disk as a failed write.
+        full = code == sqlite3.SQLITE_FULL or (full and code == sqlite3.SQLITE_IOERR)
+    if readonly:
         return LedgerReadOnly(f"{path} may not be written ({error}); check the file's and the folder's permissions")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return LedgerBroken("file", f"{path}: {error}; hoox ledger verify says where")
+    if full:
+        return LedgerFull(f"{path}: the disk is full; free some room")
     return LedgerError(f"{path}: {error}")

@@ -57,7 +57,7 @@ def rebuild_projections(path: Path) -> Path:
             _copy(old, new)
         return _exchange(path, made)
     except sqlite3.Error as error:
-        raise ledger_error(str(path), error) from error
+        raise ledger_error(path, error) from error
     finally:
         lock.release()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import chain, islice
 from typing import Any
 
@@ -81,7 +81,8 @@ PROJECTIONS: dict[str, str] = {
 
 TRADES_BY_TIME = "CREATE INDEX trades_by_time ON trades (created_at)"
 
-_CHUNKS = (50, 10, 1)
+_CHUNKS = (128, 64, 32, 16, 8, 4, 2, 1)
+"""Rows of one INSERT; any number of rows is a few of them, and their statements stay prepared."""
 
 
 def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
@@ -99,7 +100,7 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
         raise
 
 
-@lru_cache(maxsize=64)
+@cache
 def _insert_sql(table: str, width: int, count: int) -> str:
     verb = "INSERT" if table == "events" else "INSERT OR REPLACE"
     values = ", ".join(["(" + ", ".join("?" * width) + ")"] * count)

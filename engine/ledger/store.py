@@ -13,7 +13,7 @@ from typing import NamedTuple
 from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.chain import GENESIS, columns_of, link
-from engine.ledger.errors import LedgerBroken, LedgerError, WrongEnvironment, WrongFeed, ledger_error
+from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnvironment, WrongFeed, ledger_error
 from engine.ledger.head import Head, HeadFile, read_head
 from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
@@ -77,16 +77,32 @@ class Ledger:
             raise LedgerError(f"there is no ledger at {path}")
         if not path.parent.is_dir():
             raise LedgerError(f"{path}: the folder does not exist; make it or choose another file with --ledger")
-        lock = FileLock(path)
+        stamps = {"env": env, "feed": feed, "clock": clock_note, "created": timestamp(now_ns)}
         try:
-            lock.describe(f"pid {os.getpid()} since {timestamp(now_ns)} UTC")
-            stamps = {"env": env, "feed": feed, "clock": clock_note, "created": timestamp(now_ns)}
+            return cls._locked(path, stamps, reserve_bytes)
+        except LedgerFull:
+            if not Reserve(path, 0).held:
+                raise
+        # The last engine died with its disk full: the reserve lets this one open, for exits.
+        Reserve(path, 0).free()
+        ledger = cls._locked(path, stamps, reserve_bytes)
+        ledger._warnings.append("the disk is full: the reserve was freed to open the ledger")
+        return ledger
+
+    @classmethod
+    def _locked(cls, path: Path, stamps: dict[str, str], reserve_bytes: int) -> Ledger:
+        lock: FileLock | None = None
+        try:
+            lock = FileLock(path)
+            lock.describe(f"pid {os.getpid()} since {stamps['created']} UTC")
             return cls._open(path, lock, stamps, reserve_bytes)
-        except sqlite3.Error as error:
-            lock.release()
-            raise ledger_error(str(path), error) from error
+        except (sqlite3.Error, OSError) as error:
+            if lock is not None:
+                lock.release()
+            raise ledger_error(path, error) from error
         except BaseException:
-            lock.release()
+            if lock is not None:
+                lock.release()
             raise
 
     @classmethod
@@ -236,7 +252,7 @@ class Ledger:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise ledger_error(str(self._path), error) from error
+                raise ledger_error(self._path, error) from error
             raise
 
     def _check_head(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -118,5 +119,22 @@ def test_a_full_disk_writes_nothing_by_halves_and_the_reserve_lets_exits_through
     ledger.append(refused)
     ledger.append(story.round_trip())
     assert ledger.load().state.seq == story.seq
+    ledger.close()
+    assert verify(path).ok
+
+
+def test_an_engine_that_died_on_a_full_disk_starts_again_on_its_reserve(small_disk: Path) -> None:
+    path = small_disk / "live.sqlite"
+    ledger = Ledger.open(path, env="live", feed="binance", now_ns=START_NS, reserve_bytes=1024 * 1024)
+    story = Story()
+    ledger.append(story.opening())
+    ledger.close()
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(bytes(4096)):
+            pass
+    ledger = Ledger.open(path, env="live", feed="binance", now_ns=START_NS, reserve_bytes=1024 * 1024)
+    assert not ledger.reserve_held
+    assert ledger.load().warnings == ("the disk is full: the reserve was freed to open the ledger",)
+    ledger.append(story.round_trip())
     ledger.close()
     assert verify(path).ok

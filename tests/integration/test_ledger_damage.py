@@ -13,6 +13,7 @@ from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.backup import backup
 from engine.ledger.errors import LedgerBroken, LedgerBusy, LedgerError
+from engine.ledger.head import Head, HeadFile, read_head
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
 from engine.ledger.verify import rebuild_projections, verify, verify_events
@@ -111,6 +112,19 @@ def test_a_cut_tail_shows_against_head(ledger: Path) -> None:
     assert missing in verify(ledger).lines
     with pytest.raises(LedgerBroken, match=missing):
         open_ledger(ledger)
+
+
+def test_a_head_that_a_crash_left_behind_is_no_damage(ledger: Path) -> None:
+    (event_hash,) = ask(ledger, "SELECT hash FROM events WHERE seq = 100")[0]
+    assert isinstance(event_hash, bytes)
+    head = HeadFile(ledger)
+    head.write(Head(100, event_hash))
+    head.close()
+    assert verify(ledger).ok
+    open_ledger(ledger).close()
+    last = read_head(ledger)
+    assert last is not None
+    assert last.seq > 100
 
 
 def test_a_missing_head_is_said_and_written_again(ledger: Path) -> None:
