@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.clock import mono_ns
@@ -15,24 +16,26 @@ from engine.views import Preview, View
 
 
 class InProcessLink:
-    """See EngineLink. Shares the engine's loop: a screen that blocks it blocks the engine."""
+    """See EngineLink. Shares the engine's loop: a screen that blocks it blocks the engine. `begin` gives the engine's hub."""
 
-    def __init__(self, hub: Hub, name: str = "here") -> None:
+    def __init__(self, begin: Callable[[], Awaitable[Hub]], name: str = "here") -> None:
         self.state = LinkState.CONNECTING
         self.detail = ""
         self.welcome: Welcome | None = None
         self.views: dict[str, View] = {}
         self.holder = ""
         self.last_frame_ns = 0
-        self._hub = hub
+        self._begin = begin
         self._name = name
+        self._hub: Hub
         self._topics: tuple[str, ...] = ()
         self._due: dict[str, int] = {}
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Attach."""
+        """Attach; raises what `begin` raises."""
+        self._hub = await self._begin()
         self._session, self.welcome = self._hub.join(Kind.SCREEN, self._name, self._told)
         self.holder = self._hub.holder
         self.state = LinkState.CONNECTED
@@ -63,6 +66,7 @@ class InProcessLink:
 
     async def query(self, name: str) -> Any:
         """A named read; raises RuntimeError with the engine's error."""
+        self._attached()
         data, error = self._hub.query(name)
         if error:
             raise RuntimeError(error)
@@ -70,27 +74,32 @@ class InProcessLink:
 
     def take_hand(self) -> None:
         """Take the trading hand."""
-        self._hub.take_hand(self._attached())
+        if self._session is not None:
+            self._hub.take_hand(self._session)
 
     def set_armed(self, on: bool) -> None:
         """Arm or disarm keyboard entries."""
-        self._hub.set_armed(self._attached(), on)
+        if self._session is not None:
+            self._hub.set_armed(self._session, on)
 
     def control_feed(self, action: str, value: float = 0.0) -> None:
         """Pause, resume or speed up a recording or the simulated market."""
-        self._hub.control_feed(self._attached(), action, value)
+        if self._session is not None:
+            self._hub.control_feed(self._session, action, value)
 
     def painted(self, order: str, time_ns: int) -> None:
         """Tell when an order's result was drawn."""
-        self._hub.port.painted(order, time_ns)
+        if self._session is not None:
+            self._hub.port.painted(order, time_ns)
 
     def stop_engine(self, reason: str) -> None:
         """Stop the engine cleanly."""
-        self._hub.port.request_stop(reason)
+        if self._session is not None:
+            self._hub.port.request_stop(reason)
 
     def _attached(self) -> Session:
         if self._session is None:
-            raise LinkLost("the link is closed")
+            raise LinkLost(self.detail or "the link is closed")
         return self._session
 
     def _told(self, message: HandChanged) -> None:

@@ -4,7 +4,7 @@ How the parts hang together, all on the engine's asyncio loop:
 
     hub = Hub(port)                      # engine.link.hub: who is attached, the hand, arm, what each may do
     server = LinkServer(path, hub)       # engine.link.server: the Unix socket; await server.start() / await server.stop(reason)
-    link = InProcessLink(hub)            # engine.link.local: an EngineLink without a socket (--in-process, tests)
+    link = InProcessLink(begin)          # engine.link.local: an EngineLink without a socket; `await begin()` gives the hub
 """
 
 from __future__ import annotations

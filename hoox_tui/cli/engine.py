@@ -14,7 +14,10 @@ import msgspec
 
 from engine.feeds.base import FeedError
 from engine.ledger.errors import LedgerError
-from engine.runtime import EngineConfig, StartError, run_engine
+from engine.link.base import LinkState
+from engine.link.hub import Hub
+from engine.link.local import InProcessLink
+from engine.runtime import Engine, EngineConfig, StartError, run_engine
 
 log = logging.getLogger("hoox")
 
@@ -35,6 +38,35 @@ def serve(text: str) -> int:
         log.error("%s", error)
         return 1
     return 0
+
+
+class EngineHere(InProcessLink):
+    """An engine on the screen's own loop (--in-process): starts with it, ends with it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(self._start_engine)
+        self._config = config_of(text)
+        self._engine: Engine | None = None
+
+    async def start(self) -> None:
+        """Start the engine and attach; what keeps it from starting is said in `detail`."""
+        try:
+            await super().start()
+        except CANNOT_START as error:
+            self.state = LinkState.LOST
+            self.detail = str(error)
+
+    async def close(self) -> None:
+        """Leave, and stop the engine cleanly."""
+        await super().close()
+        if self._engine is not None:
+            await self._engine.stop("the screen was closed")
+
+    async def _start_engine(self) -> Hub:
+        engine = Engine(self._config)
+        await engine.start()
+        self._engine = engine
+        return engine.hub
 
 
 def _path(kind: type, value: Any) -> Any:

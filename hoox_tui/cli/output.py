@@ -60,7 +60,7 @@ def _is_number(text: str) -> bool:
     if text == "–":
         return True
     try:
-        float(text.rstrip("%"))
+        float(text.rstrip("%").replace(",", ""))
     except ValueError:
         return False
     return True

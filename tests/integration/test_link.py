@@ -161,7 +161,10 @@ class TestViews:
         assert isinstance(await raw.receive(), Welcome)
 
     async def test_the_same_views_come_without_a_socket(self, desk: SmallEngine, hub: Hub) -> None:
-        link = InProcessLink(hub)
+        async def begin() -> Hub:
+            return hub
+
+        link = InProcessLink(begin)
         await link.start()
         link.subscribe(("log",))
         desk.show("here")
