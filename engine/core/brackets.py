@@ -11,7 +11,7 @@ from engine.core.kernel import Kernel
 from engine.core.lifecycle import create, hold, live_exits, resize, withdraw
 from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.order import Order, OrderTerms, OrderType, TriggerSource
+from engine.model.order import Order, OrderStatus, OrderTerms, OrderType, Role, TriggerSource
 
 
 def next_order_id(kernel: Kernel) -> str:
@@ -61,22 +61,33 @@ def client_id(order_id: str, request_id: str) -> str:
 
 
 def follow_entry(kernel: Kernel, entry: Order, opened: Decimal) -> None:
-    """Grow an entry's bracket by what a fill opened, so that no lot is ever unprotected (B1, B3)."""
+    """Grow the exits by what a fill opened, so that no lot is ever unprotected (B1, B3).
+
+    An entry grows its own bracket; where it brings no level of a kind, the exits set on the position cover its lots.
+    """
     terms = entry.terms
-    for order_type, level in ((OrderType.STOP, terms.stop_loss), (OrderType.TAKE_PROFIT, terms.take_profit)):
-        if level is None:
-            continue
-        leg = next(
-            (o for o in live_exits(kernel, terms.account, terms.instrument) if o.terms.parent == terms.id
-             and o.terms.type is order_type),
-            None,
-        )  # fmt: skip
-        if leg is not None and not leg.fired:
-            resize(kernel, leg, leg.size + opened, "follows its entry")
-        else:
-            group = f"{terms.id}.x"
+    waiting = [
+        o.terms.id
+        for o in live_exits(kernel, terms.account, terms.instrument)
+        if o.status is OrderStatus.HELD and o.terms.group and o.terms.side is terms.side.opposite
+    ]
+    orders = kernel.state.orders
+    group = f"{terms.id}.x"
+    for order_type, level in (
+        (OrderType.STOP, terms.stop_loss),
+        (OrderType.TAKE_PROFIT, terms.take_profit),
+        (OrderType.TRAILING_STOP, None),
+    ):
+        parent = "" if level is None else terms.id
+        legs = [orders[i] for i in waiting if orders[i].terms.parent == parent and orders[i].terms.type is order_type]
+        if legs:
+            resize(kernel, legs[-1], legs[-1].size + opened, "follows its entry")
+        elif level is not None:
+            # Once a leg has fired its group is done: what opens after that gets exits of its own.
+            fired = any(o.terms.group == group and o.fired for o in live_exits(kernel, terms.account, terms.instrument))
+            own = f"{next_order_id(kernel)}.x" if fired else group
             source = terms.bracket_source
-            child = exit_terms(kernel, terms, order_type, opened, group, trigger=level, source=source)
+            child = exit_terms(kernel, terms, order_type, opened, own, trigger=level, source=source)
             hold(kernel, create(kernel, child))
 
 
@@ -91,20 +102,39 @@ def update_alternatives(kernel: Kernel, leg: Order, filled: Decimal) -> None:
 
 
 def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
-    """Keep resting reduce-only size within the position: the farthest from the market gives way, newest first (B5, B6)."""
+    """Keep reduce-only size within the position: the farthest from the market gives way, newest first (B5, B6).
+
+    Working orders, held stops and held targets each share the position among themselves: they are alternatives, and an
+    order that takes profit must not leave a lot without its stop.
+    """
     exits = live_exits(kernel, account, instrument)
     if not exits:
         return
     position = kernel.state.position_of(account, instrument)
     closing = None if position is None else Side.SELL if position.size > 0 else Side.BUY
     room = abs(position.size) if position is not None else ZERO
-    groups: dict[str, list[Order]] = {}
+    pools: dict[str, dict[str, list[Order]]] = {}
     for order in exits:
         if order.terms.side is not closing:
             withdraw(kernel, order, "nothing left to reduce")
         else:
+            groups = pools.setdefault(_pool(order), {})
             groups.setdefault(order.terms.group or order.terms.id, []).append(order)
-    for legs in sorted(groups.values(), key=lambda legs: min(_distance(kernel, leg) for leg in legs)):
+    for groups in pools.values():
+        _share_out(kernel, list(groups.values()), room)
+
+
+def _pool(order: Order) -> str:
+    """Exits that compete for the position's size. A trailing stop that is not active yet protects nothing: alone."""
+    if order.status is not OrderStatus.HELD:
+        return "working"
+    if order.trigger is None:
+        return order.terms.id
+    return "targets" if role_of_exit(order.terms.type) is Role.TAKE_PROFIT else "stops"
+
+
+def _share_out(kernel: Kernel, groups: list[list[Order]], room: Decimal) -> None:
+    for legs in sorted(groups, key=lambda legs: min(_distance(kernel, leg) for leg in legs)):
         wanted = max(leg.remaining for leg in legs)
         for leg in legs:
             if leg.remaining > room:
@@ -116,7 +146,9 @@ def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
     """A stop whose market order found too little in the book stands again for the rest: no lot without its stop."""
     terms = order.terms
     position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
-    if position is None or not terms.reduce_only or not terms.type.waits:
+    if position is None or not terms.reduce_only or not terms.type.waits or terms.type.has_price:
+        return
+    if (position.size > 0) is (terms.side is Side.BUY):
         return
     order_id = next_order_id(kernel)
     level = order.trigger

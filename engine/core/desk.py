@@ -25,6 +25,7 @@ from engine.model.command import AnyCommand, Command
 from engine.model.event import AnyBody, Event
 from engine.model.instrument import Instrument
 from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
+from engine.model.money import ZERO
 from engine.model.order import OrderStatus
 
 NOTHING: list[Event] = []
@@ -134,7 +135,8 @@ class Desk:
                 ):
                     return NOTHING
         journal = self.kernel.journal
-        self._run_timers(given.time_ns)
+        # Funding settles before anything stamped with its time (F5).
+        self._run_timers(min(given.due_ns - 1, given.time_ns) if type(given) is Funding else given.time_ns)
         journal.now = max(given.time_ns, journal.now)
         journal.cause = 0
         if type(given) is Quote:
@@ -252,6 +254,7 @@ class Desk:
         if market is None:
             return
         market.mark = mark
+        market.set_band()
         if not market.mark_is_mid:
             self._marked(market, mark.price)
         if mark.index is not None:
@@ -262,10 +265,13 @@ class Desk:
     def _funding(self, funding: Funding) -> None:
         """Settle before anything stamped the same time; once per (account, instrument, due time) (F5, F6)."""
         state = self.state
-        for position in [p for p in state.positions.values() if p.instrument == funding.instrument]:
-            settled = state.funded.get(f"{position.account}|{position.instrument}", 0)
-            if settled >= funding.due_ns or position.opened_ns >= funding.due_ns:
-                continue
+        for position in [
+            p
+            for p in state.positions.values()
+            if p.instrument == funding.instrument
+            and p.opened_ns < funding.due_ns
+            and state.funded.get(f"{p.account}|{p.instrument}", 0) < funding.due_ns
+        ]:
             instrument = state.instruments[position.instrument]
             amount = payment(position, funding.mark, funding.rate)
             free = state.accounts[position.account].free(instrument.settle_asset)
@@ -279,12 +285,18 @@ class Desk:
         if market is None:
             return
         before = market.streams.get(status.stream)
+        was_live = market.live
         market.streams[status.stream] = status.state
         if status.state is StreamState.RESYNC:
             # What the book held before the gap is not to be matched against; the last top is all that is known.
             market.book.clear()
             if market.quote is not None:
                 market.book.apply_quote(market.quote)
+        if was_live and not market.live and market.triggers.armed:
+            message = (
+                f"{status.stream} of {market.instrument.symbol} is {status.state}: its stops and targets see no price"
+            )
+            self.kernel.journal.emit(ev.AlarmRaised("EXITS_BLIND", message), instrument=status.instrument)
         if status.state is StreamState.LIVE and before in (StreamState.RESYNC, StreamState.SILENT, StreamState.DOWN):
             market.matcher.reset_queue()
 
@@ -301,6 +313,13 @@ class Desk:
                 "FOREIGN_FILL", f"fill {report.fill_id} names order {report.order}, which is not ours"
             )
             self.kernel.journal.emit(body)
+            return
+        if (
+            not all(n.is_finite() for n in (report.price, report.size, report.fee))
+            or min(report.price, report.size) <= 0
+        ):
+            message = f"fill {report.fill_id} of {report.order}: {report.size} @ {report.price}, fee {report.fee}; ask the venue"
+            self.kernel.journal.emit_order(order, ev.AlarmRaised("BAD_FILL", message))
             return
         apply_report(self.kernel, order, report.fill_id, report.price, report.size, report.fee, maker=report.maker)
 
@@ -320,6 +339,7 @@ class Desk:
         for instrument in start.instruments:
             if self.state.instruments.get(instrument.id) != instrument:
                 journal.emit(ev.InstrumentChanged(instrument), venue=instrument.venue, instrument=instrument.id)
+                self._liquidations_anew(instrument)
             self._markets[instrument.id] = Market(instrument)
         if start.account not in self.state.accounts:
             journal.emit(ev.AccountOpened(start.oms), start.account, start.venue)
@@ -336,6 +356,14 @@ class Desk:
         for instrument in instruments:
             self.state.instruments.setdefault(instrument.id, instrument)
             self._markets[instrument.id] = Market(instrument)
+
+    def _liquidations_anew(self, instrument: Instrument) -> None:
+        """New tiers move the liquidation price of what is open (semantics 2)."""
+        for position in [p for p in self.state.positions.values() if p.instrument == instrument.id]:
+            after = with_liquidation(instrument, position)
+            if after.liquidation != position.liquidation:
+                body = ev.MarginChanged(ZERO, after)
+                self.kernel.journal.emit_account(position.account, body, instrument.id, "venue")
 
     def resume(self) -> None:
         """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""

@@ -15,7 +15,9 @@ from engine.model import event as ev
 from engine.model.account import Position
 from engine.model.market import Top
 from engine.model.money import ZERO, round_fee
-from engine.model.order import ENDED, Order, Role
+from engine.model.order import ENDED, Order, OrderStatus, Role
+
+_UNSENT = frozenset({OrderStatus.CREATED, OrderStatus.HELD})
 
 
 def record_fill(kernel: Kernel, order: Order, price: Decimal, size: Decimal, *, maker: bool) -> None:
@@ -38,6 +40,10 @@ def apply_report(
             kernel.journal.emit_order(order, ev.AlarmRaised("FILL_DIFFERS", message))
         return
     terms = order.terms
+    if order.status in _UNSENT:
+        message = f"fill {fill_id} names {order.status} order {terms.id}, which never left; it is not booked"
+        kernel.journal.emit_order(order, ev.AlarmRaised("FOREIGN_FILL", message))
+        return
     if order.status in ENDED:
         message = f"{order.status} order {terms.id} filled {size} @ {price} late"
         kernel.journal.emit_order(order, ev.AlarmRaised("LATE_FILL", message))
@@ -52,6 +58,9 @@ def apply_report(
         if not part.closing:
             opened += part.size
     assert position is not None
+    if opened and terms.reduce_only:
+        message = f"reduce-only order {terms.id} opened {opened}: the position is what the venue says"
+        kernel.journal.emit_order(order, ev.AlarmRaised("REDUCE_ONLY_OPENED", message))
     arm_position(kernel, position)
     update_alternatives(kernel, order, size)
     if opened and not terms.reduce_only:
@@ -86,9 +95,11 @@ def _record_part(
     after, realised = apply_fill(position, signed, price, part.fee, kernel.now, str(terms.role))
     insurance = ZERO
     if terms.role is Role.LIQUIDATION:
-        lost = part.fee - realised
-        insurance = max(ZERO, lost - (position.margin - after.margin))
-        after = msgspec.structs.replace(after, insurance=after.insurance + insurance)
+        # Fill by fill the whole margin is spent first: insurance pays only what the position loses beyond it.
+        left = position.margin - (part.fee - realised)
+        insurance = max(ZERO, -left)
+        margin = max(ZERO, left) if after.size else ZERO
+        after = msgspec.structs.replace(after, insurance=after.insurance + insurance, margin=margin)
     after = with_liquidation(instrument, after)
     body = ev.OrderFilled(
         terms.id,

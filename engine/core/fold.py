@@ -9,10 +9,12 @@ from typing import Any
 from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State
 from engine.model import event as ev
 from engine.model.account import Account, Position
-from engine.model.money import ZERO
+from engine.model.money import ZERO, round_cost
 from engine.model.order import ENDED, TRANSITIONS, IllegalTransition, Order, OrderStatus
 
 KEEP_ALARMS = 200
+_FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.DENIED})
+"""A fill the venue reports all the same is booked; the status stays."""
 DAY_NS = 86_400_000_000_000
 
 
@@ -186,13 +188,15 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     if not body.closing and body.position.id not in state.positions:
         state.positions_made += 1
     _set_position(state, body.position)
+    if order.status in _FINAL:
+        return
     if order.filled >= order.size:
         move(order, OrderStatus.FILLED)
         _end(state, order)
     else:
         move(order, OrderStatus.PARTIAL)
         if order.reserve:
-            _set_reserve(state, order, order.reserve * (order.size - order.filled) / left_before)
+            _set_reserve(state, order, round_cost(order.reserve * (order.size - order.filled) / left_before))
 
 
 def _resized(state: State, event: ev.Event, body: ev.OrderResized) -> None:

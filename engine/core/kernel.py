@@ -14,7 +14,7 @@ from engine.core.state import State
 from engine.model.account import Position
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Top
-from engine.model.money import ONE, ZERO
+from engine.model.money import ONE, ZERO, round_cost
 
 SPREAD_OF_LATENCY = 0.5
 """A drawn latency lies within this share around its median."""
@@ -113,8 +113,8 @@ def _no_probe(stage: str) -> None:
 
 
 def share(value: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """value * part / whole, exact when part is the whole."""
-    return value if part == whole else value * part / whole if whole else ZERO
+    """The part of an amount of money, to 8 places; all of it when part is the whole."""
+    return value if part == whole else round_cost(value * part / whole) if whole else ZERO
 
 
 def sign_of(position: Position) -> Decimal:

@@ -56,8 +56,9 @@ class Market:
 
     @property
     def mark_is_mid(self) -> bool:
-        """Positions are valued at the mid because the venue streams no mark."""
-        return self.instrument.profile.mark_source is MarkSource.MID
+        """The mid stands for the mark because the venue streams none."""
+        source = self.instrument.profile.mark_source
+        return source is MarkSource.MID or (source is MarkSource.EXIT_SIDE and self.mark is None)
 
     @property
     def live(self) -> bool:

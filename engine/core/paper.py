@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.core.brackets import rearm_rest
+from engine.core.brackets import cap_reduce_only, rearm_rest
 from engine.core.fills import record_fill
 from engine.core.kernel import Due, Kernel
 from engine.core.lifecycle import expire, resize, withdraw
+from engine.core.margin import reserve
 from engine.core.market import Market
 from engine.core.matching import Arrival, MakerFill, Outcome
+from engine.core.plan import sweep
 from engine.core.positions import clip_reduce_only
 from engine.model import event as ev
 from engine.model.instrument import ReduceOnlyPolicy
+from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
 
 RETRY_NS = 100_000_000
@@ -29,13 +32,15 @@ def arrive(kernel: Kernel, order_id: str) -> None:
     if market.quote is None:
         kernel.at(kernel.now + RETRY_NS, Due.ARRIVE, order_id)
         return
-    if terms.reduce_only and not _fit_reduce_only(kernel, order):
+    if not (_fit_reduce_only(kernel, order) if terms.reduce_only else _affords(kernel, market, order)):
         return
     limit = order.price if terms.type.has_price else None
     arrival = market.matcher.arrive(terms.id, terms.side, order.remaining, limit, terms.tif, terms.post_only)
     if not arrival.fills and arrival.outcome is Outcome.RESTS:
         kernel.journal.emit_order(order, ev.OrderAccepted(terms.id, terms.id))
     _record_arrival(kernel, market, order, arrival)
+    if terms.reduce_only and arrival.outcome is Outcome.RESTS:
+        cap_reduce_only(kernel, terms.account, terms.instrument)
 
 
 def amend_resting(kernel: Kernel, order: Order) -> None:
@@ -48,7 +53,9 @@ def amend_resting(kernel: Kernel, order: Order) -> None:
 
 def _record_arrival(kernel: Kernel, market: Market, order: Order, arrival: Arrival) -> None:
     for take in arrival.fills:
-        record_fill(kernel, order, take.price, take.size, maker=False)
+        # A fill may clip the order it belongs to, where another exit stands nearer to the market.
+        if size := min(take.size, order.remaining if not order.ended else ZERO):
+            record_fill(kernel, order, take.price, size, maker=False)
     rest = order.remaining
     if arrival.outcome is Outcome.CANCELLED:
         withdraw(kernel, order, arrival.reason)
@@ -86,6 +93,9 @@ def stand_again(kernel: Kernel, order: Order) -> None:
     """Put a recorded order back where it was after a restart: on its way, or at the back of its queue."""
     terms = order.terms
     market = kernel.market(terms.instrument)
+    if order.status is OrderStatus.CREATED:
+        withdraw(kernel, order, "not sent before the restart")
+        return
     if order.status is OrderStatus.SENT:
         kernel.at(kernel.now + kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
     elif order.price is not None:
@@ -93,6 +103,26 @@ def stand_again(kernel: Kernel, order: Order) -> None:
         market.set_band()
     if order.cancel_requested:
         kernel.at(kernel.now + kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+
+
+def _affords(kernel: Kernel, market: Market, order: Order) -> bool:
+    """An entry without a limit meets the market as it is now; what it costs must still be there, as a venue checks."""
+    terms = order.terms
+    if terms.type.has_price:
+        return True
+    instrument = market.instrument
+    taken, value, _ = sweep(market.book, terms.side, order.remaining)
+    if not taken:
+        return True
+    needs = reserve(instrument, taken, value / taken, kernel.leverage(terms.account, terms.instrument))
+    free = kernel.state.accounts[terms.account].free(instrument.settle_asset) + order.reserve
+    if needs <= free:
+        return True
+    reason = (
+        f"size: needs {needs:.2f} of margin and fees at the price it met, {free:.2f} is there; choose a smaller one"
+    )
+    kernel.journal.emit_order(order, ev.OrderRejected(terms.id, "MARGIN", reason))
+    return False
 
 
 def _fit_reduce_only(kernel: Kernel, order: Order) -> bool:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from engine.core.book import Book
 from engine.core.journal import text
 from engine.core.kernel import Kernel
+from engine.core.leverage import Remargin, plan_leverage
 from engine.core.margin import liquidation_price, reserve
 from engine.core.positions import clip_reduce_only
 from engine.core.risk import Check, check_entry, may_enter
@@ -41,6 +42,8 @@ class Plan(Struct):
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
     leverage: int = 1
+    remargin: Remargin | None = None
+    """The change of leverage that comes first, where the command asks for one."""
     reserve: Decimal = ZERO
     expected: Decimal | None = None
     worst: Decimal | None = None
@@ -51,13 +54,15 @@ class Plan(Struct):
 def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     """Plan an order by the state and the market of this moment; changes nothing."""
     instrument = kernel.instrument(command.instrument)
-    plan = Plan(leverage=command.leverage or kernel.leverage(account, instrument.id))
+    plan = Plan(leverage=kernel.leverage(account, instrument.id))
     plan.refusal = (
         _shape(command)
+        or _expiry(command, kernel.now)
         or (None if command.reduce_only else may_enter(kernel, instrument))
+        or _leverage(kernel, account, instrument, command, plan)
         or _round(kernel, instrument, command, plan)
         or _size(kernel, account, instrument, command, plan)
-        or _trigger_side(kernel, instrument, command, plan)
+        or _trigger_side(kernel, account, instrument, command, plan)
         or _bracket(kernel, account, instrument, command, plan)
     )
     if plan.refusal is None and not command.reduce_only:
@@ -96,6 +101,23 @@ def _shape(command: PlaceOrder) -> Refusal | None:
     return None
 
 
+def _expiry(command: PlaceOrder, now_ns: int) -> Refusal | None:
+    if command.expire_ns is not None and command.expire_ns <= now_ns:
+        return Refusal("EXPIRY", f"expiry: {command.expire_ns} ns is not after now, {now_ns} ns; choose a later time")
+    return None
+
+
+def _leverage(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
+    if command.leverage is None or command.reduce_only:
+        return None
+    change = plan_leverage(kernel, account, instrument, command.leverage)
+    if isinstance(change, Refusal):
+        return change
+    plan.leverage = command.leverage
+    plan.remargin = change
+    return None
+
+
 def _round(kernel: Kernel, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
     side = command.side
     plan.size = round_size(instrument, command.size)
@@ -104,12 +126,12 @@ def _round(kernel: Kernel, instrument: Instrument, command: PlaceOrder, plan: Pl
     market = kernel.market(instrument.id)
     now = market.price_of(command.source, side)
     if command.trigger is not None:
-        if command.type in STOPS:
-            rounding = round_stop if command.reduce_only else round_stop_entry
-            plan.trigger = rounding(instrument, side, command.trigger)
-        else:
-            plan.trigger = round_take_profit(instrument, side, command.trigger)
+        plan.trigger = round_trigger(instrument, side, command.type, command.trigger, reduce_only=command.reduce_only)
         plan.activate_above = now is None or now < plan.trigger
+    if command.type.trails:
+        refusal = _trail_distance(instrument, command, now)
+        if refusal is not None:
+            return refusal
     if not command.reduce_only:
         if command.take_profit is not None:
             plan.take_profit = round_take_profit(instrument, side.opposite, command.take_profit)
@@ -117,6 +139,9 @@ def _round(kernel: Kernel, instrument: Instrument, command: PlaceOrder, plan: Pl
             plan.stop_loss = round_stop(instrument, side.opposite, command.stop_loss)
     elif command.take_profit is not None or command.stop_loss is not None:
         return Refusal("BRACKET", "take profit, stop loss: a reduce-only order protects nothing; leave them empty")
+    for field, rounded in (("price", plan.price), ("trigger", plan.trigger), ("take profit", plan.take_profit), ("stop loss", plan.stop_loss)):  # fmt: skip
+        if rounded is not None and rounded <= 0:
+            return Refusal("PRICE", f"{field}: below one tick of {instrument.tick}; type a price of at least that")
     plan.expected = plan.price if plan.price is not None else plan.trigger or market.taker_price(side)
     plan.worst = plan.expected
     if command.type is OrderType.MARKET and market.quote is not None:
@@ -128,6 +153,28 @@ def _round(kernel: Kernel, instrument: Instrument, command: PlaceOrder, plan: Pl
         best = market.taker_price(side)
         if best is not None and (plan.price - best) * side.sign > 0:
             plan.expected = best
+    return None
+
+
+def round_trigger(
+    instrument: Instrument, side: Side, order_type: OrderType, trigger: Decimal, *, reduce_only: bool
+) -> Decimal:
+    """A trigger on the tick, rounded the way its order's kind is (R3)."""
+    if order_type not in STOPS:
+        return round_take_profit(instrument, side, trigger)
+    return (round_stop if reduce_only else round_stop_entry)(instrument, side, trigger)
+
+
+def _trail_distance(instrument: Instrument, command: PlaceOrder, now: Decimal | None) -> Refusal | None:
+    """A distance under one tick would fire on the next price; an offset beyond the price never."""
+    reference = command.trigger or now
+    offset = command.trail_offset
+    if offset is None and reference is not None and command.trail_bps is not None:
+        offset = reference * command.trail_bps / 10_000
+    if offset is not None and offset < instrument.tick:
+        return Refusal("TRAIL", f"trail: a distance of {text(offset)} is below one tick of {instrument.tick}; widen it")
+    if offset is not None and reference is not None and offset >= reference:
+        return Refusal("TRAIL", f"trail: a distance of {text(offset)} reaches to a price of 0; choose a closer one")
     return None
 
 
@@ -164,20 +211,39 @@ def _size(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOr
     return check_size(instrument, plan.size, plan.expected, command.reduce_only, whole)
 
 
-def _trigger_side(kernel: Kernel, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
-    """A trigger that the market has met already would fire at once."""
+def _trigger_side(
+    kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan
+) -> Refusal | None:
     if plan.trigger is None or command.type.trails:
         return None
-    now = kernel.market(instrument.id).price_of(command.source, command.side)
+    position = kernel.state.position_of(account, instrument.id) if command.reduce_only else None
+    return check_trigger(kernel, instrument, command.side, command.type, command.source, plan.trigger, position)
+
+
+def check_trigger(
+    kernel: Kernel,
+    instrument: Instrument,
+    side: Side,
+    order_type: OrderType,
+    source: TriggerSource,
+    trigger: Decimal,
+    closes: Position | None,
+) -> Refusal | None:
+    """A trigger needs a price to be compared with, must not be met already, and a stop must not lie behind liquidation."""
+    now = kernel.market(instrument.id).price_of(source, side)
     if now is None:
-        return None
-    upward = (command.side is Side.BUY) is (command.type in STOPS)
-    if now >= plan.trigger if upward else now <= plan.trigger:
+        return Refusal(
+            "NO_PRICE",
+            f"trigger: no {source} price of {instrument.symbol} has arrived yet; wait or choose another source",
+        )
+    upward = (side is Side.BUY) is (order_type in STOPS)
+    if now >= trigger if upward else now <= trigger:
         where = "above" if upward else "below"
         return Refusal(
-            "TRIGGER",
-            f"trigger: {plan.trigger} would fire at once, {command.source} is {text(now)}; choose a level {where} it",
+            "TRIGGER", f"trigger: {trigger} would fire at once, {source} is {text(now)}; choose a level {where} it"
         )
+    if closes is not None and order_type in STOPS:
+        return _behind_liquidation(instrument, closes, "trigger", trigger)
     return None
 
 
@@ -188,7 +254,13 @@ def _bracket(kernel: Kernel, account: str, instrument: Instrument, command: Plac
     if reference is None:
         return Refusal("NO_PRICE", f"take profit, stop loss: no price of {instrument.symbol} to check them against yet")
     now = kernel.market(instrument.id).price_of(command.bracket_source, command.side.opposite)
-    if command.type is OrderType.MARKET and now is not None and command.bracket_source is not TriggerSource.BID_ASK:
+    if now is None:
+        return Refusal(
+            "NO_PRICE",
+            f"take profit, stop loss: no {command.bracket_source} price of {instrument.symbol} has arrived yet; "
+            "wait or choose another source",
+        )
+    if command.type is OrderType.MARKET:
         reference = now
     probe = hypothetical(instrument, account, command.side, plan.size, plan.expected or reference, plan.leverage)
     return check_protection(instrument, probe, reference, plan.take_profit, plan.stop_loss)
@@ -231,24 +303,32 @@ def check_protection(
             "STOP_LOSS",
             f"stop loss: {stop_loss} would trigger at once on a {word}; choose a level {side} {text(price)}",
         )
+    return _behind_liquidation(instrument, position, "stop loss", stop_loss)
+
+
+def _behind_liquidation(instrument: Instrument, position: Position, field: str, stop: Decimal) -> Refusal | None:
     level = position.liquidation if position.liquidation is not None else liquidation_price(instrument, position)
-    if level is not None and (stop_loss - level) * sign <= 0:
-        return Refusal(
-            "STOP_LOSS",
-            f"stop loss: {stop_loss} lies behind liquidation at {text(floor_to(level, instrument.tick))}; choose a closer level or less leverage",
-        )
-    return None
+    if level is None or (stop - level) * position.sign > 0:
+        return None
+    return Refusal(
+        "STOP_LOSS",
+        f"{field}: {stop} lies behind liquidation at {text(floor_to(level, instrument.tick))}; "
+        "choose a closer level or less leverage",
+    )
 
 
 def _margin(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
-    position = kernel.state.position_of(account, instrument.id)
-    closes = ZERO
-    if position is not None and (position.size > 0) is not (command.side is Side.BUY):
-        closes = min(plan.size, abs(position.size))
+    most = kernel.state.limits.max_open_orders
+    if len(kernel.state.orders) >= most:
+        return Refusal("OPEN_ORDERS", f"open orders: {most} are open, the limit; cancel some first")
     price = plan.worst
     if price is None:
         return Refusal("NO_PRICE", f"no price of {instrument.symbol} has arrived yet; wait for the feed")
-    plan.reserve = reserve(instrument, plan.size - closes, price, max(plan.leverage, 1))
+    # Whole, even where it would close a position: that may be gone when it fills, and its margin used twice.
+    plan.reserve = reserve(instrument, plan.size, price, plan.leverage)
+    free = kernel.state.accounts[account].free(instrument.settle_asset)
+    if plan.remargin is not None:
+        free -= plan.remargin.more
     return check_entry(
         kernel,
         account,
@@ -259,5 +339,6 @@ def _margin(kernel: Kernel, account: str, instrument: Instrument, command: Place
         price,
         plan.leverage,
         plan.reserve,
+        free,
         plan.checks,
     )

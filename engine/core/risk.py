@@ -46,48 +46,51 @@ def check_entry(
     price: Decimal,
     leverage: int,
     reserve: Decimal,
+    free: Decimal,
     checks: list[Check],
 ) -> Refusal | None:
-    """The rules on one entry, in order; the first that fails refuses it. `price` is its limit, level or worst price."""
+    """The rules on one entry, in order; the first that fails refuses it.
+
+    `price` is its limit, level or worst price, `reserve` the money it would set aside of the `free`.
+    """
     limits = kernel.state.limits
     notional = size * price
-    most = min(instrument.max_leverage, max_leverage(instrument, notional))
+    position = kernel.state.position_of(account, instrument.id)
+    held = position.size if position is not None else ZERO
+    after = abs(held + side.sign * size) * price
+    exposure = max(notional, after)
+    most = min(instrument.max_leverage, max_leverage(instrument, exposure))
     checks.append(("leverage", str(leverage), str(most)))
     if not 1 <= leverage <= most:
         return Refusal(
             "LEVERAGE",
-            f"leverage: {leverage}x is not within 1x to {most}x for {text(notional)}; choose less or a smaller size",
+            f"leverage: {leverage}x is not within 1x to {most}x for {text(exposure)}; choose less or a smaller size",
         )
     if limits.max_order_notional is not None:
         checks.append(("order notional", text(notional), text(limits.max_order_notional)))
         if notional > limits.max_order_notional:
             return Refusal(
                 "ORDER_NOTIONAL",
-                f"size: worth {text(notional)}, above the limit {text(limits.max_order_notional)} an order",
+                f"size: worth {text(notional)}, above the limit {text(limits.max_order_notional)} an order; choose less",
             )
     if limits.max_position_notional is not None:
-        position = kernel.state.position_of(account, instrument.id)
-        held = position.size if position is not None else ZERO
-        after = abs(held + side.sign * size) * price
         checks.append(("position notional", text(after), text(limits.max_position_notional)))
         if after > limits.max_position_notional:
             return Refusal(
                 "POSITION_NOTIONAL",
-                f"size: the position would be worth {text(after)}, above the limit {text(limits.max_position_notional)}",
+                f"size: the position would be worth {text(after)}, above the limit "
+                f"{text(limits.max_position_notional)}; choose less",
             )
     if limits.price_band is not None and order_type is OrderType.LIMIT:
         refusal = _check_band(kernel, instrument, side, price, limits.price_band, checks)
         if refusal is not None:
             return refusal
-    if len(kernel.state.orders) >= limits.max_open_orders:
-        return Refusal("OPEN_ORDERS", f"{limits.max_open_orders} orders are open, the limit; cancel some first")
-    free = kernel.state.accounts[account].free(instrument.settle_asset)
     checks.append(("free margin", text(reserve), text(free)))
     if reserve > free:
         return Refusal(
             "MARGIN",
             f"size: needs {reserve:.2f} {instrument.settle_asset} of margin and fees, {free:.2f} is free; "
-            "choose a smaller size or a higher leverage",
+            "choose a smaller size, a higher leverage, or reduce-only to close",
         )
     return _check_daily_loss(kernel, account, instrument, checks)
 

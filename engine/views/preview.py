@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from engine.core.desk import Desk
-from engine.core.intents import closing_size, in_scope, protection_refusal
+from engine.core.intents import closing_size
 from engine.core.kernel import Kernel
 from engine.core.margin import with_liquidation
 from engine.core.plan import Plan, hypothetical, plan_order, sweep
 from engine.core.positions import apply_fill, split_fill
+from engine.core.protecting import protection_refusal
 from engine.core.rounding import round_stop, round_take_profit
+from engine.core.working import in_scope
 from engine.model import command as cmd
 from engine.model.account import Position
 from engine.model.instrument import Instrument

@@ -1,0 +1,89 @@
+"""Setting an instrument's leverage: what it does to the open position and to the money set aside for working entries."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from engine.core.arming import arm_position
+from engine.core.kernel import Kernel
+from engine.core.margin import max_leverage, with_liquidation
+from engine.core.rounding import Refusal
+from engine.model import event as ev
+from engine.model.account import Position
+from engine.model.command import Command
+from engine.model.instrument import Instrument
+from engine.model.money import ONE, ZERO, round_cost
+
+
+class Remargin(Struct, frozen=True):
+    """A change of leverage, worked out: the position after it, (order, reserve) of the entries that work, the money it takes."""
+
+    leverage: int
+    position: Position | None = None
+    reserves: tuple[tuple[str, Decimal], ...] = ()
+    more: Decimal = ZERO
+
+
+def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage: int) -> Remargin | Refusal:
+    """What setting a leverage would do; refused where the venue's tiers or the free money do not allow it."""
+    before = kernel.leverage(account, instrument.id)
+    if before == leverage:
+        return Remargin(leverage)
+    state = kernel.state
+    position = state.position_of(account, instrument.id)
+    notional = abs(position.cost) if position is not None else ZERO
+    most = min(instrument.max_leverage, max_leverage(instrument, notional))
+    if not 1 <= leverage <= most:
+        return Refusal(
+            "LEVERAGE",
+            f"leverage: {leverage}x is not within 1x and {most}x for {instrument.symbol}; choose one of these",
+        )
+    more = ZERO
+    if position is not None:
+        margin = round_cost(notional / leverage)
+        more = margin - position.margin
+        position = with_liquidation(instrument, msgspec.structs.replace(position, leverage=leverage, margin=margin))
+        if refusal := already_liquidated(kernel, position):
+            return refusal
+    fee = instrument.taker_fee
+    ratio = (ONE / leverage + fee) / (ONE / before + fee)
+    reserves = []
+    for order in state.orders.values():
+        if order.reserve and order.terms.instrument == instrument.id and order.terms.account == account:
+            reserve = round_cost(order.reserve * ratio)
+            more += reserve - order.reserve
+            reserves.append((order.terms.id, reserve))
+    free = state.accounts[account].free(instrument.settle_asset)
+    if more > max(free, ZERO):
+        return Refusal(
+            "MARGIN",
+            f"leverage: {leverage}x needs {more:.2f} more for what is open and working, {free:.2f} is free; "
+            "choose a higher one or cancel entries",
+        )
+    return Remargin(leverage, position, tuple(reserves), more)
+
+
+def set_leverage(kernel: Kernel, account: str, instrument: Instrument, change: Remargin, command: Command) -> None:
+    """Make a planned change a fact."""
+    if kernel.leverage(account, instrument.id) == change.leverage:
+        return
+    body = ev.LeverageChanged(change.leverage, change.position)
+    kernel.journal.emit_account(account, body, instrument.id, command.owner, command.request_id)
+    for order_id, reserve in change.reserves:
+        kernel.journal.emit_order(kernel.state.orders[order_id], ev.OrderAmended(order_id, reserve=reserve))
+    if change.position is not None:
+        arm_position(kernel, change.position)
+
+
+def already_liquidated(kernel: Kernel, position: Position) -> Refusal | None:
+    """A change that would put the liquidation price on the wrong side of the mark is refused."""
+    mark = kernel.market(position.instrument).value_price(position.size > 0)
+    level = position.liquidation
+    if mark is not None and level is not None and (mark - level) * position.sign <= 0:
+        return Refusal(
+            "LIQUIDATION", f"the position would be liquidated at once at {level:.2f}; use less leverage or more margin"
+        )
+    return None

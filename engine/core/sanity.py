@@ -1,0 +1,39 @@
+"""What any command must be before a rule looks at it: an id of its own, and numbers that decimals can carry."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import get_args
+
+import msgspec
+
+from engine.core.rounding import Refusal
+from engine.model.command import AnyCommand
+
+LONGEST_ID = 200
+MOST = Decimal("1E+12")
+"""Two such numbers multiplied, to 8 places, still fit the 34 digits money is computed with."""
+
+_NUMBERS: dict[type, tuple[str, ...]] = {
+    kind: tuple(f.name for f in msgspec.structs.fields(kind) if f.type is Decimal or Decimal in get_args(f.type))
+    for kind in get_args(AnyCommand)
+}
+
+
+def malformed(command: AnyCommand) -> Refusal | None:
+    """Why a command cannot even be looked at; None when it can."""
+    if not 0 < len(command.request_id) <= LONGEST_ID:
+        return Refusal(
+            "REQUEST_ID",
+            f"request id: {len(command.request_id)} characters long; give each intent one of 1 to {LONGEST_ID}",
+        )
+    for field in _NUMBERS[type(command)]:
+        number = getattr(command, field)
+        if number is None:
+            continue
+        name = field.replace("_", " ")
+        if not number.is_finite():
+            return Refusal("NUMBER", f"{name}: {number} is not a number; write it like 0.25 or 61000.5")
+        if abs(number) > MOST:
+            return Refusal("NUMBER", f"{name}: {number} is beyond {MOST}; check for a typing slip")
+    return None

@@ -1,0 +1,153 @@
+"""Cancelling and amending what works."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.arming import arm_order
+from engine.core.brackets import cap_reduce_only
+from engine.core.kernel import Kernel, share
+from engine.core.lifecycle import request_cancel
+from engine.core.paper import amend_resting
+from engine.core.plan import check_trigger, round_trigger
+from engine.core.positions import clip_reduce_only
+from engine.core.risk import check_entry, may_enter
+from engine.core.rounding import Refusal, check_size, round_limit, round_size
+from engine.core.unknown import live_order, unknown
+from engine.model import command as cmd
+from engine.model import event as ev
+from engine.model.instrument import Instrument
+from engine.model.money import ZERO, round_cost
+from engine.model.order import Order, OrderStatus
+
+
+def cancel(kernel: Kernel, account: str, command: cmd.CancelOrder) -> Refusal | None:
+    """Cancel one order."""
+    order = live_order(kernel, account, command.order)
+    if order is None:
+        return unknown("order", command.order, kernel.state.orders)
+    request_cancel(kernel, order, "cancelled on request")
+    return None
+
+
+def in_scope(order: Order, command: cmd.CancelAll, account: str) -> bool:
+    """Whether a CancelAll means this order."""
+    terms = order.terms
+    if terms.account != account or (command.instrument and terms.instrument != command.instrument):
+        return False
+    return command.scope == "all" or (command.scope == "stops") is terms.type.waits
+
+
+def cancel_all(kernel: Kernel, account: str, command: cmd.CancelAll) -> Refusal | None:
+    """Cancel what is in scope."""
+    if command.scope not in ("limits", "stops", "all"):
+        return Refusal("SCOPE", f"scope: {command.scope!r} is not known; choose limits, stops or all")
+    if command.instrument and command.instrument not in kernel.state.instruments:
+        return unknown("instrument", command.instrument, kernel.state.instruments)
+    for order in [o for o in kernel.state.orders.values() if in_scope(o, command, account)]:
+        request_cancel(kernel, order, f"cancel {command.scope}")
+    return None
+
+
+def amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Refusal | None:
+    """Change a working order; what it would become passes the rules a new one passes."""
+    order = live_order(kernel, account, command.order)
+    if order is None:
+        return unknown("order", command.order, kernel.state.orders)
+    refusal = _shape(order, command)
+    if refusal is not None:
+        return refusal
+    terms = order.terms
+    instrument = kernel.instrument(terms.instrument)
+    price = round_limit(instrument, terms.side, command.price) if command.price is not None else None
+    size = round_size(instrument, command.size) if command.size is not None else None
+    trigger = None
+    if command.trigger is not None:
+        reduces = terms.reduce_only
+        trigger = round_trigger(instrument, terms.side, terms.type, command.trigger, reduce_only=reduces)
+    refusal = _levels(kernel, account, instrument, order, price, trigger)
+    if refusal is None and size is not None:
+        refusal = _size(kernel, account, instrument, order, size, price or order.price or trigger or order.trigger)
+    if refusal is not None:
+        return refusal
+    reserve = share(order.reserve, (size or order.size) - order.filled, order.remaining)
+    before, after = order.price or order.trigger, price or order.price or trigger or order.trigger
+    if before and after and before != after:
+        reserve = round_cost(reserve * after / before)
+    only_less = price is None and trigger is None
+    if not terms.reduce_only and not (only_less and size is not None and size < order.size):
+        refusal = _entry(kernel, account, instrument, order, (size or order.size) - order.filled, after, reserve)
+        if refusal is not None:
+            return refusal
+    kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, reserve))
+    if order.status is OrderStatus.HELD:
+        arm_order(kernel, order)
+    else:
+        amend_resting(kernel, order)
+    if terms.reduce_only:
+        cap_reduce_only(kernel, account, instrument.id)
+    return None
+
+
+def _shape(order: Order, command: cmd.AmendOrder) -> Refusal | None:
+    terms = order.terms
+    if command.price is None and command.trigger is None and command.size is None:
+        return Refusal("NOTHING", f"amend: nothing of order {terms.id} is changed; give a price, trigger or size")
+    if order.status is OrderStatus.SENT:
+        return Refusal("IN_FLIGHT", f"order {terms.id} is on its way to the venue; amend it once it is there")
+    if order.status is OrderStatus.UNKNOWN or order.cancel_requested:
+        return Refusal("IN_FLIGHT", f"order {terms.id} is being cancelled or looked for; wait for the venue's answer")
+    if command.trigger is not None and (order.status is not OrderStatus.HELD or terms.type.trails):
+        return Refusal("TRIGGER", f"trigger: order {terms.id} has none to change; cancel it and place another")
+    if command.price is not None and not terms.type.has_price:
+        return Refusal("PRICE", f"price: a {terms.type} order has none to change; amend its trigger or size")
+    return None
+
+
+def _levels(
+    kernel: Kernel, account: str, instrument: Instrument, order: Order, price: Decimal | None, trigger: Decimal | None
+) -> Refusal | None:
+    terms = order.terms
+    for field, value in (("price", price), ("trigger", trigger)):
+        if value is not None and value <= 0:
+            return Refusal("PRICE", f"{field}: below one tick of {instrument.tick}; type a price of at least that")
+    if trigger is None:
+        return None
+    closes = kernel.state.position_of(account, instrument.id, terms.leg) if terms.reduce_only else None
+    return check_trigger(kernel, instrument, terms.side, terms.type, terms.source, trigger, closes)
+
+
+def _size(
+    kernel: Kernel, account: str, instrument: Instrument, order: Order, size: Decimal, price: Decimal | None
+) -> Refusal | None:
+    terms = order.terms
+    if size <= order.filled:
+        return Refusal("SIZE", f"size: {order.filled} of {terms.id} is filled already; ask for more or cancel")
+    whole = False
+    if terms.reduce_only:
+        position = kernel.state.position_of(account, instrument.id, terms.leg)
+        left = size - order.filled
+        most = clip_reduce_only(position, terms.side, left)
+        if left > most:
+            return Refusal("REDUCE_ONLY", f"size: {left} is larger than the position of {most}; ask for at most that")
+        whole = position is not None and left == abs(position.size)
+    return check_size(instrument, size, price, terms.reduce_only, whole)
+
+
+def _entry(
+    kernel: Kernel,
+    account: str,
+    instrument: Instrument,
+    order: Order,
+    left: Decimal,
+    price: Decimal | None,
+    reserve: Decimal,
+) -> Refusal | None:
+    refusal = may_enter(kernel, instrument)
+    if refusal is not None or price is None:
+        return refusal
+    terms = order.terms
+    more = max(reserve - order.reserve, ZERO)
+    free = max(kernel.state.accounts[account].free(instrument.settle_asset), ZERO)
+    leverage = kernel.leverage(account, instrument.id)
+    return check_entry(kernel, account, instrument, terms.side, terms.type, left, price, leverage, more, free, [])
