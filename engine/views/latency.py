@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 
 from engine.views.structs import LatencyRow, LatencyView
 
-STAGES = ("key", "intent", "risk", "order", "durable", "fill", "screen")
+STAGES = ("key", "intent", "risk", "order", "fill", "durable", "screen")
 """In order of time. Each row is the time since the stage before it that is known; `key` is when the key was pressed."""
 KEEP = 1_000
 OPEN = 200

@@ -1,0 +1,118 @@
+"""What a busy desk costs beside its engine: a real engine process, a real screen on a real pty, read as a terminal would."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.link.address import socket_path
+from engine.link.client import SocketLink
+
+COLUMNS, ROWS = 160, 45
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU seconds a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _read_for(master: int, seconds: float) -> int:
+    """Bytes that came within a time; the terminal reads all the while."""
+    end, total = time.monotonic() + seconds, 0
+    os.set_blocking(master, False)
+    while time.monotonic() < end:
+        try:
+            total += len(os.read(master, 65_536))
+        except BlockingIOError:
+            time.sleep(0.005)
+        except OSError:
+            break
+    return total
+
+
+def _hoox(*arguments: str, home: Path, **options: Any) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "HOOX_HOME": str(home), "HOOX_THEME": "ansi-dark", "TERM": "xterm-256color", "LINES": str(ROWS), "COLUMNS": str(COLUMNS),
+    }  # fmt: skip
+    environment.pop("COLORTERM", None)
+    return subprocess.Popen([sys.executable, "-m", "hoox_tui", *arguments], env=environment, **options)
+
+
+async def _ages(ledger: Path) -> dict[str, Any]:
+    link = SocketLink(socket_path(ledger), "bench", kind="command")
+    await link.start()
+    try:
+        answer: dict[str, Any] = await link.query("engine")
+        return answer
+    finally:
+        await link.close()
+
+
+def busy_desk(seconds: float = 10.0, rate: int = 5_000) -> dict[str, float]:
+    """Tick ages in the engine with and without the screen, the screen's CPU and bytes, time to first paint."""
+    with tempfile.TemporaryDirectory(prefix="hoox-bench-") as folder:
+        home = Path(folder)
+        ledger = home / "sim.sqlite"
+        engine = _hoox("engine", "--rate", str(rate), home=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _wait_for(socket_path(ledger))
+            time.sleep(seconds)
+            alone = asyncio.run(_ages(ledger))
+            master, slave = pty.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+            begin = time.monotonic()
+            screen = _hoox("attach", home=home, preexec_fn=lambda: os.login_tty(slave))
+            os.close(slave)
+            first = _first_paint(master, begin)
+            _read_for(master, 3.0)
+            cpu, at = _cpu_s(screen.pid), time.monotonic()
+            sent = _read_for(master, seconds)
+            passed = time.monotonic() - at
+            used = _cpu_s(screen.pid) - cpu
+            beside = asyncio.run(_ages(ledger))
+            os.close(master)
+            screen.wait(10)
+        finally:
+            engine.send_signal(signal.SIGTERM)
+            engine.wait(15)
+    return {
+        "first_paint_ms": first * 1_000,
+        "tick_age_alone_p99_us": alone["tick_age_us"]["p99"],
+        "tick_age_p50_us": beside["tick_age_us"]["p50"],
+        "tick_age_p99_us": beside["tick_age_us"]["p99"],
+        "screen_cpu_percent": 100 * used / passed,
+        "screen_kb_per_s": sent / passed / 1_000,
+    }
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(200):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{path} did not appear")
+
+
+def _first_paint(master: int, begin: float) -> float:
+    """Seconds until the word that every screen must show has arrived."""
+    seen = b""
+    os.set_blocking(master, False)
+    while b"SIMULATED" not in seen and time.monotonic() - begin < 20:
+        try:
+            seen += os.read(master, 65_536)
+        except BlockingIOError:
+            time.sleep(0.002)
+    return time.monotonic() - begin

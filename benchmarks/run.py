@@ -1,0 +1,57 @@
+"""python -m benchmarks.run [--json] [--only NAME,...]: every figure of `hoox bench`, one after the other in one run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks import desk, ledger, ticks
+
+BENCHES: dict[str, tuple[str, Callable[[], Any]]] = {
+    "armed": ("(a) frame -> decoded -> book -> triggers, nothing firing, by armed orders", ticks.armed),
+    "tick_to_order": ("(b) frame -> decision -> risk -> order created", ticks.tick_to_order),
+    "tick_to_trigger": ("(b) frame -> trigger fired -> order sent, 100,000 armed", ticks.tick_to_trigger),
+    "durable_single": ("(c) six events of an order -> durable, one order at a time", ledger.durable_single),
+    "durable_grouped": ("(c) events -> durable, grouped", ledger.durable_grouped),
+    "replay": ("(d) replay with hashes verified", ledger.replay),
+    "desk": ("a busy desk of 160x45 on a pty beside its engine at 5,000 ticks/s", desk.busy_desk),
+}
+
+
+def _lines(figures: Any, indent: str = "  ") -> list[str]:
+    lines: list[str] = []
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            lines.append(f"{indent}{key}")
+            lines.extend(_lines(value, indent + "  "))
+        else:
+            lines.append(f"{indent}{key:<24} {value:>14,.2f}")
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was asked for and print it."""
+    names = list(BENCHES)
+    if "--only" in arguments:
+        names = arguments[arguments.index("--only") + 1].split(",")
+        unknown = [name for name in names if name not in BENCHES]
+        if unknown:
+            print(f"--only: {', '.join(unknown)} is not known; choose from {', '.join(BENCHES)}", file=sys.stderr)
+            return 2
+    figures: dict[str, Any] = {}
+    for name in names:
+        title, bench = BENCHES[name]
+        if "--json" not in arguments:
+            print(title, flush=True)
+        figures[name] = bench()
+        if "--json" not in arguments:
+            print("\n".join(_lines(figures[name])), flush=True)
+    if "--json" in arguments:
+        print(json.dumps(figures, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
