@@ -151,26 +151,28 @@ def tick_to_order(rounds: int = 5_000) -> Figures:
     taken: list[int] = []
     with tempfile.TemporaryDirectory(prefix="hoox-bench-") as folder:
         path = Path(folder) / "bench.sqlite"
-        with closing(Ledger.open(path, env="sim", feed="bench", now_ns=START_NS)) as ledger:
-            with closing(Writer(ledger, lambda *_: None, _raise)) as writer:
-                writer.submit(opening)
-                handle(decode(raw[0], START_NS))  # type: ignore[arg-type]
-                gc.collect()
-                gc.freeze()
-                for number, frame in enumerate(raw):
-                    price = Decimal("59000.0")
-                    request = f"b{number}"
-                    start = mono_ns()
-                    quote = decode(frame, START_NS)
-                    handle(quote)  # type: ignore[arg-type]
-                    if quote.bid > 0:  # type: ignore[union-attr]
-                        order = PlaceOrder(
-                            request_id=request, instrument=SYMBOL, side=Side.BUY, type=OrderType.LIMIT,
-                            size=Decimal("0.001"), price=price, owner="strategy:bench",
-                        )  # fmt: skip
-                        events = handle(Intent(START_NS, order))
-                    taken.append(mono_ns() - start)
-                    writer.submit(events)
+        with (
+            closing(Ledger.open(path, env="sim", feed="bench", now_ns=START_NS)) as ledger,
+            closing(Writer(ledger, lambda *_: None, _raise)) as writer,
+        ):
+            writer.submit(opening)
+            handle(decode(raw[0], START_NS))  # type: ignore[arg-type]
+            gc.collect()
+            gc.freeze()
+            for number, frame in enumerate(raw):
+                price = Decimal("59000.0")
+                request = f"b{number}"
+                start = mono_ns()
+                quote = decode(frame, START_NS)
+                handle(quote)  # type: ignore[arg-type]
+                if quote.bid > 0:  # type: ignore[union-attr]
+                    order = PlaceOrder(
+                        request_id=request, instrument=SYMBOL, side=Side.BUY, type=OrderType.LIMIT,
+                        size=Decimal("0.001"), price=price, owner="strategy:bench",
+                    )  # fmt: skip
+                    events = handle(Intent(START_NS, order))
+                taken.append(mono_ns() - start)
+                writer.submit(events)
     gc.unfreeze()
     return _spread(taken)
 
