@@ -26,7 +26,7 @@ from hoox_tui.intents import RequestIds, panic_choices
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Action, Scope, bindings
 from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.help import HelpScreen, help_text
-from hoox_tui.screens.modal import Banner
+from hoox_tui.screens.modal import Beats
 from hoox_tui.screens.preview import PreviewScreen
 from hoox_tui.screens.quit import Leaving, QuitScreen
 from hoox_tui.seat import Seat
@@ -57,6 +57,7 @@ class DeskApp(App[Leaving], inherit_bindings=False):
     ) -> None:
         if screen != "desk":
             raise ValueError(f"screen: {screen!r} is not there; use 'desk'")
+        self._styled_env = ""
         self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol)
         super().__init__()
         self.animation_level: AnimationLevel = "none"
@@ -66,9 +67,11 @@ class DeskApp(App[Leaving], inherit_bindings=False):
             self.register_theme(one)
         self.theme = theme
         self.desk = DeskScreen(self.seat)
+        self._env = self.seat.env
+        if self._env:
+            self.add_class(f"-{self._env}")
         self.clock = FrameClock(self.seat.convert, self.desk.slots())
         self._beat = 0
-        self._env = ""
         self._lost = True
         self._status: object = None
         self._blurred = False
@@ -85,6 +88,7 @@ class DeskApp(App[Leaving], inherit_bindings=False):
     def get_css_variables(self) -> dict[str, str]:
         """The theme's, and `env`: the colour of the environment."""
         variables = super().get_css_variables()
+        self._styled_env = self.seat.env
         env = self.seat.env if self.seat.env in ENVIRONMENTS else "none"
         return {**variables, "env": variables[f"env-{env}"]}
 
@@ -98,12 +102,8 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         self.link.subscribe(self.desk.topics())
         self.run_worker(self.link.start(), group="link")
         self.set_interval(TICK, self.tick)
-        self.call_after_refresh(self._settle)
-
-    def _settle(self) -> None:
-        # What is alive now stays alive: later collections need not look at it.
-        gc.collect()
-        gc.freeze()
+        if not self.is_headless:
+            self.call_after_refresh(freeze)
 
     async def on_unmount(self) -> None:
         """Leave the engine alone."""
@@ -132,14 +132,16 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         self._notice_changes()
         if self._beat % NORMAL == 0:
             for screen in self.screen_stack:
-                for banner in screen.query(Banner):
-                    banner.renew()
+                if isinstance(screen, Beats):
+                    screen.beat()
         if self._beat % CLOCK == 0 or seat.status is not self._status:
             self._status = seat.status
             self.desk.draw_header()
         if seat.paused_since is not None:
             return
-        drawn = self.clock.tick(self.link.views, now, blurred=self._blurred)
+        # Under a modal every change is blended anew, 20 ms a frame: there the blurred pace is enough.
+        behind = self._blurred or len(self.screen_stack) > 1
+        drawn = self.clock.tick(self.link.views, now, blurred=behind)
         if seat.undrawn and not {"orders", "positions", "trades"}.isdisjoint(drawn):
             self.call_after_refresh(partial(self._report_painted, tuple(seat.undrawn)))
             seat.undrawn.clear()
@@ -156,7 +158,8 @@ class DeskApp(App[Leaving], inherit_bindings=False):
             self._env = seat.env
             for env in ENVIRONMENTS:
                 self.set_class(env == self._env, f"-{env}")
-            self.refresh_css(animate=False)
+            if self._styled_env != self._env:
+                self.refresh_css(animate=False)
         if seat.lost != self._lost:
             self._lost = seat.lost
             seat.note(*(("error", "LOST", "engine lost") if self._lost else ("good", "LINK", "engine attached")))
@@ -247,6 +250,12 @@ class DeskApp(App[Leaving], inherit_bindings=False):
             self.link.stop_engine("quit")
         if how is not None:
             self.exit(how)
+
+
+def freeze() -> None:
+    """What is alive now stays alive: later collections need not look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 class PanicScreen(PreviewScreen):

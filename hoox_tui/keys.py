@@ -116,7 +116,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("view.pause", "p", "toggle_pause", "Pause", "Pause the display, never the engine", _A, "view"),
     Action("view.next_theme", "t", "next_theme", "Theme", "Next colour theme", _A, "view"),
     *(
-        Action(f"view.pane{n}", str(n), f"focus_pane({n})", f"Pane {n}", f"Focus pane {n}", _D, "view")
+        Action(f"view.pane{n}", str(n), f"focus_pane({n})", f"Pane {n}", "Focus a pane by its number", _D, "view")
         for n in range(1, 10)
     ),
     # Help

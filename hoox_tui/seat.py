@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -24,11 +23,11 @@ from engine.views import (
     View,
 )
 from hoox_tui.intents import RequestIds
+from hoox_tui.loglines import MergedLog
 
 SILENT_NS = 5_000_000_000
 """A connected engine that says nothing this long is shown as silent."""
 SECOND = 1_000_000_000
-LOCAL_LINES = 200
 
 Level = Literal["info", "good", "warn", "error"]
 
@@ -42,14 +41,11 @@ class Seat:
         self.mono = mono
         self.instrument_id = ""
         self.paused_since: int | None = None
-        self.lines: deque[LogLine] = deque(maxlen=LOCAL_LINES)
-        """What this screen has to say in the log; seq 0, as it is not in the ledger."""
+        self.log = MergedLog()
         self.undrawn: list[str] = []
         """Orders accepted whose result has not been drawn yet."""
         self._wanted = symbol.upper()
         self._anchor: tuple[StatusView | None, int, int] = (None, 0, 0)
-        self._merged: tuple[LogView | None, int, LogView] | None = None
-        self._noted = 0
 
     # --- the engine as seen from here ---
 
@@ -148,22 +144,12 @@ class Seat:
     def convert(self, view: View) -> View:
         """A view as it may be drawn: old when the engine is lost; the log with this screen's own lines."""
         if isinstance(view, LogView):
-            return self.merged_log(view)
+            return self.log.merge(view)
         return stale(view) if self.lost else view
-
-    def merged_log(self, view: LogView) -> LogView:
-        """The engine's lines and ours by time; the same object while neither changed."""
-        if not self.lines:
-            return view
-        if self._merged is None or self._merged[0] is not view or self._merged[1] != self._noted:
-            lines = sorted((*view.lines, *self.lines), key=lambda line: line.time_ns)
-            self._merged = (view, self._noted, LogView(view.time_ns, tuple(lines)))
-        return self._merged[2]
 
     def note(self, level: Level, code: str, text: str) -> None:
         """A row in the log from this screen."""
-        self._noted += 1
-        self.lines.append(LogLine(0, self.now_ns(), level, code, text))
+        self.log.note(LogLine(0, self.now_ns(), level, code, text))
 
     # --- intents ---
 

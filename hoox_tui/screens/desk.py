@@ -44,6 +44,8 @@ FRONT = {
     "-low": ("orders", "trades", "balance", "latency", "log"),
 }
 """Panes that share one place: in the small layout all but book and positions, in the middle one the last five."""
+AGEING = ("positions", "orders", "log")
+"""Drawn when due though the view is the same: they show ages, and the log has lines of this screen's own."""
 PLAIN = ("positions", "orders", "trades", "balance", "latency", "log")
 
 
@@ -63,12 +65,13 @@ class DeskScreen(TradingScreen):
         self.seconds = 60
         """Seconds of the chart's candles."""
         self.header = HeaderBar(id="header")
+        self.banner = Banner(seat)
         self.footline = Footline()
         self.book = BookPane(id="book")
-        self.chart = ChartPane(id="chart")
+        self.chart = ChartPane(id="chart", classes="-front")
         self.ticket = TicketPane(id="ticket")
         self.positions = PositionsPane(id="positions")
-        self.orders = OrdersPane(id="orders")
+        self.orders = OrdersPane(id="orders", classes="-low")
         self.trades = TradesPane(id="trades")
         self.balance = BalancePane(id="balance")
         self.latency = LatencyPane(id="latency")
@@ -99,7 +102,7 @@ class DeskScreen(TradingScreen):
     def compose(self) -> ComposeResult:
         """Header, banner, the ladder beside the rest, the line of keys."""
         yield self.header
-        yield Banner(self.seat)
+        yield self.banner
         with Horizontal(id="desk"):
             yield self.book
             with Grid(id="main"):
@@ -107,14 +110,15 @@ class DeskScreen(TradingScreen):
         yield self.footline
 
     def on_mount(self) -> None:
-        """Begin with the chart in front where there is room for one pane only."""
-        self.bring_to_front("chart")
-        self.bring_to_front("orders")
-        self.bring_to_front("chart")
+        """Name the keys of whatever has the focus."""
         self.watch(self, "focused", self._focus_moved)
         self.draw_header()
 
     # --- frames ---
+
+    def beat(self) -> None:
+        """Four times a second: what is not a view."""
+        self.banner.renew()
 
     def slots(self) -> list[Slot]:
         """What the frame clock draws, at which pace."""
@@ -123,7 +127,7 @@ class DeskScreen(TradingScreen):
             self._book_slot,
             self._chart_slot,
             self._study_slot,
-            *(self._slot(name, pace.get(name, NORMAL), ageing=name in ("positions", "orders")) for name in PLAIN),
+            *(self._slot(name, pace.get(name, NORMAL), ageing=name in AGEING) for name in PLAIN),
         ]
 
     def _slot(self, name: str, every: int, *, ageing: bool = False) -> Slot:
@@ -162,7 +166,7 @@ class DeskScreen(TradingScreen):
         self.header.show(
             seat.status,
             symbol=instrument.symbol if instrument else "",
-            pane=self.focused.id or "" if self.focused else "",
+            pane=self.pane_name(self.focused),
             heartbeat_age_ms=seat.heartbeat_age_ns // 1_000_000,
             link_state=seat.link.state.value,
             link_detail=seat.link.detail,
@@ -182,6 +186,8 @@ class DeskScreen(TradingScreen):
         for node in widget.ancestors_with_self if widget is not None else ():
             if node.id in self.panes:
                 return node.id
+            if node is self._study:
+                return "chart"
         return ""
 
     def bring_to_front(self, name: str) -> None:
@@ -217,6 +223,7 @@ class DeskScreen(TradingScreen):
         self._study = CandleStudy(id="study")
         await self.query_one("#main").mount(self._study)
         self.maximize(self._study, container=False)
+        self._study.focus()
         self._study_slot.renew()
 
     def _draw_study(self, view: ChartView, now_ns: int) -> None:
@@ -228,6 +235,7 @@ class DeskScreen(TradingScreen):
         if self._study is not None:
             self._study.remove()
             self._study = None
+            self.chart.focus()
 
     # --- looking ---
 

@@ -54,5 +54,5 @@ class HelpScreen(FramedModal[None]):
         with VerticalScroll():
             for heading, rows in self._sections:
                 yield Static(heading, classes="title", markup=False)
-                yield Static("\n".join(f"{keys:>12}  {what}" for keys, what in rows), markup=False)
+                yield Static("\n".join(f"{keys:>17}  {what}" for keys, what in rows), markup=False)
         yield Static("Esc closes   arrows scroll", classes="state", markup=False)

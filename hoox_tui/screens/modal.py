@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -41,6 +41,14 @@ class Banner(Static):
         self.set_class(level == "error", "-error")
 
 
+@runtime_checkable
+class Beats(Protocol):
+    """A screen with something to renew at the app's slow pace."""
+
+    def beat(self) -> None:
+        """Renew it."""
+
+
 class FramedModal(ModalScreen[ResultT]):
     """A modal with the environment around it. Nothing in it has focus unless it asks for it: Enter means what it says."""
 
@@ -50,11 +58,12 @@ class FramedModal(ModalScreen[ResultT]):
     def __init__(self, seat: Seat) -> None:
         super().__init__()
         self.seat = seat
+        self.banner = Banner(seat)
         self.frame = Vertical(classes="frame")
 
     def compose(self) -> ComposeResult:
         """Banner, then the frame around the body."""
-        yield Banner(self.seat)
+        yield self.banner
         with self.frame:
             yield from self.body()
 
@@ -66,6 +75,10 @@ class FramedModal(ModalScreen[ResultT]):
         """Name the environment in the frame."""
         self.frame.border_title = self.seat.frame_title
         self.frame.border_subtitle = self.TITLE_TEXT
+
+    def beat(self) -> None:
+        """Four times a second, from the app's clock."""
+        self.banner.renew()
 
     def action_go_back(self) -> None:
         """Leave without doing anything."""

@@ -16,8 +16,8 @@ from hoox_tui.intents import Choice, EnterGuard
 from hoox_tui.screens.modal import BACK, FramedModal
 from hoox_tui.seat import SECOND, Seat
 
-REFRESH = 0.5
-"""Seconds between two questions to the engine."""
+BEATS = 2
+"""Beats between two questions to the engine: twice a second."""
 OLD_NS = 5 * SECOND
 """A preview older than this is not sent for an entry; an exit is, with a warning."""
 
@@ -56,18 +56,21 @@ class PreviewScreen(FramedModal[Ack | None]):
         self._guard = EnterGuard()
         self._answered_ns = 0
         self._asking = False
+        self._beats = 0
         self._trouble = ""
         self._ack: Ack | None = None
+        self._parts = {
+            part: Static("", id=f"preview-{part}", markup=False)
+            for part in ("title", "choices", "rows", "warnings", "errors", "state")
+        }
 
     def body(self) -> ComposeResult:
         """Title, choices, rows, warnings, errors, and what happens next."""
-        for part in ("title", "choices", "rows", "warnings", "errors", "state"):
-            yield Static("", id=f"preview-{part}", markup=False)
+        yield from self._parts.values()
 
     def on_mount(self) -> None:
-        """Ask at once, then twice a second."""
+        """Ask at once."""
         super().on_mount()
-        self.set_interval(REFRESH, self.refresh_preview)
         self._draw()
         self.refresh_preview()
         self.call_after_refresh(lambda: self._guard.paint(self.seat.mono()))
@@ -82,6 +85,14 @@ class PreviewScreen(FramedModal[Ack | None]):
         return True
 
     # --- asking ---
+
+    def beat(self) -> None:
+        """Ages and the arm four times a second, a new answer twice."""
+        super().beat()
+        self._beats += 1
+        if self._beats % BEATS == 0:
+            self.refresh_preview()
+        self._draw()
 
     def refresh_preview(self) -> None:
         """Ask again, unless an answer is awaited or the matter is out of hand."""
@@ -177,8 +188,6 @@ class PreviewScreen(FramedModal[Ack | None]):
     # --- drawing ---
 
     def _draw(self) -> None:
-        if not self.is_mounted:
-            return
         preview = self.preview
         self._set("title", preview.title if preview else self.chosen.label)
         self._set("choices", self._choice_line())
@@ -188,10 +197,9 @@ class PreviewScreen(FramedModal[Ack | None]):
         self._set("state", self._state_line())
         self.frame.set_class(bool(self._errors()), "-blocked")
         self.frame.set_class(self.stage in (Stage.REFUSED, Stage.UNKNOWN), "-trouble")
-        self.refresh_bindings()
 
     def _set(self, part: str, text: str) -> None:
-        widget = self.query_one(f"#preview-{part}", Static)
+        widget = self._parts[part]
         widget.display = bool(text)
         if widget.content != text:
             widget.update(text)

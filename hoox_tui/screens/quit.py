@@ -27,10 +27,10 @@ def consequences(status: StatusView | None) -> str:
     lines = [
         f"{positions} open position{'s' * (positions != 1)}, {orders} working order{'s' * (orders != 1)}.",
         "",
-        "d  detach: the engine goes on in its own process. Stops, take profits and orders stay alive;",
-        "   the next `hoox` attaches to it.",
-        "s  stop the engine: nothing is closed. Positions and orders stay in the ledger, but stops held",
-        "   here do NOT fire until the next start.",
+        "d  detach: the engine goes on without a screen. Orders work,",
+        "   stops fire; the next `hoox` attaches to it.",
+        "s  stop the engine: nothing is closed. Positions and orders stay",
+        "   in the ledger, but stops held here do NOT fire until it starts.",
     ]
     if others > 0:
         lines += ["", f"{others} other screen{'s' * (others != 1)} would lose the engine too."]
