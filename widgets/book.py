@@ -170,15 +170,15 @@ class BookPane(Pane[BookView]):
         arrow, tone = {1: ("▲", Tone.UP), -1: ("▼", Tone.DOWN)}.get(view.last_side, ("", Tone.PLAIN))
         age = self._age(view)
         aged = view.age_ns is not None and age > SECOND
-        basis = f" {view.spread_bps}bp" if view.spread_bps else ""
         parts = [
             Part(0, Tone.WARN, f" STALE {seconds(age)}") if stale else Part(9, Tone.PLAIN, ""),
             Part(1, tone, f" {known(view.last)} {arrow}".rstrip()),
-            Part(2, Tone.DIM, f"spread {known(view.spread)}{basis}"),
+            Part(2, Tone.DIM, f"spread {known(view.spread)}"),
             Part(3, Tone.DIM, f"mark {known(view.mark)}"),
             Part(4, Tone.WARN, f"{seconds(age)} old") if aged and not stale else Part(9, Tone.PLAIN, ""),
-            Part(5, Tone.DIM, f"index {known(view.index)}"),
-            Part(6, Tone.DIM, f"funding {known(view.funding)}"),
+            Part(5, Tone.DIM, f"{view.spread_bps}bp" if view.spread_bps else ""),
+            Part(6, Tone.DIM, f"index {known(view.index)}"),
+            Part(7, Tone.DIM, f"funding {known(view.funding)}"),
         ]
         line = packed(parts, width)
         return faded(line) if stale else line

@@ -9,30 +9,43 @@ from widgets.text import bar, left, micros, right
 _FIGURES = ("last", "p50", "p95", "p99")
 _STAGE = 8
 _CELL = 7
+_BAR_FROM = 6
+"""Cells from which a bar says anything."""
 
 
 class LatencyPane(Pane[LatencyView]):
-    """Stages of the last order, each beginning where the one before ended, beside their percentiles."""
+    """Stages of the last order, each beginning where the one before ended, beside their percentiles; the border says the sum."""
 
     TITLE = "latency"
 
+    def show(self, view: LatencyView | None, now_ns: int = 0) -> None:
+        """Draw an order's stages; its total and the number of orders measured stand in the border."""
+        if view is not None and view is not self._view:
+            title = f"{self.TITLE} {micros(_whole(view))} {view.order}".rstrip() if view.rows else self.TITLE
+            if self.border_title != title:
+                self.border_title = title
+                self.border_subtitle = f"{view.samples} orders" if view.samples else ""
+        super().show(view, now_ns)
+
     def draw(self, width: int, height: int) -> list[Line]:
-        """Header, a row a stage, and their sum."""
+        """Header and a row a stage."""
         view = self._view
         if view is None or not view.rows:
             return [Line(((Tone.DIM, " no order measured yet"),))]
         count = min(max((width - 1 - _STAGE) // _CELL, 1), len(_FIGURES))
-        room = max(width - 2 - _STAGE - count * _CELL, 0)
-        whole = sum(row.last or 0 for row in view.rows)
+        room = width - 2 - _STAGE - count * _CELL
+        whole = _whole(view) or 0
         heading = " " + left("stage", _STAGE) + "".join(right(title, _CELL) for title in _FIGURES[:count])
-        lines = [Line(((Tone.HEAD, heading + (f"  {view.samples} orders" if room >= 14 else "")),))]
+        lines = [Line(((Tone.HEAD, heading),))]
         begun = 0.0
         for row in view.rows:
             lines.append(_stage(row, count, begun, whole, room))
             begun += row.last or 0
-        total = micros(whole) if whole else micros(None)
-        lines.append(Line(((Tone.HEAD, " " + left("total", _STAGE) + right(total, _CELL) + f"  {view.order}"),)))
         return lines
+
+
+def _whole(view: LatencyView) -> float | None:
+    return sum(row.last or 0 for row in view.rows) or None
 
 
 def _stage(row: LatencyRow, count: int, begun: float, whole: float, room: int) -> Line:
@@ -42,7 +55,7 @@ def _stage(row: LatencyRow, count: int, begun: float, whole: float, room: int) -
         (Tone.PLAIN, right(micros(figures[0]), _CELL)),
         (Tone.DIM, "".join(right(micros(figure), _CELL) for figure in figures[1:])),
     ]
-    if room > 2 and whole and row.last:
+    if room >= _BAR_FROM and whole and row.last:
         cells = room - 1
         start = min(int(begun / whole * cells), cells - 1)
         runs.append((Tone.BAR_UP, " " + " " * start + bar(row.last / whole, cells - start)))

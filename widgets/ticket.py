@@ -211,9 +211,9 @@ class TicketPane(Pane[Preview]):
         if width >= _SIDE_BY_SIDE:
             half = min(width // 2, 40)
             fields, _ = self._field_lines(self._instrument, half - 1)
-            return _beside(_window(fields, 0, height), self._preview_lines(width - half - 2)[:height], half)
+            return _beside(_window(fields, 0, height), self._preview_lines(width - half - 1)[:height], half)
         fields, at = self._field_lines(self._instrument, width)
-        preview = self._preview_lines(width)
+        preview = self._preview_lines(width - 1)
         room = max(height - len(preview), min(len(fields), (height + 1) // 2))
         shown = _window(fields, at, min(room, len(fields)))
         return [*shown, *preview[: max(height - len(shown), 0)]]

@@ -18,7 +18,7 @@ async def test_asks_stand_above_bids_around_the_spread() -> None:
     assert rows[0].split() == ["own", "price", "size", "total"]
     middle = next(y for y, row in enumerate(rows) if "spread" in row)
     assert "61000.5 ▲" in rows[middle]
-    assert "spread 1.0 0.16bp" in rows[middle]
+    assert "spread 1.0  mark 61000.2  0.16bp" in rows[middle]
     assert "61000.5" in rows[middle - 1]
     assert "60999.5" in rows[middle + 1]
     assert middle == 11
