@@ -8,10 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from engine.clock import Clock
-from engine.feeds.backpack.feed import backpack_feed
 from engine.feeds.base import Feed, FeedError
-from engine.feeds.binance.feed import binance_feed
-from engine.feeds.recording import RecordingFeed
 from engine.feeds.simulated.feed import SimulatedFeed
 from engine.feeds.simulated.market import SimulatedMarket
 
@@ -40,15 +37,22 @@ def make_feed(
     a second, `volatility` as a multiple, and `prices` by symbol to resume from. For a recording: `speed` (recording.MAX_SPEED
     for as fast as it goes); it brings its own clock.
     """
+    # Only what is asked for is imported: the HTTP and WebSocket clients take as long as the rest of the engine's start.
     kind, _, argument = spec.partition(":")
     symbols = symbols or DEFAULT_SYMBOLS.get(kind, ())
     if kind == "simulated" and not argument:
         market = SimulatedMarket(seed, symbols, clock.now_ns(), prices, rate=rate, volatility=volatility)
         return SimulatedFeed(market, clock)
     if kind == "recording" and argument:
+        from engine.feeds.recording import RecordingFeed
+
         return RecordingFeed(Path(argument).expanduser(), speed)
     if kind == "binance" and not argument:
+        from engine.feeds.binance.feed import binance_feed
+
         return binance_feed(symbols, clock, random.Random(seed))
     if kind == "backpack" and not argument:
+        from engine.feeds.backpack.feed import backpack_feed
+
         return backpack_feed(symbols, clock, random.Random(seed))
     raise FeedError(f"feed: {spec!r} is not known; choose one of {', '.join(FEEDS)}")
