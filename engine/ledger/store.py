@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,56 +79,42 @@ class Ledger:
             raise LedgerError(f"{path}: the folder does not exist; make it or choose another file with --ledger")
         stamps = {"env": env, "feed": feed, "clock": clock_note, "created": timestamp(now_ns)}
         try:
-            return cls._locked(path, stamps, reserve_bytes)
+            return cls._open(path, stamps, reserve_bytes)
         except LedgerFull:
             if not Reserve(path, 0).held:
                 raise
         # The last engine died with its disk full: the reserve lets this one open, for exits.
         Reserve(path, 0).free()
-        ledger = cls._locked(path, stamps, reserve_bytes)
+        ledger = cls._open(path, stamps, reserve_bytes)
         ledger._warnings.append("the disk is full: the reserve was freed to open the ledger")
         return ledger
 
     @classmethod
-    def _locked(cls, path: Path, stamps: dict[str, str], reserve_bytes: int) -> Ledger:
-        lock: FileLock | None = None
-        try:
-            lock = FileLock(path)
-            lock.describe(f"pid {os.getpid()} since {stamps['created']} UTC")
-            return cls._open(path, lock, stamps, reserve_bytes)
-        except (sqlite3.Error, OSError) as error:
-            if lock is not None:
-                lock.release()
-            raise ledger_error(path, error) from error
-        except BaseException:
-            if lock is not None:
-                lock.release()
-            raise
-
-    @classmethod
-    def _open(cls, path: Path, lock: FileLock, stamps: dict[str, str], reserve_bytes: int) -> Ledger:
-        path.touch(mode=0o600)
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        head: HeadFile | None = None
-        try:
-            _set_durable(db)
-            if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                schema.create(db, {"ledger_id": secrets.token_hex(8), **stamps})
-            _check_stamps(db, path, stamps["env"])
-            if path.stat().st_size <= _CHECK_WHOLE_BELOW:
-                _refuse_damage(find_damage(db))
-            head = HeadFile(path)
-            ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
-            ledger._check_head()
-            ledger._check_tail()
-            head.write(ledger._last)
-            head.sync()
+    def _open(cls, path: Path, stamps: dict[str, str], reserve_bytes: int) -> Ledger:
+        with ExitStack() as undo:
+            try:
+                lock = FileLock(path)
+                undo.callback(lock.release)
+                lock.describe(f"pid {os.getpid()} since {stamps['created']} UTC")
+                if not path.exists():
+                    path.touch(mode=0o600)
+                db = undo.enter_context(closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)))
+                _set_durable(db)
+                if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    schema.create(db, {"ledger_id": secrets.token_hex(8), **stamps})
+                _check_stamps(db, path, stamps["env"])
+                if path.stat().st_size <= _CHECK_WHOLE_BELOW:
+                    _refuse_damage(find_damage(db))
+                head = undo.enter_context(closing(HeadFile(path)))
+                ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
+                ledger._check_head()
+                ledger._check_tail()
+                head.write(ledger._last)
+                head.sync()
+            except (sqlite3.Error, OSError) as error:
+                raise ledger_error(path, error) from error
+            undo.pop_all()
             return ledger
-        except BaseException:
-            db.close()
-            if head is not None:
-                head.close()
-            raise
 
     @property
     def path(self) -> Path:

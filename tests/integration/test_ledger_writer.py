@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.fold import fold
 from engine.core.state import State, encode_state
-from engine.ledger.errors import LedgerError
+from engine.ledger.errors import LedgerReadOnly
 from engine.ledger.store import Ledger
 from engine.ledger.verify import verify
 from engine.ledger.writer import Writer, WriterBehind, WriterStopped
@@ -121,7 +121,7 @@ def test_after_a_failure_nothing_is_written_until_resumed(ledger: Ledger, writer
     lost = story.round_trip()
     writer.submit(lost)
     failure = ears.told.get(timeout=10)
-    assert isinstance(failure, LedgerError)
+    assert isinstance(failure, LedgerReadOnly)
     with pytest.raises(WriterStopped, match="nothing is written since"):
         writer.submit(story.round_trip())
     ledger._db.execute("PRAGMA query_only = OFF")
