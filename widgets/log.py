@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -46,6 +45,9 @@ class LogPane(RowsPane[LogView, LogLine]):
         self._ring: deque[LogLine] = deque(maxlen=LINES)
         self._window: tuple[LogLine, ...] = ()
         self._seen: LogView | None = None
+        self._seq = 0
+        self._loose: set[LogLine] = set()
+        """Lines that are not in the ledger and have no seq; their times may be another clock's."""
         self.following = True
 
     def rows(self) -> Sequence[LogLine]:
@@ -65,11 +67,12 @@ class LogPane(RowsPane[LogView, LogLine]):
         if view is None or view is self._seen:
             return
         self._seen = view
-        last = self._ring[-1] if self._ring else None
-        fresh = list(takewhile(lambda line: line != last, reversed(view.lines)))
+        fresh = [line for line in view.lines if (line.seq > self._seq if line.seq else line not in self._loose)]
         if not fresh:
             return
-        self._ring.extend(reversed(fresh))
+        self._ring.extend(fresh)
+        self._seq = max(self._seq, *(line.seq for line in fresh))
+        self._loose = {line for line in self._ring if not line.seq}
         self._window = tuple(self._ring)
         if self.following:
             self._hold_newest()

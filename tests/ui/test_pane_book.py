@@ -110,9 +110,9 @@ async def test_the_cursor_stays_on_its_price_and_goes_when_the_price_goes() -> N
 
 async def test_space_returns_to_the_spread_from_deep_levels() -> None:
     pane = BookPane()
-    async with Host(pane).run_test(size=(60, 12)) as pilot:
+    async with Host(pane).run_test(size=(60, 9)) as pilot:
         pane.show(seeds.book())
-        await pilot.press(*["j"] * 15)
+        await pilot.press(*["j"] * 8)
         assert not any("spread" in row for row in drawn(pane))
         await pilot.press("space")
         assert any("spread" in row for row in drawn(pane))

@@ -180,7 +180,7 @@ async def test_brackets_step_through_the_timeframes() -> None:
         seconds = [message.seconds for message in app.posted if isinstance(message, ChartPane.TimeframeChanged)]
         assert seconds[:2] == [300, 900]
         app.posted.clear()
-        await pilot.press(*["left_square_bracket"] * 9)
+        await pilot.press(*["left_square_bracket"] * 6)
         await pilot.pause()
         assert app.posted[-1] == ChartPane.TimeframeChanged(1)
 

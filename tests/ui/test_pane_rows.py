@@ -268,6 +268,15 @@ async def test_lines_outside_the_ledger_are_kept_once() -> None:
         assert len(pane.rows()) == 1
 
 
+async def test_after_a_reconnect_only_what_is_new_is_added() -> None:
+    pane = LogPane()
+    lost = LogLine(0, seeds.NOW + 99 * seeds.SECOND, "warn", "LINK", "the engine was lost")
+    async with Host(pane).run_test(size=(90, 10)):
+        pane.show(LogView(seeds.NOW, (*seeds.log(5).lines, lost)))
+        pane.show(seeds.log(7))
+        assert [row.seq for row in pane.rows()] == [1, 2, 3, 4, 5, 0, 6, 7]
+
+
 async def test_the_log_keeps_a_ring() -> None:
     pane = LogPane()
     async with Host(pane).run_test(size=(90, 10)):
