@@ -15,7 +15,7 @@ from engine.model.event import Event
 MAX_PENDING = 500_000
 """Events waiting for the disk; more are refused."""
 MAX_GROUP = 10_000
-"""Events of one commit, so that the first of a flood is not held up by the last."""
+"""Events after which a commit takes no more submissions, so that the first of a flood is not held up by the last."""
 
 
 class WriterStopped(LedgerError):
@@ -51,8 +51,10 @@ class Writer:
         self._on_durable = on_durable
         self._on_failed = on_failed
         self._now = now
-        self._queue: deque[Event | _Snapshot] = deque()
+        self._queue: deque[list[Event] | _Snapshot] = deque()
+        """Submissions whole: the events of one decision are written together or not at all."""
         self._pending = 0
+        self._busy = False
         self._next = ledger.seq + 1
         self._durable = ledger.seq
         self._failure: Exception | None = None
@@ -74,7 +76,10 @@ class Writer:
         return self._pending
 
     def submit(self, events: Sequence[Event]) -> None:
-        """Queue events for the next commit; raises WriterStopped, WriterBehind, or ValueError on a gap in seq."""
+        """Queue events for the next commit, all of them in the same one.
+
+        Raises WriterStopped, WriterBehind, or ValueError on a gap in seq.
+        """
         if not events:
             return
         with self._changed:
@@ -83,7 +88,7 @@ class Writer:
                 raise WriterBehind(f"{self._pending} events wait for the disk; {MAX_PENDING} at most")
             if events[0].seq != self._next:
                 raise ValueError(f"event {events[0].seq} does not follow {self._next - 1}")
-            self._queue.extend(events)
+            self._queue.append(list(events))
             self._pending += len(events)
             self._next = events[-1].seq + 1
             self._changed.notify_all()
@@ -106,6 +111,12 @@ class Writer:
             self._next = self._ledger.seq + 1
             self._durable = self._ledger.seq
 
+    def drain(self) -> bool:
+        """Block until what is queued is written; false when a commit failed and the queue was dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy and not self._queue)
+            return self._failure is None
+
     def close(self) -> None:
         """Write what is queued and end the thread; the ledger stays open."""
         with self._changed:
@@ -127,10 +138,14 @@ class Writer:
                 if not self._queue:
                     return
                 work = self._take()
+                self._busy = True
             if isinstance(work, _Snapshot):
                 self._keep(work)
             else:
                 self._commit(work)
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
 
     def _take(self) -> list[Event] | _Snapshot:
         queue = self._queue
@@ -142,7 +157,7 @@ class Writer:
                     break
                 queue.popleft()
                 return item
-            group.append(item)
+            group.extend(item)
             queue.popleft()
         return group
 
