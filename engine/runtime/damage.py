@@ -1,4 +1,4 @@
-"""What an engine does with a damaged ledger: derived tables are made again, a broken chain is opened to look at only."""
+"""Opening a ledger, damaged or not: derived tables are made again, a broken chain is opened to look at only."""
 
 from __future__ import annotations
 
@@ -8,37 +8,58 @@ from msgspec import Struct
 
 from engine.core.state import State
 from engine.ledger.errors import LedgerBroken
+from engine.ledger.lock import FileLock
 from engine.ledger.rebuild import rebuild_projections
 from engine.ledger.replay import replay
-from engine.ledger.store import Ledger
+from engine.ledger.store import Ledger, Loaded
 from engine.ledger.verify import verify
 from engine.runtime.config import EngineConfig
 
 log = logging.getLogger(__name__)
 
 
-class DamagedLedger(Struct):
-    """The state up to the last event that can be trusted, and why no more is."""
+class Opened(Struct):
+    """What there is to start from. Without a ledger it may only be looked at, and `damage` says why."""
 
-    state: State
-    reason: str
+    found: Loaded
+    ledger: Ledger | None = None
+    lock: FileLock | None = None
+    """Held in the ledger's place, so that no second engine serves the same file."""
+    damage: str = ""
+
+    def close(self) -> None:
+        """Let the next engine in."""
+        if self.ledger is not None:
+            self.ledger.close()
+        if self.lock is not None:
+            self.lock.release()
 
 
-def open_ledger(config: EngineConfig, now_ns: int) -> tuple[Ledger | None, DamagedLedger | None]:
-    """The ledger, or what of it can still be shown. Raises LedgerError where there is nothing to do."""
+def open_ledger(config: EngineConfig, now_ns: int) -> Opened:
+    """The ledger and its state, or the state up to the last good event. Raises LedgerError where there is nothing to do."""
     try:
-        return _open(config, now_ns), None
+        return _open(config, now_ns)
     except LedgerBroken as broken:
         log.error("%s", broken)
         report = verify(config.ledger)
         if report.rebuildable:
             kept = rebuild_projections(config.ledger)
             log.warning("projections were made again from the events; the damaged file is kept as %s", kept.name)
-            return _open(config, now_ns), None
-        seq = broken.seq if broken.seq is not None else report.events + 1
-        reason = f"READ ONLY, the ledger is damaged: {broken}; `hoox ledger verify` says more"
-        return None, DamagedLedger(replay(config.ledger, until_seq=seq - 1) if seq > 1 else State(), reason)
+            return _open(config, now_ns)
+        lock = FileLock(config.ledger.resolve())
+        state = replay(config.ledger, until_seq=report.events) if report.events else State()
+        return Opened(Loaded(state, 0, state.seq, ()), lock=lock, damage=damaged(str(broken)))
 
 
-def _open(config: EngineConfig, now_ns: int) -> Ledger:
-    return Ledger.open(config.ledger, env=config.env, feed=config.feed, now_ns=now_ns)
+def damaged(finding: str) -> str:
+    """Why a desk may only look, and what to do."""
+    return f"READ ONLY, the ledger is damaged: {finding}; `hoox ledger verify` says more"
+
+
+def _open(config: EngineConfig, now_ns: int) -> Opened:
+    ledger = Ledger.open(config.ledger, env=config.env, feed=config.feed, now_ns=now_ns)
+    try:
+        return Opened(ledger.load(), ledger)
+    except BaseException:
+        ledger.close()
+        raise

@@ -5,48 +5,45 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import shutil
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from engine.clock import WallClock
+from engine.clock import ManualClock, WallClock, mono_ns
 from engine.core.desk import Desk, Intent, Note, Start, Tick
 from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
 from engine.feeds.capture import Recorder
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
-from engine.ledger.query import Reader
-from engine.ledger.store import Ledger, Loaded
+from engine.ledger.reserve import Reserve
 from engine.ledger.verify import verify_events
 from engine.link import killflag
 from engine.link.hub import Hub
 from engine.link.server import LinkServer
 from engine.model import event as ev
 from engine.model.command import SetKill
-from engine.model.event import Event, decode_body
 from engine.model.instrument import Instrument
 from engine.model.market import MarketInput, Quote, Trade
 from engine.runtime.config import VERSION, EngineConfig, StartError
-from engine.runtime.damage import DamagedLedger, open_ledger
+from engine.runtime.damage import Opened, damaged, open_ledger
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.port import DeskPort
+from engine.runtime.recovery import old_lines, recovery_line
 from engine.runtime.status import StatusSource
-from engine.views import LogLine, Mode
+from engine.views import Mode
 from engine.views.candles import CandleBook
-from engine.views.log import log_line
 
 log = logging.getLogger(__name__)
 
 ACCOUNT = "main"
 SNAPSHOT_S = 10.0
 TICK_S = 1.0
-ROOM = 64 * 1024 * 1024
-"""Free bytes at which a full disk counts as having room again."""
+AFTER_END_S = 0.02
 
 
 class Engine:
@@ -58,58 +55,63 @@ class Engine:
         self._stopping = asyncio.Event()
         self._stop_reason = ""
         self._tasks: list[asyncio.Task[None]] = []
+        self._opened: Opened | None = None
         self._server: LinkServer | None = None
         self._recorder: Recorder | None = None
         self._snapshot_seq = 0
-        self._ledger: Ledger | None = None
+        self._feed: Feed
         self.hub: Hub
-        self.keeper: Keeper
+        self.keeper: Keeper | None = None
         self.port: DeskPort
 
     # --- Start --------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Take the ledger, rebuild the state, connect the feed, let screens in. Raises StartError."""
-        config = self.config
-        clock = WallClock()
+        """Take the ledger, rebuild the state, connect the feed, let screens in. Raises StartError, and leaves nothing open."""
         try:
-            config.ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._ledger, damaged = open_ledger(config, clock.now_ns())
-            found = _found(self._ledger, damaged)
-            self._feed = self._make_feed(found.state)
-            instruments = await self._feed.instruments()
-            if self._ledger is not None:
-                self._ledger.check_feed(found.state, self._feed.identity)
-        except (LedgerError, FeedError, OSError) as error:
+            await self._start()
+        except (LedgerError, FeedError, NotDurable, OSError) as error:
+            await self.stop(f"could not start: {error}")
             raise StartError(str(error)) from error
-        state = found.state
-        desk = Desk(state)
+        except BaseException:
+            await self.stop("could not start")
+            raise
+
+    async def _start(self) -> None:
+        config = self.config
+        config.ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        opened = self._opened = open_ledger(config, WallClock().now_ns())
+        ledger, state = opened.ledger, opened.found.state
+        self._feed = self._make_feed(state)
+        instruments = await self._feed.instruments()
+        if ledger is not None:
+            ledger.check_feed(state, self._feed.identity)
         epoch = state.epoch + 1
-        self.port = DeskPort(
-            config, self._ledger.ledger_id if self._ledger is not None else "damaged", epoch, self.candles
-        )
+        self.port = DeskPort(config, ledger.ledger_id if ledger is not None else "damaged", epoch, self.candles)
+        self.keeper = Keeper(ledger, Desk(state), self._feed.clock, self.port)
         status = StatusSource(config, self._feed.identity, self._feed.stats)
-        status.recovery = recovery_line(found, _clean(config.ledger, state.seq))
-        self.keeper = Keeper(self._ledger, desk, self._feed.clock, self.port.tell, self.port.committed)
         self.port.attach(self.keeper, status)
         self.port.on_feed = self._control_feed
         self.port.on_stop = self.request_stop
-        if damaged is None:
-            self.port.remember(_old_lines(state, config.ledger))
-            await self._take_over(instruments, epoch, found.warnings)
-            self._run(self._verify(), "verification")
+        if ledger is not None:
+            status.recovery = recovery_line(opened.found, config.ledger)
+            self.port.remember(old_lines(state, config.ledger))
+            await self._take_over(self.keeper, instruments, epoch, opened.found.warnings)
+            if not ledger.reserve_held:
+                self.keeper.exits_only()
+            self._verify(self.keeper)
         else:
-            self.keeper.look_only(damaged.reason)
-            desk.show(instruments)
+            self.keeper.look_only(opened.damage)
+            self.keeper.desk.show(instruments)
         if config.record is not None:
             self._start_recording(config.record, instruments)
         self.hub = Hub(self.port)
         if config.socket is not None:
             self._server = LinkServer(config.socket, self.hub)
             await self._server.start()
-        self._run(self._play(), "feed")
-        self._run(self._each(SNAPSHOT_S, self._snapshot), "snapshots")
-        self._run(self._each(TICK_S, self._tick), "ticks")
+        self._run(self._play(self.keeper), "feed")
+        self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
+        self._run(_each(TICK_S, self._tick), "ticks")
 
     def _make_feed(self, state: State) -> Feed:
         config = self.config
@@ -125,10 +127,11 @@ class Engine:
             prices=prices,
         )
 
-    async def _take_over(self, instruments: Sequence[Instrument], epoch: int, warnings: Sequence[str]) -> None:
+    async def _take_over(
+        self, keeper: Keeper, instruments: Sequence[Instrument], epoch: int, warnings: Sequence[str]
+    ) -> None:
         """The first events of this epoch; nobody is let in before they are durable."""
-        config, keeper = self.config, self.keeper
-        profiled = tuple(_with_latency(instrument, config.latency_ns) for instrument in instruments)
+        config = self.config
         start = Start(
             time_ns=keeper.now_ns(),
             epoch=epoch,
@@ -141,46 +144,37 @@ class Engine:
             venue="paper",
             asset=_settle(instruments, config.asset),
             balance=config.start_balance,
-            instruments=profiled,
+            instruments=tuple(_with_latency(instrument, config.latency_ns) for instrument in instruments),
             limits=config.limits,
         )
-        events = list(keeper.decide(start))
+        keeper.decide(start)
         for warning in warnings:
-            events.extend(keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", warning))))
+            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", warning)))
         reason = killflag.left(config.ledger)
         if reason is not None:
-            await self._obey_kill_flag(reason, epoch)
-        try:
-            await keeper.durable(keeper.desk.state.seq)
-        except NotDurable as error:
-            raise StartError(f"{config.ledger}: the start could not be written: {error}") from error
-
-    async def _obey_kill_flag(self, reason: str, epoch: int) -> None:
-        command = SetKill(request_id=f"kill-flag-{epoch}", on=True, reason=reason, owner="flag")
-        self.keeper.decide(Intent(self.keeper.now_ns(), command))
-        await self.keeper.durable(self.keeper.desk.state.seq)
-        killflag.clear(self.config.ledger)
+            command = SetKill(request_id=f"kill-flag-{epoch}", on=True, reason=reason, owner="flag")
+            keeper.decide(Intent(keeper.now_ns(), command))
+        await keeper.durable(keeper.desk.state.seq)
+        if reason is not None:
+            killflag.clear(config.ledger)
 
     def _start_recording(self, path: Path, instruments: Sequence[Instrument]) -> None:
-        try:
-            self._recorder = Recorder(
-                path, self._feed.identity, list(instruments), self.keeper.now_ns(), self._recording_stopped
-            )
-        except FeedError as error:
-            raise StartError(str(error)) from error
+        now_ns = self._feed.clock.now_ns()
+        self._recorder = Recorder(path, self._feed.identity, list(instruments), now_ns, self._recording_stopped)
         self.port.status.recording = path.name
 
     def _recording_stopped(self, reason: str) -> None:
         self.port.status.recording = ""
         self._recorder = None
-        with suppress(NotDurable):
-            self.keeper.decide(Note(self.keeper.now_ns(), ev.AlarmRaised("RECORDING", reason)))
+        if self.keeper is not None:
+            with suppress(NotDurable):
+                self.keeper.decide(Note(self.keeper.now_ns(), ev.AlarmRaised("RECORDING", reason)))
 
     # --- Running ------------------------------------------------------------------------------------
 
-    def _sink(self) -> Callable[[MarketInput], None]:
+    def _sink(self, keeper: Keeper) -> Callable[[MarketInput], None]:
         """What the feed calls for every input; the hot path, so everything it needs is local."""
-        keeper_market = self.keeper.market
+        keeper_market = keeper.market
         status, candles = self.port.status, self.candles
         ages = status.ages if self.config.feed == "simulated" else None
         now_ns = self._feed.clock.now_ns
@@ -200,26 +194,38 @@ class Engine:
 
         return take
 
-    async def _verify(self) -> None:
-        """The whole chain, off the loop; a start has only looked at its end."""
-        report = await asyncio.to_thread(verify_events, self.config.ledger)
-        if not report.ok:
-            reason = f"READ ONLY, the ledger is damaged: {report.findings[0].text}; `hoox ledger verify` says more"
-            log.error("%s", reason)
-            self.keeper.look_only(reason)
+    def _verify(self, keeper: Keeper) -> None:
+        """The whole chain, beside the loop; a start has only looked at its end. A stop does not wait for it."""
+        loop = asyncio.get_running_loop()
 
-    async def _play(self) -> None:
-        await self._feed.run(self._sink())
+        def check() -> None:
+            report = verify_events(self.config.ledger)
+            if not report.ok:
+                with suppress(RuntimeError):  # the loop is over
+                    loop.call_soon_threadsafe(keeper.look_only, damaged(report.findings[0].text))
+
+        threading.Thread(target=check, name="verification", daemon=True).start()
+
+    async def _play(self, keeper: Keeper) -> None:
+        await self._feed.run(self._sink(keeper))
+        clock, last_ns = self._feed.clock, mono_ns()
+        while isinstance(clock, ManualClock):
+            # A recording's time would stand still at its end, and with it the orders on their way.
+            await asyncio.sleep(AFTER_END_S)
+            last_ns, passed = mono_ns(), mono_ns() - last_ns
+            clock.advance(passed)
 
     def _tick(self) -> None:
+        assert self.keeper is not None
         if self.keeper.mode is Mode.OK:
             self.keeper.decide(Tick(self.keeper.now_ns()))
-        elif self.keeper.full and shutil.disk_usage(self.config.ledger.parent).free > ROOM:
+        elif self.keeper.full and Reserve(self.config.ledger).held:
             self.keeper.try_again()
 
     def _snapshot(self) -> None:
+        assert self.keeper is not None
         state = self.keeper.desk.state
-        if state.seq != self._snapshot_seq:
+        if self.keeper.mode is Mode.OK and state.seq != self._snapshot_seq:
             self._snapshot_seq = state.seq
             self.keeper.snapshot(encode_state(state))
 
@@ -234,14 +240,6 @@ class Engine:
             self._feed.speed = value or math.inf
         else:
             raise ValueError(f"the feed cannot do {action!r} {value}")
-
-    async def _each(self, seconds: float, work: Callable[[], None]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                work()
-            except NotDurable as error:
-                log.warning("%s", error)
 
     def _run(self, work: object, name: str) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work, name=name)  # type: ignore[arg-type]
@@ -273,60 +271,15 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.keeper.mode is not Mode.READ_ONLY:
+        if self.keeper is not None:
             with suppress(NotDurable):
                 self.keeper.decide(Note(self.keeper.now_ns(), ev.EngineStopped(reason)))
                 self._snapshot()
-        self.keeper.close()
+            self.keeper.close()
         if self._recorder is not None:
             self._recorder.close()
-        if self._ledger is not None:
-            self._ledger.close()
-
-
-def _found(ledger: Ledger | None, damaged: DamagedLedger | None) -> Loaded:
-    """What there is to start from."""
-    if ledger is not None:
-        return ledger.load()
-    state = damaged.state if damaged is not None else State()
-    return Loaded(state, 0, state.seq, ())
-
-
-def recovery_line(found: Loaded, clean: bool) -> str:
-    """One line about what a start found; empty at a first start or after a clean stop with nothing open."""
-    state = found.state
-    if state.seq == 0 or (clean and not state.positions and not state.orders):
-        return ""
-    resting = sum(order.status in ("ACCEPTED", "PARTIAL") for order in state.orders.values())
-    back = f" ({resting} resting at the back of their queues)" if resting else ""
-    how = "resumed" if clean else "recovered after a crash"
-    return (
-        f"{how}: {len(state.positions)} positions, {len(state.orders)} orders{back}, "
-        f"{state.seq} events (snapshot at {found.snapshot_seq}, {found.tail_events} after it)"
-    )
-
-
-def _clean(path: Path, seq: int) -> bool:
-    if not seq:
-        return True
-    with Reader(path) as reader:
-        rows = reader.events_before(None, 1)
-    return bool(rows) and rows[0]["type"] == "EngineStopped"
-
-
-def _old_lines(state: State, path: Path) -> list[LogLine]:
-    """The log's last lines from an earlier engine."""
-    with Reader(path) as reader:
-        rows = reader.events_before(None, 100)
-    lines: list[LogLine] = []
-    for row in reversed(rows):
-        columns = {name: row[name] for name in Event.__struct_fields__ if name != "body"}
-        event = Event(**columns, body=decode_body(row["payload"]))
-        with suppress(KeyError):
-            line = log_line(state, event)
-            if line is not None:
-                lines.append(line)
-    return lines
+        if self._opened is not None:
+            self._opened.close()
 
 
 def _with_latency(instrument: Instrument, latency_ns: int) -> Instrument:
@@ -338,6 +291,17 @@ def _settle(instruments: Sequence[Instrument], asset: str) -> str:
     """The asset to fund: what the instruments settle in, when the chosen one is none of theirs."""
     assets = [instrument.settle_asset for instrument in instruments]
     return asset if asset in assets or not assets else assets[0]
+
+
+async def _each(seconds: float, work: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            work()
+        except NotDurable as error:
+            log.warning("%s", error)
+        except Exception:  # the desk goes on without it
+            log.exception("%s failed", work.__name__)
 
 
 async def serve(config: EngineConfig) -> None:

@@ -6,53 +6,69 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from engine.clock import Clock
-from engine.core.desk import Desk, Halt, Input, Tick
-from engine.ledger.errors import LedgerFull
+from engine.clock import Clock, mono_ns
+from engine.core.desk import Desk, Halt, Input, Note, Tick
+from engine.core.state import State
+from engine.ledger.errors import LedgerError, LedgerFull
 from engine.ledger.store import Ledger
-from engine.ledger.writer import Writer, WriterStopped
-from engine.model.event import Event
+from engine.ledger.writer import Writer, WriterBehind, WriterStopped
+from engine.model.event import AlarmRaised, Event
 from engine.model.market import MarketInput
 from engine.views import Mode
 
 log = logging.getLogger(__name__)
+
+MOST_FAULTS = 3
+"""Inputs the rules may fail on; with one more the engine only looks on."""
+FULL = "the disk is full: make room; closes and stops go on in the reserve"
+_SHORTEST_NAP_S = 0.0005
+"""A recording's clock may stand still short of a timer."""
 
 
 class NotDurable(RuntimeError):
     """The events were not written and never will be: what they said did not happen."""
 
 
+class Listener(Protocol):
+    """Who is told what the desk did."""
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """These events are folded and queued for the disk."""
+        ...
+
+    def committed(self, seq: int, committed_ns: int) -> None:
+        """Everything up to `seq` is on the disk, since `committed_ns` (mono ns)."""
+        ...
+
+    def dropped(self, seq: int) -> None:
+        """Whatever was told after `seq` did not happen."""
+        ...
+
+
 class Keeper:
     """Feeds inputs to the desk and its events to the ledger. All methods run on the loop's thread."""
 
-    def __init__(
-        self,
-        ledger: Ledger | None,
-        desk: Desk,
-        clock: Clock,
-        on_events: Callable[[Sequence[Event]], None],
-        on_durable: Callable[[int, int], None],
-    ) -> None:
-        """`on_events(events)` sees every event once it is folded, `on_durable(seq, mono_ns)` every commit.
-
-        Without a ledger it only looks on.
-        """
+    def __init__(self, ledger: Ledger | None, desk: Desk, clock: Clock, listener: Listener) -> None:
+        """Without a ledger it only looks on."""
         self.desk = desk
-        self.mode = Mode.OK if ledger is not None else Mode.READ_ONLY
+        self.mode = Mode.OK
         self.mode_reason = ""
         self.full = False
         """Writing failed for want of room."""
+        self.durable_seq = desk.state.seq
         self._ledger = ledger
         self._clock = clock
-        self._on_events = on_events
-        self._on_durable = on_durable
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
+        self._decides = True
+        self._for_good = False
+        self._faults = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waiters = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: int | None = None
-        self.durable_seq = desk.state.seq
         self._writer = Writer(ledger, self._committed, self._refused) if ledger is not None else None
 
     def now_ns(self) -> int:
@@ -61,10 +77,14 @@ class Keeper:
 
     def market(self, item: MarketInput) -> None:
         """The sink of the feed."""
-        if self.mode is Mode.READ_ONLY:
+        if not self._decides:
             self.desk.observe(item)
             return
-        events = self.desk.handle(item)
+        try:
+            events = self.desk.handle(item)
+        except Exception as error:  # noqa: BLE001  half a decision must not be kept, whatever it failed on
+            self._undo(error)
+            return
         if events:
             self._record(events)
         if self.desk.next_due() != self._timer_due:
@@ -72,11 +92,15 @@ class Keeper:
 
     def decide(self, given: Input) -> Sequence[Event]:
         """Handle an intent, a tick or a note; its events are queued for the disk. Raises NotDurable when nothing is written."""
-        if self.mode is Mode.READ_ONLY:
+        if not self._decides:
             raise NotDurable(self.mode_reason)
-        events = self.desk.handle(given)
-        if events:
-            self._record(events)
+        try:
+            events = self.desk.handle(given)
+        except Exception as error:
+            self._undo(error)
+            raise NotDurable(f"the engine failed on it: {error!r}") from error
+        if events and not self._record(events):
+            raise NotDurable("the ledger does not take it")
         if self.desk.next_due() != self._timer_due:
             self._set_timer()
         return events
@@ -92,44 +116,75 @@ class Keeper:
 
     def snapshot(self, data: bytes) -> None:
         """Keep the encoded state of this moment for the next start."""
-        if self._writer is not None and self.mode is not Mode.READ_ONLY:
+        if self._writer is not None and self.mode is Mode.OK:
             try:
                 self._writer.submit_snapshot(self.desk.state.seq, data)
             except WriterStopped as error:
                 log.warning("no snapshot: %s", error)
 
     def close(self) -> None:
-        """Write what is queued; the ledger stays open."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Write what is queued and decide nothing more; the ledger stays open."""
+        self.look_only("the engine stopped")
         if self._writer is not None:
             self._writer.close()
+            self._release(self._writer.durable_seq, mono_ns())
+        self._give_up(self.mode_reason)
 
     def later(self, seconds: float, work: Callable[[], None]) -> None:
         """Do something on the loop after a while."""
         self._loop.call_later(seconds, work)
 
+    # --- Modes --------------------------------------------------------------------------------------
+
     def look_only(self, reason: str) -> None:
-        """Decide nothing any more: what the ledger holds cannot be trusted."""
-        self.mode, self.mode_reason = Mode.READ_ONLY, reason
+        """Decide nothing any more: what the ledger holds, or what the rules do, cannot be trusted."""
+        self._enter(Mode.READ_ONLY, reason)
+        self._for_good = True
+
+    def exits_only(self) -> None:
+        """Room is short: refuse entries, keep what is left of the disk for exits."""
+        self.full = True
+        self._enter(Mode.EXITS_ONLY, FULL)
+        self.decide(Halt(self.now_ns(), FULL))
 
     def try_again(self) -> None:
         """The disk has room again: take entries from now on."""
-        self.mode, self.mode_reason, self.full = Mode.OK, "", False
-        self._rebuild()
-        self.desk.handle(Halt(self.now_ns(), ""))
+        if self._for_good:
+            return
+        stood_still = not self._decides
+        self.full = False
+        self._enter(Mode.OK, "")
+        if stood_still:
+            self._rebuild()
+        else:
+            self.decide(Halt(self.now_ns(), ""))
+
+    def _enter(self, mode: Mode, reason: str) -> None:
+        if self._for_good:
+            return
+        self.mode, self.mode_reason = mode, reason
+        self._decides = mode is not Mode.READ_ONLY
+        self._set_timer()
 
     # --- Writing ------------------------------------------------------------------------------------
 
-    def _record(self, events: list[Event]) -> None:
+    def _record(self, events: list[Event]) -> bool:
+        """Queue events for the disk; false when they are dropped with the state they were folded into."""
         assert self._writer is not None
         try:
             self._writer.submit(events)
         except WriterStopped as error:
-            # The failure was not handed over yet; the events are dropped with the state they were folded into.
+            # A commit failed, and _fail is on its way to this thread.
             log.warning("events %d to %d are not written: %s", events[0].seq, events[-1].seq, error)
-            return
-        self._on_events(events)
+            return False
+        except WriterBehind as error:
+            self._undo(error)
+            return False
+        try:
+            self._listener.tell(events)
+        except Exception:  # what cannot be told is decided all the same
+            log.exception("events %d to %d cannot be told", events[0].seq, events[-1].seq)
+        return True
 
     def _committed(self, seq: int, committed_ns: int) -> None:
         self._loop.call_soon_threadsafe(self._release, seq, committed_ns)
@@ -138,44 +193,73 @@ class Keeper:
         self._loop.call_soon_threadsafe(self._fail, error)
 
     def _release(self, seq: int, committed_ns: int) -> None:
-        self.durable_seq = seq
-        self._on_durable(seq, committed_ns)
+        self.durable_seq = max(seq, self.durable_seq)
         while self._waiting and self._waiting[0][0] <= seq:
             future = heapq.heappop(self._waiting)[2]
             if not future.done():
                 future.set_result(None)
+        self._listener.committed(seq, committed_ns)
 
-    def _fail(self, error: Exception) -> None:
-        """A commit failed: forget what was not written, then do what is still safe."""
-        log.error("the ledger was not written: %s", error)
+    def _give_up(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, []
         for _, _, future in waiting:
             if not future.done():
-                future.set_exception(NotDurable(str(error)))
+                future.set_exception(NotDurable(reason))
+
+    # --- Going back to what is durable --------------------------------------------------------------
+
+    def _fail(self, error: Exception) -> None:
+        """A commit failed: forget what was not written, then do what is still safe."""
         assert self._ledger is not None
+        log.error("the ledger was not written: %s", error)
+        self._release(self._ledger.seq, mono_ns())
         self.full = isinstance(error, LedgerFull)
         if self.full and self._ledger.reserve_held:
             self._ledger.free_reserve()
-            self.mode = Mode.EXITS_ONLY
-            self.mode_reason = "the disk is full: make room; closes and stops go on in the reserve"
+            self._enter(Mode.EXITS_ONLY, FULL)
+        elif self.full:
+            self._enter(Mode.READ_ONLY, f"the disk is full and the reserve used up: make room ({error})")
         else:
-            self.mode = Mode.READ_ONLY
-            self.mode_reason = f"the ledger cannot be written: {error}"
+            self.look_only(f"the ledger cannot be written: {error}")
         self._rebuild()
-        if self.mode is Mode.EXITS_ONLY:
-            self.desk.handle(Halt(self.now_ns(), self.mode_reason))
+
+    def _undo(self, error: Exception) -> None:
+        """The rules failed on an input, or its events found no room in the queue: it did not happen."""
+        assert self._writer is not None
+        log.error("an input was dropped", exc_info=error)
+        if not self._writer.drain():
+            return  # _fail is on its way and goes back further
+        self._release(self._writer.durable_seq, mono_ns())
+        self._faults += 1
+        if self._faults > MOST_FAULTS:
+            self.look_only(f"READ ONLY, the engine failed {self._faults} times, last: {error!r}; its log says more")
+        self._rebuild()
+        if self._decides:
+            self.decide(Note(self.now_ns(), AlarmRaised("FAULT", f"an input was dropped: {error!r}")))
 
     def _rebuild(self) -> None:
-        """Recorded state anew from the ledger, on the markets as they stand."""
+        """Recorded state anew from the ledger, on the markets as they stand. Nothing may be queued."""
         assert self._ledger is not None
         assert self._writer is not None
-        state = self._ledger.load().state
+        self._give_up(self.mode_reason or "the engine failed on it")
+        try:
+            state = self._ledger.load().state
+        except LedgerError as error:
+            self.look_only(f"READ ONLY, the ledger cannot be read: {error}")
+            state = State()
         self.desk = self.desk.on(state)
-        self.durable_seq = self._ledger.seq
-        if self.mode is not Mode.READ_ONLY:
-            self.desk.resume()
+        self.durable_seq = state.seq
+        self._listener.dropped(state.seq)
         self._writer.resume()
-        self._set_timer()
+        if not self._decides:
+            return
+        try:
+            self.desk.resume()
+        except Exception as error:
+            log.exception("the recorded state cannot be resumed")
+            self.look_only(f"READ ONLY, the recorded state cannot be resumed: {error!r}")
+            return
+        self.decide(Halt(self.now_ns(), self.mode_reason))
 
     # --- Time ---------------------------------------------------------------------------------------
 
@@ -185,13 +269,16 @@ class Keeper:
             self._timer.cancel()
             self._timer = None
         due = self._timer_due = self.desk.next_due()
-        if due is not None and self.mode is not Mode.READ_ONLY:
-            delay = max(0.0, (due - self.now_ns()) / 1e9)
+        if due is not None and self._decides:
+            delay = max(_SHORTEST_NAP_S, (due - self.now_ns()) / 1e9)
             self._timer = self._loop.call_later(min(delay, 1.0), self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         self._timer_due = None
-        self.decide(Tick(self.now_ns()))
+        try:
+            self.decide(Tick(self.now_ns()))
+        except NotDurable as error:
+            log.warning("%s", error)
         if self._timer is None:
             self._set_timer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -88,6 +89,13 @@ class DeskPort:
             self.latency.mark(order, "durable", committed_ns)
             self._keeper.later(UNSEEN_S, lambda order=order: self._count(order))  # type: ignore[misc]
 
+    def dropped(self, seq: int) -> None:
+        """What followed `seq` did not happen: it is never shown."""
+        self._held.clear()
+        self._awaiting.clear()
+        while self._lines and self._lines[-1].seq > seq:
+            self._lines.pop()
+
     def remember(self, lines: Sequence[LogLine]) -> None:
         """Begin the log with what an earlier engine left."""
         self._lines.extend(lines)
@@ -97,8 +105,9 @@ class DeskPort:
 
     def _count(self, order: str) -> None:
         durations = self.latency.finish(order)
-        if durations and self._keeper.mode is not Mode.READ_ONLY:
-            self._keeper.decide(Note(self._keeper.now_ns(), ev.LatencyMeasured(order, durations)))
+        if durations and self._keeper.mode is Mode.OK:
+            with suppress(NotDurable):
+                self._keeper.decide(Note(self._keeper.now_ns(), ev.LatencyMeasured(order, durations)))
 
     # --- EnginePort ---------------------------------------------------------------------------------
 
@@ -135,11 +144,6 @@ class DeskPort:
         shown = self._shown.get(topic)
         if topic == "status" or shown is None or shown[1] != plain:
             self._shown[topic] = (view, plain)
-
-    def forget_held(self) -> None:
-        """What waited for a commit that failed is never shown."""
-        self._held.clear()
-        self._awaiting.clear()
 
     def _build(self, topic: str, now_ns: int) -> View | None:
         desk = self._keeper.desk
@@ -196,6 +200,8 @@ class DeskPort:
             return await self._repeated(request_id)
         if not entry.allowed and adds_exposure(keeper, command):
             return Ack(request_id, False, entry.code, entry.message)
+        if keeper.mode is Mode.EXITS_ONLY and not saves(command):
+            return Ack(request_id, False, "EXITS_ONLY", keeper.mode_reason)
         if (command.account or keeper.desk.account) not in keeper.desk.state.accounts:
             return Ack(request_id, False, "ACCOUNT", f"account: {command.account!r} is not there")
         self._stages = {"key": key_ns, "intent": received_ns} if key_ns else {"intent": received_ns}
@@ -267,6 +273,11 @@ class DeskPort:
     def session_changed(self, hand: str, armed: bool, screens: int) -> None:
         """See EnginePort."""
         self.status.session(hand, armed, screens)
+
+
+def saves(command: AnyCommand) -> bool:
+    """Whether a command may use the room kept back on a full disk: exits, protection, the kill switch."""
+    return is_exit(command) or isinstance(command, SetKill | SetProtection)
 
 
 def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:

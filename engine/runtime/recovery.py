@@ -1,0 +1,51 @@
+"""What a start tells about what it found."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from engine.core.state import State
+from engine.ledger.query import Reader
+from engine.ledger.store import Loaded
+from engine.model.event import Event, decode_body
+from engine.views import LogLine
+from engine.views.log import log_line
+
+OLD_LINES = 100
+
+
+def recovery_line(found: Loaded, path: Path) -> str:
+    """One line about what a start found; empty at a first start or after a clean stop with nothing open."""
+    state = found.state
+    clean = state.seq == 0 or _stopped_cleanly(path)
+    if state.seq == 0 or (clean and not state.positions and not state.orders):
+        return ""
+    resting = sum(order.status in ("ACCEPTED", "PARTIAL") for order in state.orders.values())
+    back = f" ({resting} resting at the back of their queues)" if resting else ""
+    how = "resumed" if clean else "recovered after a crash"
+    return (
+        f"{how}: {len(state.positions)} positions, {len(state.orders)} orders{back}, "
+        f"{state.seq} events (snapshot at {found.snapshot_seq}, {found.tail_events} after it)"
+    )
+
+
+def old_lines(state: State, path: Path) -> list[LogLine]:
+    """The log's last lines from an earlier engine."""
+    with Reader(path) as reader:
+        rows = reader.events_before(None, OLD_LINES)
+    lines: list[LogLine] = []
+    for row in reversed(rows):
+        columns = {name: row[name] for name in Event.__struct_fields__ if name != "body"}
+        event = Event(**columns, body=decode_body(row["payload"]))
+        with suppress(KeyError):
+            line = log_line(state, event)
+            if line is not None:
+                lines.append(line)
+    return lines
+
+
+def _stopped_cleanly(path: Path) -> bool:
+    with Reader(path) as reader:
+        rows = reader.events_before(None, 1)
+    return bool(rows) and rows[0]["type"] == "EngineStopped"
