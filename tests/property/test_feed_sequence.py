@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.feeds.assembler import Assembler
@@ -74,12 +74,13 @@ def apply(book: dict[str, str], depth: Depth) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", RULES)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_book_is_right_or_waits(name: str, data: st.DataObject) -> None:
     changes = data.draw(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), min_size=4, max_size=40))
-    exchange = Exchange(name, changes, data.draw(st.lists(st.integers(1, 4), min_size=40, max_size=40)))
+    exchange = Exchange(name, changes, data.draw(st.lists(st.sampled_from((1, 1, 1, 2, 4)), min_size=40, max_size=40)))
     sent = list(enumerate(exchange.diffs))
-    for kind, at in data.draw(st.lists(st.tuples(st.sampled_from("drs"), st.integers(0, 60)), max_size=4)):
+    for kind, at in data.draw(st.lists(st.tuples(st.sampled_from("ddrs"), st.integers(0, 60)), max_size=4)):
         if not sent:
             break
         index = at % len(sent)
@@ -126,7 +127,7 @@ def test_a_skipped_number_asks_for_a_snapshot(name: str) -> None:
     assert sequence.diff(diff(name, 1, 2)) == []
     assert [d.last_id for d in sequence.snapshot(Snapshot(ID, 0, 0, 1, (), ()))] == [1, 2]
     assert [d.last_id for d in sequence.diff(diff(name, 3, 4, 2))] == [4]
-    assert sequence.diff(diff(name, 7, 8, 6)) == []
+    assert sequence.diff(diff(name, 6, 8, 5)) == []
     assert sequence.waiting
     assert [d.last_id for d in sequence.snapshot(Snapshot(ID, 0, 0, 7, (), ()))] == [7, 8]
 
@@ -135,8 +136,19 @@ def test_a_skipped_number_asks_for_a_snapshot(name: str) -> None:
 def test_a_snapshot_older_than_the_buffer_is_refused(name: str) -> None:
     sequence = BookSequence(RULES[name])
     sequence.diff(diff(name, 100, 110, 99))
-    assert sequence.snapshot(Snapshot(ID, 0, 0, 50, (), ())) == []
+    assert sequence.snapshot(Snapshot(ID, 0, 0, 98, (), ())) == []
     assert sequence.waiting
+    assert len(sequence.snapshot(Snapshot(ID, 0, 0, 99, (), ()))) == 2
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_gap_inside_the_buffer_makes_what_came_before_worthless(name: str) -> None:
+    sequence = BookSequence(RULES[name])
+    for first, last, previous in ((5, 12, 4), (13, 20, 12), (25, 30, 24)):
+        sequence.diff(diff(name, first, last, previous))
+    assert sequence.snapshot(Snapshot(ID, 0, 0, 10, (), ())) == []
+    assert sequence.waiting
+    assert [d.last_id for d in sequence.snapshot(Snapshot(ID, 0, 0, 26, (), ()))] == [26, 30]
 
 
 def test_usdm_tests_continuity_on_pu_only() -> None:
