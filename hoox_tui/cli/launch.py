@@ -110,6 +110,10 @@ class Keeper(threading.Thread):
         self._process = process
         self._over = threading.Event()
 
+    def process_ended(self) -> bool:
+        """The engine this keeper started or was given is not running any more; so is one it never had."""
+        return self._process is None or self._process.ended()
+
     def close(self) -> None:
         """Stop keeping; the engine goes on."""
         self._over.set()
@@ -131,8 +135,7 @@ class Keeper(threading.Thread):
         return self._link.state == "connected"
 
     def _lost(self) -> bool:
-        alive = self._process is not None and not self._process.ended()
-        return self._link.state == "lost" and not self._link.stopped and not alive
+        return self._link.state == "lost" and not self._link.stopped and self.process_ended()
 
 
 def _log_file(settings: Settings) -> Path:

@@ -12,7 +12,7 @@ from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Spee
 from hoox_tui.cli.problems import Group
 
 app = typer.Typer(cls=Group, name="hoox", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (desk, read, act, bench, doctor):
+for group in (desk, read, act, bench, doctor, bench):
     app.registered_commands += group.app.registered_commands
 for name, typer_group in (("account", account.app), ("db", db.app), ("ledger", ledger.app), ("config", config.app)):
     app.add_typer(typer_group, name=name)

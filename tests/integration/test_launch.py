@@ -1,0 +1,111 @@
+"""The engine's process: in a session of its own, started again when it dies, left alone when it was stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from engine.link.address import socket_path
+from engine.link.base import LinkState
+from engine.link.client import SocketLink
+from engine.views import StatusView
+from hoox_tui.cli.ask import with_engine
+from hoox_tui.cli.launch import EngineProcess, Keeper
+from hoox_tui.cli.problems import Problem
+from hoox_tui.settings import Settings, load
+
+
+async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - another process tells nothing
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """A simulated desk in folders of its own; whatever engine is left there is killed."""
+    with tempfile.TemporaryDirectory(prefix="hoox-") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        settings = load({"symbols": "BTCUSDT"}, environ={"HOOX_HOME": str(tmp_path)}, folder=tmp_path).settings
+        yield settings
+        with suppress(Problem, ProcessLookupError):
+            os.kill(pid_of_engine(settings), signal.SIGKILL)
+
+
+def pid_of_engine(settings: Settings) -> int:
+    async def pid(link: SocketLink) -> int:
+        assert link.welcome is not None
+        return link.welcome.pid
+
+    return with_engine(settings, pid)
+
+
+async def test_the_engine_runs_in_a_session_of_its_own_and_a_second_one_is_refused(settings: Settings) -> None:
+    process = EngineProcess(settings)
+    await asyncio.to_thread(process.wait_ready, socket_path(settings.ledger_path))
+    assert os.getsid(process.pid) == process.pid == await asyncio.to_thread(pid_of_engine, settings)
+    second = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "hoox_tui", "engine", "--ledger", str(settings.ledger_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert f"held by pid {process.pid}" in second.stderr
+    os.kill(process.pid, signal.SIGTERM)
+    await until(process.ended)
+
+
+def test_an_engine_that_cannot_start_says_why_in_its_own_words(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    process = EngineProcess(settings.model_copy(update={"ledger": tmp_path / "file" / "sim.sqlite"}))
+    with pytest.raises(Problem, match=r"the engine did not start: .*file"):
+        process.wait_ready(socket_path(tmp_path / "file" / "sim.sqlite"))
+
+
+async def test_a_killed_engine_is_started_again_disarmed_and_a_stopped_one_is_not(settings: Settings) -> None:
+    process = EngineProcess(settings)
+    path = socket_path(settings.ledger_path)
+    await asyncio.to_thread(process.wait_ready, path)
+    link = SocketLink(path, "screen")
+    await link.start()
+    keeper = Keeper(link, settings, process)
+    keeper.start()
+    link.set_armed(True)
+    await until(lambda: armed(link))
+    assert link.welcome is not None
+    first = link.welcome
+
+    os.kill(process.pid, signal.SIGKILL)
+    await until(lambda: link.state is LinkState.CONNECTED and link.welcome is not first)
+    assert link.welcome.epoch == first.epoch + 1
+    await until(lambda: status(link).epoch == link.welcome.epoch)
+    assert not armed(link)
+
+    link.stop_engine("enough")
+    await until(lambda: link.stopped)
+    assert link.stopped == "enough"
+    await until(keeper.process_ended)
+    keeper.close()
+    assert link.state is LinkState.LOST
+    await link.close()
+
+
+def status(link: SocketLink) -> StatusView:
+    view = link.views["status"]
+    assert isinstance(view, StatusView)
+    return view
+
+
+def armed(link: SocketLink) -> bool:
+    return "status" in link.views and status(link).armed
