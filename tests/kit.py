@@ -152,8 +152,8 @@ class Bench:
         self,
         side: Side,
         size: str,
-        type: OrderType = OrderType.MARKET,
-        **fields: Any,  # noqa: A002
+        type: OrderType = OrderType.MARKET,  # noqa: A002
+        **fields: Any,
     ) -> list[Event]:
         """Place an order; texts become decimals."""
         fields.setdefault("instrument", self.instruments[0].id)

@@ -66,29 +66,43 @@ def follow_entry(kernel: Kernel, entry: Order, opened: Decimal) -> None:
     An entry grows its own bracket; where it brings no level of a kind, the exits set on the position cover its lots.
     """
     terms = entry.terms
-    waiting = [
-        o.terms.id
-        for o in live_exits(kernel, terms.account, terms.instrument)
-        if o.status is OrderStatus.HELD and o.terms.group and o.terms.side is terms.side.opposite
+    closing = terms.side.opposite
+    exits = [
+        o for o in live_exits(kernel, terms.account, terms.instrument) if o.terms.group and o.terms.side is closing
     ]
-    orders = kernel.state.orders
-    group = f"{terms.id}.x"
     for order_type, level in (
         (OrderType.STOP, terms.stop_loss),
         (OrderType.TAKE_PROFIT, terms.take_profit),
         (OrderType.TRAILING_STOP, None),
     ):
         parent = "" if level is None else terms.id
-        legs = [orders[i] for i in waiting if orders[i].terms.parent == parent and orders[i].terms.type is order_type]
-        if legs:
-            resize(kernel, legs[-1], legs[-1].size + opened, "follows its entry")
+        legs = [o for o in exits if o.terms.parent == parent and o.terms.type is order_type]
+        leg = legs[-1] if legs else None
+        if leg is not None and not leg.fired:
+            resize(kernel, leg, leg.size + opened, "follows its entry")
         elif level is not None:
-            # Once a leg has fired its group is done: what opens after that gets exits of its own.
-            fired = any(o.terms.group == group and o.fired for o in live_exits(kernel, terms.account, terms.instrument))
-            own = f"{next_order_id(kernel)}.x" if fired else group
-            source = terms.bracket_source
-            child = exit_terms(kernel, terms, order_type, opened, own, trigger=level, source=source)
-            hold(kernel, create(kernel, child))
+            _new_leg(kernel, entry, order_type, opened, level, terms.bracket_source, exits)
+        elif leg is not None and leg.trigger is not None:
+            # It fired for the lots before: what opens behind it leaves by the same level.
+            kind = OrderType.STOP if order_type.trails else order_type
+            _new_leg(kernel, entry, kind, opened, leg.trigger, leg.terms.source, exits)
+
+
+def _new_leg(
+    kernel: Kernel,
+    entry: Order,
+    order_type: OrderType,
+    size: Decimal,
+    level: Decimal,
+    source: TriggerSource,
+    exits: list[Order],
+) -> None:
+    """An exit for what an entry opened. Once a leg has fired its group is done: what opens after that gets its own."""
+    group = f"{entry.terms.id}.x"
+    if any(o.terms.group == group and o.fired for o in exits):
+        group = f"{next_order_id(kernel)}.x"
+    terms = exit_terms(kernel, entry.terms, order_type, size, group, trigger=level, source=source)
+    hold(kernel, create(kernel, terms))
 
 
 def update_alternatives(kernel: Kernel, leg: Order, filled: Decimal) -> None:
@@ -125,12 +139,17 @@ def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
 
 
 def _pool(order: Order) -> str:
-    """Exits that compete for the position's size. A trailing stop that is not active yet protects nothing: alone."""
+    """Exits that compete for the position's size. Protection never gives way to an exit placed by hand, which may go.
+
+    A trailing stop that is not active yet protects nothing and competes with nobody; a market order on its way finds
+    out what is left when it arrives.
+    """
     if order.status is not OrderStatus.HELD:
-        return "working"
+        return "working" if order.price is not None else order.terms.id
     if order.trigger is None:
         return order.terms.id
-    return "targets" if role_of_exit(order.terms.type) is Role.TAKE_PROFIT else "stops"
+    kind = "targets" if role_of_exit(order.terms.type) is Role.TAKE_PROFIT else "stops"
+    return kind if order.terms.group else f"{kind} by hand"
 
 
 def _share_out(kernel: Kernel, groups: list[list[Order]], room: Decimal) -> None:
@@ -165,6 +184,7 @@ def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
         created_ns=kernel.now,
     )
     hold(kernel, create(kernel, again))
+    cap_reduce_only(kernel, terms.account, terms.instrument)
 
 
 def _distance(kernel: Kernel, order: Order) -> Decimal:
