@@ -27,7 +27,7 @@ def market(seed: int = 7, start_ns: int = START, **settings: float) -> Simulated
 
 @pytest.fixture(scope="module")
 def hour() -> list[MarketInput]:
-    return market(rate=20).step(START + 3600 * SECOND)
+    return market(rate=10).step(START + 3600 * SECOND)
 
 
 def of(inputs: list[MarketInput], kind: type, instrument: str = BTC) -> list[MarketInput]:
@@ -206,6 +206,16 @@ def test_it_resumes_from_given_prices() -> None:
     quotes = {i.instrument: i for i in m.step(START) if isinstance(i, Quote)}
     assert quotes[BTC].bid == pytest.approx(45_000, rel=1e-4)
     assert quotes["sim.perp:ETHUSDT"].bid == pytest.approx(3_120, rel=1e-3)
+
+
+@pytest.mark.parametrize("price", ["0", "-5", "50"])
+def test_a_price_without_room_for_a_book_is_refused(price: str) -> None:
+    with pytest.raises(FeedError, match=r"prices: BTCUSDT cannot start at"):
+        SimulatedMarket(1, SYMBOLS, START, {"BTCUSDT": Decimal(price)})
+
+
+def test_a_symbol_named_twice_is_listed_once() -> None:
+    assert len(SimulatedMarket(1, ("BTCUSDT", "btcusdt"), START).instruments) == 1
 
 
 def test_held_time_moves_nothing() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from engine.feeds.base import FeedError
-from engine.feeds.simulated.listing import instrument_of, listing_of
+from engine.feeds.simulated.listing import Listing, instrument_of, listing_of
 from engine.feeds.simulated.price import BEAT_S
 from engine.feeds.simulated.symbol import SimulatedSymbol
 from engine.model.instrument import Instrument
@@ -15,6 +15,8 @@ from engine.model.market import MarketInput
 
 MAX_RATE = 5_000
 _SECOND = 1_000_000_000
+_LEAST_TICKS = 1_000
+"""A price of fewer ticks leaves no room for a book."""
 _BEAT_NS = int(BEAT_S * _SECOND)
 """Depth is sent as on a venue's 100 ms stream; every tenth beat carries the marks."""
 
@@ -40,7 +42,7 @@ class SimulatedMarket:
             raise FeedError(f"rate: {rate} quotes a second is out of range; choose from 1 to {MAX_RATE}")
         if not 0 < volatility <= 50:
             raise FeedError(f"volatility: {volatility} is out of range; 1 is normal, 50 the most")
-        listings = [listing_of(symbol) for symbol in symbols]
+        listings = [listing_of(symbol) for symbol in dict.fromkeys(map(str.upper, symbols))]
         if not listings:
             raise FeedError("symbols: none given; name at least one")
         prices = start_prices or {}
@@ -49,7 +51,7 @@ class SimulatedMarket:
             SimulatedSymbol(
                 random.Random(f"{seed}|{listing.symbol}"),
                 listing,
-                prices.get(listing.symbol, Decimal(listing.price)),
+                _start_price(listing, prices),
                 volatility,
                 start_ns,
             )
@@ -109,6 +111,14 @@ class SimulatedMarket:
             if drawn < share:
                 return symbol
         return self._symbols[-1]
+
+
+def _start_price(listing: Listing, prices: Mapping[str, Decimal]) -> Decimal:
+    price = prices.get(listing.symbol, Decimal(listing.price))
+    least = Decimal(_LEAST_TICKS) / listing.tick_parts
+    if not price >= least:
+        raise FeedError(f"prices: {listing.symbol} cannot start at {price}; give at least {least}")
+    return price
 
 
 def _cumulative(weights: list[float]) -> list[float]:
