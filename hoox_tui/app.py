@@ -42,8 +42,6 @@ class DeskApp(App[Leaving], inherit_bindings=False):
     TITLE = "Hoox"
     CSS_PATH = ["styles/desk.tcss", "styles/modals.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE, Scope.APP)]
-    ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+p"
 
     def __init__(
         self,
@@ -220,10 +218,6 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         """What the keys do here."""
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.seat, help_text(self.screen)))
-
-    def action_open_palette(self) -> None:
-        """Find an action by name."""
-        self.action_command_palette()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the registry, and the themes."""

@@ -122,7 +122,7 @@ ACTIONS: tuple[Action, ...] = (
     # Help
     Action("help.keys", "?", "open_help", "Help", "What the keys do here", _A, "help"),
     Action("help.everywhere", "f1", "open_help", "Help", "What the keys do here, from everywhere", _E, "help"),
-    Action("help.palette", "ctrl+p,:", "open_palette", "Palette", "Find any action by name", _A, "help"),
+    Action("help.palette", "ctrl+p,:", "command_palette", "Palette", "Find any action by name", _A, "help"),
     Action("help.quit", "Q,ctrl+c", "ask_quit", "Quit", "Quit; says what stops and what stays open", _A, "help"),
 )
 

@@ -46,7 +46,8 @@ class Footline(Static):
         self.update(
             Content.assemble(
                 *((text, self.get_visual_style(f"footline--{style}")) for text, style in parts), gap, *hints
-            )
+            ),
+            layout=False,
         )
 
     def _hints(self, screen: Screen[None]) -> list[tuple[str, str]]:

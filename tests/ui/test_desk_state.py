@@ -1,0 +1,157 @@
+"""The desk never pretends: environment, loss, age and pauses are on every screen."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from engine.link.base import LinkState
+from engine.views import Mode
+from hoox_tui.screens.quit import Leaving
+from tests.ui import seeds
+from tests.ui.desk_host import MS, desk
+from tests.ui.fake_link import FakeLink, empty_views, full_views
+
+
+@pytest.mark.parametrize("env", ["sim", "paper", "live"])
+async def test_every_modal_is_framed_in_the_environment(env: str) -> None:
+    prices = "SIMULATED PRICES" if env == "sim" else ""
+    async with desk(FakeLink(full_views(env=env, prices=prices))) as at:
+        colour = at.app.get_css_variables()[f"env-{env}"]
+        assert at.app.get_css_variables()["env"] == colour
+        assert at.app.has_class(f"-{env}")
+        for key in ("x", "e", "/", "?", "Q", "!"):
+            await at.pilot.press("f2", key)
+            frame = at.app.screen.query_one(".frame")
+            assert str(frame.border_title).startswith(env.upper())
+            assert frame.styles.border_top[1].hex.lower() == colour.lower()
+            assert ("SIMULATED PRICES" in str(frame.border_title)) == (env == "sim")
+
+
+async def test_the_frame_takes_its_colour_when_the_environment_becomes_known() -> None:
+    link = FakeLink(empty_views())
+    status = link.views.pop("status")
+    link.welcome = None
+    async with desk(link) as at:
+        assert at.app.get_css_variables()["env"] == at.app.get_css_variables()["env-none"]
+        link.views["status"] = status
+        await at.frames()
+        assert at.app.get_css_variables()["env"] == at.app.get_css_variables()["env-sim"]
+
+
+async def test_a_lost_engine_is_said_everywhere_and_everything_is_old() -> None:
+    async with desk() as at:
+        at.link.lose()
+        at.clock.advance(3_000 * MS)
+        await at.frames(10)
+        assert "ENGINE LOST 3 s: reconnecting" in at.text()
+        assert at.app.desk.has_class("-lost")
+        assert "STALE" in at.text()
+        await at.press("x")
+        assert "ENGINE LOST 3 s: reconnecting" in at.said()
+        await at.press("enter")
+        assert at.link.sent == []
+        assert "nothing can be sent" in at.said()
+
+
+async def test_a_returned_engine_is_drawn_afresh() -> None:
+    async with desk() as at:
+        at.link.lose()
+        await at.frames(10)
+        at.link.state = LinkState.CONNECTED
+        await at.frames(10)
+        assert "ENGINE LOST" not in at.text()
+        assert not at.app.desk.has_class("-lost")
+        assert "STALE" not in at.text()
+
+
+async def test_entries_cannot_be_armed_while_the_engine_is_lost() -> None:
+    async with desk() as at:
+        at.link.lose()
+        await at.press("a")
+        assert not at.app.seat.armed
+
+
+async def test_a_silent_engine_is_not_taken_for_a_lively_one() -> None:
+    async with desk() as at:
+        at.clock.advance(6_000 * MS)
+        await at.frames(6)
+        assert "ENGINE SILENT 6 s" in at.text()
+
+
+async def test_exits_only_is_across_the_screen() -> None:
+    async with desk(FakeLink(full_views(mode=Mode.EXITS_ONLY, mode_reason="disk full"))) as at:
+        assert "EXITS ONLY: disk full" in at.text()
+
+
+async def test_pause_stops_the_display_and_says_for_how_long() -> None:
+    async with desk() as at:
+        await at.press("p")
+        at.clock.advance(2_000 * MS)
+        at.link.views["positions"] = seeds.positions(0)
+        await at.frames(10)
+        assert "DISPLAY PAUSED 2 s" in at.text()
+        assert len(at.app.desk.positions.rows()) == 2
+        await at.press("p")
+        await at.frames(6)
+        assert "PAUSED" not in at.text()
+        assert len(at.app.desk.positions.rows()) == 0
+
+
+async def test_a_hidden_pane_is_not_drawn_until_it_is_seen() -> None:
+    async with desk(size=(80, 24)) as at:
+        at.link.views["balance"] = seeds.balance(2)
+        await at.frames()
+        assert at.app.desk.balance._view is None
+        await at.press("7")
+        await at.frames()
+        assert at.app.desk.balance._view is at.link.views["balance"]
+
+
+async def test_nothing_new_draws_nothing() -> None:
+    async with desk() as at:
+        before = at.app.clock.frames
+        await at.frames(60)
+        assert at.app.clock.frames == before
+
+
+async def test_a_blurred_terminal_gets_four_frames_a_second() -> None:
+    async with desk() as at:
+        at.app._blurred = True
+        drawn = 0
+        for seed in range(20):
+            at.link.views[f"book:{seeds.BTC}"] = view = seeds.book(seed=seed)
+            at.app.clock.tick(at.link.views, 0, blurred=True)
+            drawn += at.app.desk.book._view is view
+        assert drawn == 4
+
+
+async def test_frames_are_skipped_while_the_terminal_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with desk() as at:
+        monkeypatch.setattr("hoox_tui.app.output_backlogged", lambda _: True)
+        at.link.views["positions"] = seeds.positions(0)
+        await at.frames()
+        assert len(at.app.desk.positions.rows()) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+async def test_a_lost_line_detaches(number: signal.Signals) -> None:
+    async with desk() as at:
+        os.kill(os.getpid(), number)
+        await at.pilot.pause()
+        assert at.app.return_value is Leaving.DETACH
+        assert at.link.stopped == []
+
+
+async def test_the_recovery_line_is_shown_once() -> None:
+    async with desk(FakeLink(full_views(recovery="recovered 3 orders from seq 412"))) as at:
+        assert [note.message for note in at.app._notifications] == ["recovered 3 orders from seq 412"]
+
+
+async def test_an_unknown_screen_is_refused_by_name() -> None:
+    from hoox_tui.app import DeskApp
+
+    with pytest.raises(ValueError, match="screen: 'ledger' is not there"):
+        DeskApp(FakeLink(), screen="ledger")
