@@ -13,6 +13,8 @@ MAX_HZ = 20.0
 _EARLY_NS = 5_000_000
 """A topic is due this much early, so that a late tick does not halve its rate."""
 _UNKNOWN_NS = 250_000_000
+_FAILED_NS = 5_000_000_000
+"""A view that raised is asked for again after this: the others go on."""
 
 
 class Broadcast:
@@ -41,9 +43,10 @@ class Broadcast:
                 self._ask(topic, now)
 
     def _ask(self, topic: str, now: int) -> None:
-        self._due[topic] = now + _UNKNOWN_NS
+        self._due[topic] = now + _FAILED_NS
         view = self._port.view(topic)
         if view is None:
+            self._due[topic] = now + _UNKNOWN_NS
             return
         self._due[topic] = now + round(1e9 / min(self._port.rate(topic), MAX_HZ))
         if view is not self._views.get(topic):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hoox_tui.cli.ask import answers
+from hoox_tui.cli.ask import answers, with_engine
 from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, load_settings
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
 if TYPE_CHECKING:
     from hoox_tui.cli.launch import EngineProcess
-    from hoox_tui.settings import Settings
+    from hoox_tui.settings import Loaded, Settings
 
 InProcess = Annotated[bool, typer.Option("--in-process", help="Engine and screen in one process: both end together.")]
 
@@ -38,7 +39,7 @@ def desk(
     open_desk(
         load_settings(
             env=env, feed=feed, symbols=symbols, ledger=ledger, record=record, seed=seed, rate=rate, speed=speed
-        ).settings,
+        ),
         in_process=in_process,
     )
 
@@ -77,17 +78,42 @@ def attach(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> Non
     _show(settings, None, owns_engine=False)
 
 
-def open_desk(settings: Settings, *, in_process: bool) -> None:
+def open_desk(loaded: Loaded, *, in_process: bool) -> None:
     """The desk over a running engine, or one started for it."""
     from engine.link.address import socket_path
     from hoox_tui.cli.launch import EngineProcess
 
+    settings = loaded.settings
     _need_terminal()
     if in_process:
         _show_in_process(settings)
-        return
-    running = answers(socket_path(settings.ledger_path))
-    _show(settings, None if running else EngineProcess(settings), owns_engine=True)
+    elif answers(socket_path(settings.ledger_path)):
+        _check_running(loaded)
+        _show(settings, None, owns_engine=True)
+    else:
+        note(f"starting an engine on {settings.feed_name}")
+        _show(settings, EngineProcess(settings), owns_engine=True)
+
+
+def _check_running(loaded: Loaded) -> None:
+    """What was asked for must be what runs: another feed is refused, other flags are said to have come too late."""
+    settings = loaded.settings
+    if "feed" in loaded.sources:
+        plays = str(with_engine(settings, lambda link: link.query("status"))["feed"])
+        if not _same_feed(plays, settings.feed_name):
+            raise Problem(
+                f"the engine of {settings.ledger_path} plays {plays}, not {settings.feed_name}; "
+                "quit it first, look at it with hoox attach, or choose another file with --ledger"
+            )
+    late = [f"--{key}" for key in ("symbols", "record", "seed", "rate", "speed") if loaded.sources.get(key) == "flag"]
+    if late:
+        note(f"the engine was running already: {', '.join(late)} changed nothing")
+
+
+def _same_feed(plays: str, wanted: str) -> bool:
+    """`plays` is a feed's identity (recording:NAME:FINGERPRINT), `wanted` what --feed says (recording:FILE)."""
+    kind, _, file = wanted.partition(":")
+    return plays.startswith(f"recording:{Path(file).name}:") if kind == "recording" else plays == wanted
 
 
 def _show(settings: Settings, started: EngineProcess | None, *, owns_engine: bool) -> None:

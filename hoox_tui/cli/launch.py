@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from engine.link.client import SocketLink
     from hoox_tui.settings import Settings
 
-log = logging.getLogger(__name__)
-
-START_S = 15.0
-"""How long an engine may take from its start to its socket; a long ledger tail is folded meanwhile."""
+START_S = 30.0
+"""How long an engine may take from its start to its socket; a long tail is folded, a venue is asked for its instruments."""
+BOTH_S = 0.5
+LOOK_AGAIN_S = 0.01
 LOOK_S = 0.2
 FIRST_DELAY_S = 0.5
 LAST_DELAY_S = 30.0
@@ -88,12 +88,17 @@ class EngineProcess:
 
     def wait_ready(self, socket: Path) -> None:
         """Returns when it answers at its socket; raises Problem with its own words when it ends or takes too long."""
-        for _ in range(round(START_S / 0.01)):
+        patience = START_S
+        while patience > 0:
             if answers(socket):
                 return
             if self.ended():
-                raise Problem(f"the engine did not start: {self.last_words()}\nits output is in {self.log}")
-            time.sleep(0.01)
+                # When two desks start at once, one engine finds the ledger taken; the other will answer.
+                patience = min(patience, BOTH_S)
+            time.sleep(LOOK_AGAIN_S)
+            patience -= LOOK_AGAIN_S
+        if self.ended():
+            raise Problem(f"the engine did not start: {self.last_words()}\nits output is in {self.log}")
         raise Problem(f"the engine did not answer within {START_S:g} s; its output is in {self.log}")
 
 
@@ -124,8 +129,8 @@ class Keeper(threading.Thread):
         delay = FIRST_DELAY_S
         while not self._over.wait(LOOK_S):
             if self._lost():
-                log.warning("the engine is gone; starting it again")
-                self._process = EngineProcess(self._settings)
+                with suppress(OSError):
+                    self._process = EngineProcess(self._settings)
                 self._over.wait(delay)
                 delay = min(delay * 2, LAST_DELAY_S)
             elif self._connected():

@@ -55,4 +55,4 @@ def hoox(
     }
     given_before.set({key: value for key, value in given.items() if value is not None})
     if ctx.invoked_subcommand is None:
-        desk.open_desk(load_settings().settings, in_process=in_process)
+        desk.open_desk(load_settings(), in_process=in_process)

@@ -23,6 +23,7 @@ from engine.link.messages import (
     MAX_FRAME,
     PROTOCOL,
     Hello,
+    Push,
     Query,
     Refused,
     ScreenMessage,
@@ -191,6 +192,31 @@ class TestViews:
         assert desk.sessions[-1][2] == 1, "only the screen that reads is left"
         assert link.state is LinkState.CONNECTED
         stuck.close()
+        await server.stop("over")
+
+    async def test_a_viewer_that_reads_late_gets_fewer_frames_and_the_newest(
+        self, folder: Path, desk: SmallEngine, hub: Hub, attach: Open
+    ) -> None:
+        server = LinkServer(folder / "desk.sock", hub, bounds=Bounds(soft=1 << 10))
+        await server.start()
+        late = socket.socket(socket.AF_UNIX)
+        late.connect(os.fspath(server.path))
+        late.sendall(frame(encode(Hello(PROTOCOL, "late"))) + frame(encode(Subscribe(("log",)))))
+        link = await attach()
+        link.subscribe(("log",))
+        shown = 30
+        for number in range(shown):
+            desk.show(f"{number} " + "x" * 100_000)
+            await until(lambda n=number: text_of(link).startswith(f"{n} "))
+        late.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=late)
+        seen: list[str] = []
+        while not seen or seen[-1] != str(shown - 1):
+            message = await Raw(reader, writer).receive()
+            if isinstance(message, Push) and isinstance(message.view, LogView) and message.view.lines:
+                seen.append(message.view.lines[0].text.split()[0])
+        assert len(seen) < shown
+        writer.transport.abort()
         await server.stop("over")
 
     async def test_a_viewer_with_too_much_unread_is_dropped_at_once(
