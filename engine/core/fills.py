@@ -15,7 +15,7 @@ from engine.model import event as ev
 from engine.model.account import Position
 from engine.model.market import Top
 from engine.model.money import ZERO, round_fee
-from engine.model.order import ENDED, Order, OrderStatus, Role
+from engine.model.order import Order, OrderStatus, Role
 
 _UNSENT = frozenset({OrderStatus.CREATED, OrderStatus.HELD})
 
@@ -44,7 +44,7 @@ def apply_report(
         message = f"fill {fill_id} names {order.status} order {terms.id}, which never left; it is not booked"
         kernel.journal.emit_order(order, ev.AlarmRaised("FOREIGN_FILL", message))
         return
-    if order.status in ENDED:
+    if terms.id not in kernel.state.orders:
         message = f"{order.status} order {terms.id} filled {size} @ {price} late"
         kernel.journal.emit_order(order, ev.AlarmRaised("LATE_FILL", message))
     if size > order.remaining:
