@@ -12,6 +12,7 @@ from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.instrument import LiquidationClose, MarginModel, MarkSource, VenueProfile, tiers_from
 from engine.model.market import Side
+from engine.model.money import ceil_to, floor_to
 from tests.kit import BUY, SECOND, SELL, TIERS, Bench, alarms, bodies, instrument
 
 D = Decimal
@@ -116,7 +117,7 @@ def test_the_market_liquidates_a_100x_position_at_its_price(profile: VenueProfil
     level, before = position.liquidation, bench.account.balances["USDT"]
     assert level is not None
     tick = D("0.1")
-    met = level - level % tick if side is BUY else level + -level % tick
+    met = floor_to(level, tick) if side is BUY else ceil_to(level, tick)
     safe = met + side.sign * tick
     assert not liquidations(bench, safe, side)
     (liquidated,) = liquidations(bench, met, side)
