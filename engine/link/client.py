@@ -173,7 +173,7 @@ class SocketLink:
                 await self._read(reader)
             except (OSError, FrameTooLong, msgspec.DecodeError) as error:
                 self.state = LinkState.LOST
-                self.detail = _reason(error, self._path)
+                self.detail = f"the engine stopped: {self.stopped}" if self.stopped else _reason(error, self._path)
             finally:
                 self._hang_up()
             self._tried.set()
@@ -226,7 +226,7 @@ class SocketLink:
                 raise ConnectionError(text)
             case Stopping(reason=reason):
                 self.stopped = reason or "asked to"
-                raise ConnectionError(f"the engine stopped: {self.stopped}")
+                raise ConnectionError(self.stopped)
             case Welcome():
                 raise ConnectionError("the engine greeted twice")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,11 @@ import pytest
 from engine.link.address import socket_path
 from engine.link.base import LinkState
 from engine.link.client import SocketLink
+from engine.model.account import RiskLimits
 from engine.views import StatusView
 from hoox_tui.cli.ask import with_engine
-from hoox_tui.cli.launch import EngineProcess, Keeper
+from hoox_tui.cli.engine import config_of
+from hoox_tui.cli.launch import EngineProcess, Keeper, engine_config
 from hoox_tui.cli.problems import Problem
 from hoox_tui.settings import Settings, load
 
@@ -47,6 +51,18 @@ def pid_of_engine(settings: Settings) -> int:
         return link.welcome.pid
 
     return with_engine(settings, pid)
+
+
+def test_every_setting_reaches_the_engine(tmp_path: Path) -> None:
+    given = {"seed": 7, "rate": 200, "speed": "max", "start_balance": "5000", "latency_ms": 2.5, "symbols": "ETHUSDT"}
+    limits = {"max_order_notional": "123.45", "daily_loss": "off", "max_data_age_ms": 750}
+    settings = load({**given, "risk": limits}, environ={"HOOX_HOME": str(tmp_path)}, folder=tmp_path).settings
+    config = config_of(json.dumps(engine_config(settings)))
+    assert (config.seed, config.rate, config.speed, config.symbols) == (7, 200, 0, ("ETHUSDT",))
+    assert (config.start_balance, config.latency_ns) == (Decimal(5000), 2_500_000)
+    assert (config.ledger, config.socket, config.record) == (tmp_path / "sim.sqlite", socket_path(config.ledger), None)
+    assert (config.limits.max_order_notional, config.limits.daily_loss) == (Decimal("123.45"), None)
+    assert (config.limits.max_data_age_ns, config.limits.price_band) == (750_000_000, RiskLimits().price_band)
 
 
 async def test_the_engine_runs_in_a_session_of_its_own_and_a_second_one_is_refused(settings: Settings) -> None:

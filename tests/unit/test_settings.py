@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.model.account import RiskLimits
 from hoox_tui.settings import Loaded, SettingsError, load
 
 
@@ -80,6 +81,13 @@ class TestPrecedence:
         (home / "hoox.toml").write_text("seed = 8")
         assert layers.load().settings.seed == 8
         assert layers.load(toml="seed = 9").settings.seed == 9
+
+
+def test_the_default_limits_are_the_engines_own(layers: Layers) -> None:
+    settings, limits = layers.load().settings.risk, RiskLimits()
+    for name in ("max_order_notional", "max_position_notional", "max_open_orders", "price_band", "daily_loss"):
+        assert getattr(settings, name) == getattr(limits, name)
+    assert settings.max_data_age_ms * 1_000_000 == limits.max_data_age_ns
 
 
 class TestLedger:
