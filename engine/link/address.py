@@ -33,18 +33,25 @@ class Socket(Protocol):
         ...
 
 
-def socket_folder() -> Path:
-    """`$XDG_RUNTIME_DIR/hoox`, else a folder of this user in the temporary directory."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime) / "hoox"
-    return Path(tempfile.gettempdir()) / f"hoox-{os.geteuid()}"
+def socket_folders() -> tuple[Path, ...]:
+    """Where an engine of this user may listen, best first: its runtime folder, else one of its own in the temporary folder."""
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
+    temporary = Path(tempfile.gettempdir()) / f"hoox-{os.geteuid()}"
+    return (runtime / "hoox", temporary) if runtime.is_dir() else (temporary,)
+
+
+def socket_paths(ledger: Path) -> tuple[Path, ...]:
+    """Sockets at which the engine of a ledger may be found: the same for every spelling of its path.
+
+    More than one, as a service and a login shell do not agree on the runtime folder.
+    """
+    digest = blake2b(os.fsencode(ledger.expanduser().resolve()), digest_size=8).hexdigest()
+    return tuple(folder / f"{digest}.sock" for folder in socket_folders())
 
 
 def socket_path(ledger: Path) -> Path:
-    """The socket of the engine that holds a ledger: the same for every spelling of its path."""
-    digest = blake2b(os.fsencode(ledger.expanduser().resolve()), digest_size=8).hexdigest()
-    return socket_folder() / f"{digest}.sock"
+    """The socket at which the engine of a ledger listens."""
+    return socket_paths(ledger)[0]
 
 
 def check_length(path: Path) -> None:

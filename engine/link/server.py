@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
 _FAREWELL_S = 0.5
+_LOOK_NS = 500_000_000
 
 
 class LinkServer:
@@ -34,10 +35,12 @@ class LinkServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._inode = 0
+        self._look_ns = 0
 
     async def start(self) -> None:
         """Listen; raises UnsafeSocket or OSError."""
-        self._server = await asyncio.start_unix_server(self._accept, sock=listen(self.path))
+        await self._listen()
         self._pump = asyncio.create_task(self._run(), name="link-pump")
 
     async def stop(self, reason: str) -> None:
@@ -61,6 +64,24 @@ class LinkServer:
         for viewer in self._viewers:
             viewer.drop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_unix_server(self._accept, sock=listen(self.path))
+        self._inode = _inode(self.path)
+
+    async def _look_after_socket(self, now: int) -> None:
+        """Listen anew when the socket's file is gone: a system empties its runtime folder at logout, while engines go on."""
+        if now < self._look_ns or self._server is None:
+            return
+        self._look_ns = now + _LOOK_NS
+        if _inode(self.path) != self._inode:
+            old = self._server
+            try:
+                await self._listen()
+            except OSError:
+                return
+            old.close()
+            log.warning("the socket's file was gone; listening again at %s", self.path)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         viewer = Viewer(writer, self._bounds, mono_ns())
@@ -89,6 +110,7 @@ class LinkServer:
                 self._send_views(mono_ns())
             except Exception:  # a view that cannot be built must not end the heartbeat of all screens
                 log.exception("views could not be sent")
+            await self._look_after_socket(mono_ns())
             await asyncio.sleep(1 / MAX_HZ)
 
     def _send_views(self, now: int) -> None:
@@ -97,3 +119,11 @@ class LinkServer:
         self._broadcast.refresh((topic for viewer in self._viewers for topic in viewer.topics), now)
         for viewer in tuple(self._viewers):
             viewer.push(self._broadcast.latest, now)
+
+
+def _inode(path: Path) -> int:
+    """0 where there is no file."""
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0

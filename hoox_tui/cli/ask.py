@@ -34,6 +34,13 @@ def answers(path: Path) -> bool:
     return True
 
 
+def running_socket(settings: Settings) -> Path | None:
+    """Where the engine of these settings' ledger answers; None when none does."""
+    from engine.link.address import socket_paths
+
+    return next((path for path in socket_paths(settings.ledger_path) if answers(path)), None)
+
+
 def request_id() -> str:
     """A new id of an intent from the command line."""
     from engine.clock import wall_ns
@@ -45,13 +52,12 @@ def with_engine(settings: Settings, talk: Callable[[SocketLink], Awaitable[T]]) 
     """Run `talk` over a link to the engine of these settings' ledger; raises NoEngine, Problem or LinkLost."""
     import asyncio
 
-    from engine.link.address import socket_path
     from engine.link.base import LinkState
     from engine.link.client import SocketLink
     from engine.link.hub import Kind
 
-    path = socket_path(settings.ledger_path)
-    if not answers(path):
+    path = running_socket(settings)
+    if path is None:
         raise NoEngine(f"no engine is running on {settings.ledger_path}; start one with: hoox engine")
 
     async def run() -> T:

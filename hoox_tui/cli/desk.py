@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hoox_tui.cli.ask import answers, with_engine
+from hoox_tui.cli.ask import running_socket, with_engine
 from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, load_settings
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
@@ -69,13 +69,12 @@ def engine(
 @app.command()
 def attach(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
     """Open a screen on a running engine; never starts one."""
-    from engine.link.address import socket_path
-
     settings = load_settings(env=env, feed=feed, ledger=ledger).settings
     _need_terminal()
-    if not answers(socket_path(settings.ledger_path)):
+    path = running_socket(settings)
+    if path is None:
         raise NoEngine(f"no engine is running on {settings.ledger_path}; hoox starts one")
-    _show(settings, None, owns_engine=False)
+    _show(settings, path, None, owns_engine=False)
 
 
 def open_desk(loaded: Loaded, *, in_process: bool) -> None:
@@ -87,12 +86,14 @@ def open_desk(loaded: Loaded, *, in_process: bool) -> None:
     _need_terminal()
     if in_process:
         _show_in_process(settings)
-    elif answers(socket_path(settings.ledger_path)):
+        return
+    path = running_socket(settings)
+    if path is not None:
         _check_running(loaded)
-        _show(settings, None, owns_engine=True)
+        _show(settings, path, None, owns_engine=True)
     else:
         note(f"starting an engine on {settings.feed_name}")
-        _show(settings, EngineProcess(settings), owns_engine=True)
+        _show(settings, socket_path(settings.ledger_path), EngineProcess(settings), owns_engine=True)
 
 
 def _check_running(loaded: Loaded) -> None:
@@ -116,14 +117,12 @@ def _same_feed(plays: str, wanted: str) -> bool:
     return plays.startswith(f"recording:{Path(file).name}:") if kind == "recording" else plays == wanted
 
 
-def _show(settings: Settings, started: EngineProcess | None, *, owns_engine: bool) -> None:
+def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns_engine: bool) -> None:
     # The screen's imports take as long as the engine's start: both run at once.
-    from engine.link.address import socket_path
     from engine.link.client import SocketLink
     from hoox_tui.app import run_desk
     from hoox_tui.cli.launch import Keeper
 
-    path = socket_path(settings.ledger_path)
     if started is not None:
         started.wait_ready(path)
     link = SocketLink(path, _screen_name())

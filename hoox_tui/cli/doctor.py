@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _GIB = 1 << 30
+_LOGIND = ["org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"]
+_KILLS = ["busctl", "get-property", *_LOGIND, "KillUserProcesses"]
 _YEAR_2025_NS = 1_735_689_600 * 10**9
 
 
@@ -100,7 +102,7 @@ def _home(home: Path) -> Iterator[Check]:
 
 def _socket(settings: Settings) -> Check:
     from engine.link.address import check_folder, check_length, socket_path
-    from hoox_tui.cli.ask import answers
+    from hoox_tui.cli.ask import running_socket
 
     path = socket_path(settings.ledger_path)
     try:
@@ -110,7 +112,9 @@ def _socket(settings: Settings) -> Check:
         return Check("socket", "ok", f"{path.parent} will be made")
     except OSError as error:
         return Check("socket", "fail", str(error))
-    return Check("socket", "ok", f"{path}: {'an engine answers' if answers(path) else 'no engine is running'}")
+    return Check(
+        "socket", "ok", f"{path}: {'an engine answers' if running_socket(settings) else 'no engine is running'}"
+    )
 
 
 def _system() -> Iterator[Check]:
@@ -129,26 +133,16 @@ def _logout() -> Check:
     """systemd can end an engine at logout."""
     import subprocess
 
-    loginctl = shutil.which("loginctl")
-    if loginctl is None:
+    if shutil.which("loginctl") is None:
         return Check("logout", "ok", "no systemd-logind: nothing ends the engine at logout")
     try:
-        kills = _asked(
-            [
-                shutil.which("busctl") or "busctl",
-                "get-property",
-                "org.freedesktop.login1",
-                "/org/freedesktop/login1",
-                "org.freedesktop.login1.Manager",
-                "KillUserProcesses",
-            ]
+        safe = "true" not in _asked(_KILLS) or "yes" in _asked(
+            ["loginctl", "show-user", str(os.geteuid()), "-p", "Linger"]
         )
-        linger = _asked([loginctl, "show-user", str(os.geteuid()), "--property=Linger"])
     except (OSError, subprocess.SubprocessError):
         return Check(
             "logout", "warn", "it is not known whether logout ends the engine: see KillUserProcesses in logind.conf"
         )
-    safe = "true" not in kills or "yes" in linger
     return _warn(
         "logout",
         safe,
@@ -160,7 +154,7 @@ def _logout() -> Check:
 def _asked(command: list[str]) -> str:
     import subprocess
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3, check=True)
     return done.stdout
 
 

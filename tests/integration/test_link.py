@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -453,6 +454,15 @@ class TestDoor:
         for _ in range(2):
             listen(folder / "desk.sock").close()
         assert (folder / "desk.sock").is_socket()
+
+    async def test_an_engine_whose_socket_was_cleaned_away_can_be_found_again(
+        self, server: LinkServer, attach: Open
+    ) -> None:
+        watching = await attach("watching")
+        shutil.rmtree(server.path.parent)
+        await until(server.path.exists)
+        assert (await attach("new")).state is LinkState.CONNECTED
+        assert watching.state is LinkState.CONNECTED
 
     def test_one_ledger_has_one_socket_however_it_is_spelled(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
