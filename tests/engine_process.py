@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from engine.ledger.replay import connect_readonly, replay, verified_events
 from engine.ledger.store import Ledger
 from engine.link.base import LinkState
 from engine.link.client import SocketLink
-from engine.link.hub import Kind
+from engine.link.hub import Hub, Kind
+from engine.link.local import InProcessLink
 from engine.link.messages import Ack
 from engine.model import event as ev
 from engine.model.command import (
@@ -38,7 +40,7 @@ from engine.model.command import (
 from engine.model.event import Event
 from engine.model.market import Side
 from engine.model.order import OrderType, TriggerSource
-from engine.runtime import EngineConfig
+from engine.runtime import Engine, EngineConfig
 
 ROOT = Path(__file__).parents[1]
 BTC = "sim.perp:BTCUSDT"
@@ -213,3 +215,47 @@ class Trader:
 def intents_of(events: list[Event]) -> Counter[str]:
     """How often each request was recorded."""
     return Counter(event.request_id for event in events if isinstance(event.body, ev.IntentCreated))
+
+
+@asynccontextmanager
+async def running(config: EngineConfig) -> AsyncIterator[tuple[Engine, InProcessLink]]:
+    """An engine on this loop and an armed screen; both are gone afterwards."""
+    engine = Engine(config)
+    await engine.start()
+
+    async def hub() -> Hub:
+        return engine.hub
+
+    link = InProcessLink(hub)
+    await link.start()
+    link.subscribe(("positions", "orders", "log", f"book:{BTC}"))
+    link.set_armed(True)
+    try:
+        await until(lambda: "status" in link.views)
+        yield engine, link
+    finally:
+        await link.close()
+        await engine.stop("the test is over")
+
+
+def buy(request: str, size: str = "0.01", **terms: Any) -> PlaceOrder:
+    """A market entry."""
+    return PlaceOrder(
+        request_id=request, instrument=BTC, side=Side.BUY, type=OrderType.MARKET, size=Decimal(size), **terms
+    )
+
+
+async def priced(link: InProcessLink) -> Decimal:
+    """The best ask, once there is one."""
+    await until(lambda: f"book:{BTC}" in link.views and link.views[f"book:{BTC}"].asks)
+    return Decimal(link.views[f"book:{BTC}"].asks[0].price)
+
+
+async def long_position(link: InProcessLink) -> str:
+    """Buy with a take profit and a stop some way off; the position's id once it is shown."""
+    price = await priced(link)
+    profit, loss = ((price * Decimal(factor)).quantize(Decimal("0.1")) for factor in ("1.05", "0.95"))
+    ack = await link.submit(buy("open", leverage=10, take_profit=profit, stop_loss=loss))
+    assert ack.ok, ack
+    await until(lambda: link.views["positions"].rows)
+    return link.views["positions"].rows[0].id

@@ -21,7 +21,7 @@ from engine.feeds.capture import Recorder
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
 from engine.ledger.reserve import Reserve
-from engine.ledger.verify import verify_events
+from engine.ledger.verify import Report, verify, verify_events
 from engine.link import killflag
 from engine.link.hub import Hub
 from engine.link.server import LinkServer
@@ -44,6 +44,8 @@ ACCOUNT = "main"
 SNAPSHOT_S = 10.0
 TICK_S = 1.0
 AFTER_END_S = 0.02
+VERIFY_ALL_BELOW = 16 * 1024 * 1024
+"""Bytes of a ledger whose derived tables every start compares with the events, too."""
 
 
 class Engine:
@@ -195,16 +197,17 @@ class Engine:
         return take
 
     def _verify(self, keeper: Keeper) -> None:
-        """The whole chain, beside the loop; a start has only looked at its end. A stop does not wait for it."""
-        loop = asyncio.get_running_loop()
+        """All of a small ledger, the whole chain of a large one, beside the loop. A stop does not wait for it."""
+        loop, path = asyncio.get_running_loop(), self.config.ledger
+        check = verify if path.stat().st_size <= VERIFY_ALL_BELOW else verify_events
 
-        def check() -> None:
-            report = verify_events(self.config.ledger)
+        def work() -> None:
+            report = check(path)
             if not report.ok:
                 with suppress(RuntimeError):  # the loop is over
-                    loop.call_soon_threadsafe(keeper.look_only, damaged(report.findings[0].text))
+                    loop.call_soon_threadsafe(_mistrust, keeper, report)
 
-        threading.Thread(target=check, name="verification", daemon=True).start()
+        threading.Thread(target=work, name="verification", daemon=True).start()
 
     async def _play(self, keeper: Keeper) -> None:
         await self._feed.run(self._sink(keeper))
@@ -291,6 +294,18 @@ def _settle(instruments: Sequence[Instrument], asset: str) -> str:
     """The asset to fund: what the instruments settle in, when the chosen one is none of theirs."""
     assets = [instrument.settle_asset for instrument in instruments]
     return asset if asset in assets or not assets else assets[0]
+
+
+def _mistrust(keeper: Keeper, report: Report) -> None:
+    """What an engine that runs does with a finding: derived tables can wait for a rebuild, events cannot."""
+    text = "; ".join(report.lines[1:])
+    log.error("%s", text)
+    if report.rebuildable:
+        with suppress(NotDurable):
+            remedy = f"{text}; stop the engine and run `hoox ledger rebuild`"
+            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", remedy)))
+    else:
+        keeper.look_only(damaged(text))
 
 
 async def _each(seconds: float, work: Callable[[], None]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.clock import Clock, mono_ns
-from engine.core.desk import Desk, Halt, Input, Note, Tick
+from engine.core.desk import Desk, Halt, Input, Intent, Note, Tick
 from engine.core.state import State
 from engine.ledger.errors import LedgerError, LedgerFull
 from engine.ledger.store import Ledger
@@ -21,7 +21,7 @@ from engine.views import Mode
 log = logging.getLogger(__name__)
 
 MOST_FAULTS = 3
-"""Inputs the rules may fail on; with one more the engine only looks on."""
+"""Ticks the rules may fail on; with one more the engine only looks on, since the next would fail them too."""
 FULL = "the disk is full: make room; closes and stops go on in the reserve"
 _SHORTEST_NAP_S = 0.0005
 """A recording's clock may stand still short of a timer."""
@@ -83,7 +83,7 @@ class Keeper:
         try:
             events = self.desk.handle(item)
         except Exception as error:  # noqa: BLE001  half a decision must not be kept, whatever it failed on
-            self._undo(error)
+            self._fault(item, error)
             return
         if events:
             self._record(events)
@@ -97,7 +97,7 @@ class Keeper:
         try:
             events = self.desk.handle(given)
         except Exception as error:
-            self._undo(error)
+            self._fault(given, error)
             raise NotDurable(f"the engine failed on it: {error!r}") from error
         if events and not self._record(events):
             raise NotDurable("the ledger does not take it")
@@ -223,16 +223,21 @@ class Keeper:
             self.look_only(f"the ledger cannot be written: {error}")
         self._rebuild()
 
+    def _fault(self, given: Input, error: Exception) -> None:
+        """The rules failed. An intent is refused and that is all; what comes by itself comes again."""
+        if not isinstance(given, Intent):
+            self._faults += 1
+            if self._faults > MOST_FAULTS:
+                self.look_only(f"READ ONLY, the engine failed {self._faults} times, last: {error!r}; its log says more")
+        self._undo(error)
+
     def _undo(self, error: Exception) -> None:
-        """The rules failed on an input, or its events found no room in the queue: it did not happen."""
+        """An input was half decided, or its events found no room in the queue: it did not happen."""
         assert self._writer is not None
         log.error("an input was dropped", exc_info=error)
         if not self._writer.drain():
             return  # _fail is on its way and goes back further
         self._release(self._writer.durable_seq, mono_ns())
-        self._faults += 1
-        if self._faults > MOST_FAULTS:
-            self.look_only(f"READ ONLY, the engine failed {self._faults} times, last: {error!r}; its log says more")
         self._rebuild()
         if self._decides:
             self.decide(Note(self.now_ns(), AlarmRaised("FAULT", f"an input was dropped: {error!r}")))
