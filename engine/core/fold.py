@@ -235,7 +235,7 @@ def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> None:
 def _equity(state: State, event: ev.Event, body: ev.EquitySampled) -> None:
     equity = body.wallet + body.unrealised
     day = event.time_ns // DAY_NS
-    if day != state.day:
+    if day != state.day or state.day_equity is None:
         state.day = day
         state.day_equity = equity
     state.equity.append((event.time_ns, str(equity)))
