@@ -1,0 +1,162 @@
+"""A full disk: entries halt and say why, exits go on in the reserve, and room brings everything back without a restart."""
+
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.ledger.verify import verify
+from engine.link.local import InProcessLink
+from engine.model import event as ev
+from engine.model.command import ClosePosition, Deposit, SetKill, SetProtection
+from engine.runtime import Engine, StartError
+from engine.runtime import engine as runtime
+from engine.views import Mode
+from tests.engine_process import buy, config_for, events_of, intents_of, loaded, long_position, priced, running, until
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 32 MiB."""
+    mount, folder = shutil.which("mount"), tmp_path / "disk"
+    folder.mkdir()
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if not made or made.returncode != 0:
+        pytest.skip("a small tmpfs cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine looks for room more often than once a second."""
+    monkeypatch.setattr(runtime, "TICK_S", 0.02)
+
+
+def fill(disk: Path, name: str = "ballast") -> Path:
+    """Leave not a byte."""
+    ballast = disk / name
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(64 * 1024))
+    with ballast.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(512))
+    return ballast
+
+
+async def entries_until_full(link: InProcessLink) -> list[str]:
+    """Ask for more and more; the requests that were refused for want of room."""
+    refused: list[str] = []
+    for number in range(2_000):
+        ack = await link.submit(Deposit(request_id=f"fill-{number}", asset="USDT", amount=Decimal(1)))
+        if not ack.ok:
+            assert ack.code in ("NOT_DURABLE", "EXITS_ONLY"), ack
+            refused.append(ack.request_id)
+            if len(refused) == 5:
+                break
+    return refused
+
+
+async def test_exits_work_on_a_full_disk_and_entries_work_again_with_room(disk: Path) -> None:
+    config = config_for(disk)
+    async with running(config) as (engine, link):
+        position = await long_position(link)
+        ballast = fill(disk)
+        refused = await entries_until_full(link)
+        assert len(refused) == 5
+        await until(lambda: link.views["status"].mode is Mode.EXITS_ONLY)
+        assert "the disk is full" in link.views["status"].mode_reason
+
+        assert link.views["positions"].rows[0].id == position
+        ack = await link.submit(buy("entry"))
+        assert (ack.ok, ack.code) == (False, "EXITS_ONLY")
+        assert (await link.submit(ClosePosition(request_id="half", position=position, fraction=Decimal("0.5")))).ok
+        await until(lambda: link.views["positions"].rows[0].size == "0.005")
+        assert (await link.submit(SetKill(request_id="kill", on=True))).ok
+        assert (await link.submit(SetProtection(request_id="trail", position=position, trail_bps=Decimal(1)))).ok
+        await until(lambda: not link.views["positions"].rows)
+
+        ballast.unlink()
+        await until(lambda: link.views["status"].mode is Mode.OK)
+        assert (disk / "sim.sqlite.reserve").exists()
+        assert (await link.submit(SetKill(request_id="no kill", on=False))).ok
+        assert (await link.submit(buy("again", leverage=10))).ok
+        await until(lambda: link.views["positions"].rows)
+        assert engine.keeper is not None
+        await engine.keeper.durable(engine.keeper.desk.state.seq)
+    events = events_of(config.ledger)
+    assert not set(refused) & intents_of(events).keys()
+    assert any(isinstance(event.body, ev.TriggerFired) for event in events)
+    loaded(config)
+    assert verify(config.ledger).ok
+
+
+async def test_a_second_full_disk_finds_the_reserve_again(disk: Path) -> None:
+    async with running(config_for(disk, volatility=0.1)) as (_, link):
+        position = await long_position(link)
+        for number in range(2):
+            ballast = fill(disk)
+            for size in range(2_000):
+                deposit = Deposit(request_id=f"{number}-{size}", asset="USDT", amount=Decimal(1))
+                if not (await link.submit(deposit)).ok:
+                    break
+            await until(lambda: link.views["status"].mode is Mode.EXITS_ONLY)
+            close = ClosePosition(request_id=f"close-{number}", position=position, fraction=Decimal("0.3"))
+            assert (await link.submit(close)).ok
+            ballast.unlink()
+            await until(lambda: link.views["status"].mode is Mode.OK)
+    assert verify(disk / "sim.sqlite").ok
+
+
+async def test_when_the_reserve_is_used_up_too_it_looks_on_until_there_is_room(disk: Path) -> None:
+    async with running(config_for(disk, volatility=0.1)) as (_, link):
+        position = await long_position(link)
+        fill(disk)
+        await entries_until_full(link)
+        await until(lambda: link.views["status"].mode is Mode.EXITS_ONLY)
+        more = fill(disk, "more")
+        for number in range(2_000):
+            ack = await link.submit(SetKill(request_id=f"k{number}", on=number % 2 == 0))
+            if not ack.ok:
+                break
+        await until(lambda: link.views["status"].mode is Mode.READ_ONLY)
+        assert "reserve used up" in link.views["status"].mode_reason
+        assert link.views["positions"].rows[0].id == position
+        more.unlink()
+        (disk / "ballast").unlink()
+        await until(lambda: link.views["status"].mode is Mode.OK)
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+    assert verify(disk / "sim.sqlite").ok
+
+
+async def test_a_new_ledger_on_a_full_disk_is_refused_clearly(disk: Path) -> None:
+    fill(disk)
+    with pytest.raises(StartError, match="the disk is full; free some room"):
+        await Engine(config_for(disk)).start()
+
+
+async def test_an_engine_that_died_on_a_full_disk_starts_in_its_reserve_for_exits(disk: Path) -> None:
+    config = config_for(disk, volatility=0.1)
+    async with running(config) as (_, link):
+        position = await long_position(link)
+    ballast = fill(disk)
+    assert (disk / "sim.sqlite.reserve").exists()
+    async with running(config) as (_, link):
+        await priced(link)
+        assert link.views["status"].mode is Mode.EXITS_ONLY
+        assert (await link.submit(buy("entry"))).code == "EXITS_ONLY"
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+        await until(lambda: not link.views["positions"].rows)
+        ballast.unlink()
+        await until(lambda: link.views["status"].mode is Mode.OK)
+    assert verify(config.ledger).ok
