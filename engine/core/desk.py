@@ -292,10 +292,8 @@ class Desk:
             market.book.clear()
             if market.quote is not None:
                 market.book.apply_quote(market.quote)
-        if was_live and not market.live and market.triggers.armed:
-            message = (
-                f"{status.stream} of {market.instrument.symbol} is {status.state}: its stops and targets see no price"
-            )
+        if was_live and status.state in (StreamState.SILENT, StreamState.DOWN) and market.triggers.armed:
+            message = f"{status.stream} of {market.instrument.symbol} is {status.state}: what watches it sees no price"
             self.kernel.journal.emit(ev.AlarmRaised("EXITS_BLIND", message), instrument=status.instrument)
         if status.state is StreamState.LIVE and before in (StreamState.RESYNC, StreamState.SILENT, StreamState.DOWN):
             market.matcher.reset_queue()
