@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -129,6 +130,7 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
     keeper = Keeper(link, settings, started) if owns_engine else None
     if keeper is not None:
         keeper.start()
+    gc.enable()
     try:
         how = run_desk(link, symbol=_first_symbol(settings), owns_engine=owns_engine, theme=settings.theme)
     finally:
@@ -144,6 +146,7 @@ def _show_in_process(settings: Settings) -> None:
     from hoox_tui.cli.launch import engine_config
 
     link = EngineHere(json.dumps(engine_config(settings)))
+    gc.enable()
     run_desk(link, symbol=_first_symbol(settings), owns_engine=True, theme=settings.theme)
 
 

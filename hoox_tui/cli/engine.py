@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def config_of(text: str) -> EngineConfig:
 
 def serve(text: str) -> int:
     """Run an engine until it is stopped; what keeps it from starting is the last line of its output. Returns the exit code."""
+    gc.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         run_engine(config_of(text))
