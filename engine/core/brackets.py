@@ -75,6 +75,8 @@ def follow_entry(kernel: Kernel, entry: Order, opened: Decimal) -> None:
         (OrderType.TAKE_PROFIT, terms.take_profit),
         (OrderType.TRAILING_STOP, None),
     ):
+        if order_type.trails and terms.stop_loss is not None:
+            break  # its lots have a stop of their own
         parent = "" if level is None else terms.id
         legs = [o for o in exits if o.terms.parent == parent and o.terms.type is order_type]
         leg = legs[-1] if legs else None

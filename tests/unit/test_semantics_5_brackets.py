@@ -174,6 +174,26 @@ def test_protection_set_on_a_position_grows_with_it(bench: Bench) -> None:
     assert bench.sizes(OrderType.TRAILING_STOP) == [D("1.5")]
 
 
+def test_an_entry_with_its_own_stop_keeps_it_beside_the_position_s(bench: Bench) -> None:
+    position = bench.open(BUY, "1", leverage=10)
+    bench.ask(cmd.SetProtection, position=position.id, stop_loss=D(59900), trail_bps=D(10))
+    bench.open(BUY, "3", stop_loss="59500")
+    assert [(o.trigger, o.remaining) for o in bench.live(STOP)] == [(D(59900), D(1)), (D(59500), D(3))]
+    assert bench.sizes(OrderType.TRAILING_STOP) == [D(1)]
+    bench.mark("59900")
+    bench.wait()
+    assert bench.size == 3
+    assert [(o.trigger, o.remaining) for o in bench.live()] == [(D(59500), D(3))]
+
+
+def test_a_target_takes_away_the_stop_of_its_own_bracket_not_another_s(bench: Bench) -> None:
+    bench.open(BUY, "1", stop_loss="59500", take_profit="60500", leverage=10)
+    bench.open(BUY, "2", stop_loss="59000", take_profit="62000")
+    bench.mark("60500")
+    bench.wait()
+    assert [(o.trigger, o.remaining) for o in bench.live()] == [(D(59000), D(2)), (D(62000), D(2))]
+
+
 def test_protection_on_the_wrong_side_keeps_what_there_was(bench: Bench) -> None:
     position = bench.open(BUY, "1", stop_loss="59000", leverage=10)
     for fields, code in (
