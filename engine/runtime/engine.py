@@ -92,6 +92,7 @@ class Engine:
         self.port = DeskPort(config, ledger.ledger_id if ledger is not None else "damaged", epoch, self.candles)
         self.keeper = Keeper(ledger, Desk(state), self._feed.clock, self.port)
         status = StatusSource(config, self._feed.identity, self._feed.stats)
+        status.carried = frozenset(instrument.id for instrument in instruments)
         self.port.attach(self.keeper, status)
         self.port.on_feed = self._control_feed
         self.port.on_stop = self.request_stop
@@ -111,6 +112,7 @@ class Engine:
         if config.socket is not None:
             self._server = LinkServer(config.socket, self.hub)
             await self._server.start()
+            log.info("serving %s on %s", config.ledger, config.socket)
         self._run(self._play(self.keeper), "feed")
         self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
         self._run(_each(TICK_S, self._tick), "ticks")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ from engine.views.market import book_view, chart_lines
 from engine.views.preview import preview
 from engine.views.structs import ChartView
 
+SEPARATED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?%?")
 KEEP_ACKS = 10_000
 LOG_LINES = 200
 RATES = {"status": 4.0, "book": 20.0, "chart": 4.0, "latency": 2.0, "balance": 1.0}
@@ -254,7 +256,7 @@ class DeskPort:
         view = self._build(name, self._keeper.now_ns())
         if view is None:
             raise KeyError(name)
-        return msgspec.to_builtins(view)
+        return without_separators(msgspec.to_builtins(view))
 
     def control_feed(self, action: str, value: float) -> None:
         """See EnginePort."""
@@ -278,6 +280,15 @@ class DeskPort:
 def saves(command: AnyCommand) -> bool:
     """Whether a command may use the room kept back on a full disk: exits, protection, the kill switch."""
     return is_exit(command) or isinstance(command, SetKill | SetProtection)
+
+
+def without_separators(data: Any) -> Any:
+    """View data for programs: 10,000.00 -> 10000.00."""
+    if isinstance(data, dict):
+        return {key: without_separators(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [without_separators(value) for value in data]
+    return data.replace(",", "") if isinstance(data, str) and SEPARATED.fullmatch(data) else data
 
 
 def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.clock import mono_ns
 from engine.core.kernel import Kernel
+from engine.core.market import Market
 from engine.model.instrument import Instrument
 from engine.model.market import StreamState
 from engine.runtime.config import EngineConfig
@@ -28,6 +29,8 @@ class StatusSource:
         self._config = config
         self._feed = feed_identity
         self._feed_stats = feed_stats
+        self.carried: frozenset[str] = frozenset()
+        """Instruments the feed brings."""
         self.recovery = ""
         self.recording = ""
         self.paused = False
@@ -81,10 +84,20 @@ class StatusSource:
             open_positions=len(state.positions),
             open_orders=len(state.orders),
             instruments=tuple(
-                _instrument(desk.kernel, account, market.instrument) for market in desk.kernel.markets.values()
+                _instrument(desk.kernel, account, market.instrument) for market in self._shown(desk.kernel)
             ),
-            streams=_streams(desk.kernel, now_ns),
+            streams=_streams(self._shown(desk.kernel), now_ns),
         )
+
+    def _shown(self, kernel: Kernel) -> list[Market]:
+        """Markets the feed carries, and those it does not but where something is open."""
+        state = kernel.state
+        held = {position.instrument for position in state.positions.values()}
+        return [
+            market
+            for name, market in kernel.markets.items()
+            if name in self.carried or name in held or market.triggers.armed or market.matcher.order_ids()
+        ]
 
     def counters(self, keeper: Keeper) -> dict[str, Any]:
         """Numbers for commands and benchmarks: ages in microseconds."""
@@ -136,10 +149,10 @@ def _instrument(kernel: Kernel, account: str, instrument: Instrument) -> Instrum
     )
 
 
-def _streams(kernel: Kernel, now_ns: int) -> tuple[StreamView, ...]:
+def _streams(markets: list[Market], now_ns: int) -> tuple[StreamView, ...]:
     rows: list[StreamView] = []
-    for instrument, market in kernel.markets.items():
-        quote = market.quote
+    for market in markets:
+        instrument, quote = market.instrument.id, market.quote
         age = None if quote is None else max(0, now_ns - quote.time_ns)
         streams = market.streams or {"quote": StreamState.LIVE if quote is not None else StreamState.CONNECTING}
         rows.extend(StreamView(instrument, stream, state, age) for stream, state in streams.items())
