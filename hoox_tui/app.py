@@ -33,6 +33,9 @@ from hoox_tui.seat import Seat
 
 PANIC = ("cancel", "flatten", "kill")
 """Names of the panic sheet's choices, in its order."""
+RESULTS = frozenset({"orders", "positions", "trades"})
+"""Topics in which an order's outcome shows."""
+TOAST_SECONDS = 3
 ENVIRONMENTS = ("sim", "paper", "live")
 
 
@@ -40,6 +43,7 @@ class DeskApp(App[Leaving], inherit_bindings=False):
     """The screen over an engine. `owns_engine` says that leaving with nothing open stops it."""
 
     TITLE = "Hoox"
+    NOTIFICATION_TIMEOUT = TOAST_SECONDS
     CSS_PATH = ["styles/desk.tcss", "styles/modals.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE, Scope.APP)]
 
@@ -139,8 +143,10 @@ class DeskApp(App[Leaving], inherit_bindings=False):
             return
         # Under a modal every change is blended anew, 20 ms a frame: there the blurred pace is enough.
         behind = self._blurred or len(self.screen_stack) > 1
+        if seat.undrawn:
+            self.clock.hurry(RESULTS)
         drawn = self.clock.tick(self.link.views, now, blurred=behind)
-        if seat.undrawn and not {"orders", "positions", "trades"}.isdisjoint(drawn):
+        if seat.undrawn and not RESULTS.isdisjoint(drawn):
             self.call_after_refresh(partial(self._report_painted, tuple(seat.undrawn)))
             seat.undrawn.clear()
 
@@ -160,7 +166,10 @@ class DeskApp(App[Leaving], inherit_bindings=False):
                 self.refresh_css(animate=False)
         if seat.lost != self._lost:
             self._lost = seat.lost
-            seat.note(*(("error", "LOST", "engine lost") if self._lost else ("good", "LINK", "engine attached")))
+            if self._lost:
+                seat.note("error", "LOST", f"engine lost: {self.link.detail or 'no answer'}")
+            elif self._greeted:
+                seat.note("good", "LINK", "engine is back")
             self.clock.renew()
             self.desk.draw_header()
         if self.desk.follow_instrument():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,12 @@ class FrameClock:
         """Draw every pane at the next tick."""
         for slot in self._slots:
             slot.renew()
+
+    def hurry(self, topics: Collection[str]) -> None:
+        """Somebody waits for these: draw them as soon as they are new, whatever their pace."""
+        for slot in self._slots:
+            if slot.topic in topics:
+                slot.due = 0
 
     def tick(self, views: Mapping[str, View], now_ns: int, *, blurred: bool = False) -> list[str]:
         """Draw what is due; returns the topics drawn. `now_ns` is the engine's time."""

@@ -44,6 +44,8 @@ FRONT = {
     "-low": ("orders", "trades", "balance", "latency", "log"),
 }
 """Panes that share one place: in the small layout all but book and positions, in the middle one the last five."""
+FIRST_SECONDS = 5
+"""Candles of a new desk: short ones, as a market just begun has no long ones."""
 AGEING = ("positions", "orders", "log")
 """Drawn when due though the view is the same: they show ages, and the log has lines of this screen's own."""
 PLAIN = ("positions", "orders", "trades", "balance", "latency", "log")
@@ -62,7 +64,7 @@ class DeskScreen(TradingScreen):
     def __init__(self, seat: Seat) -> None:
         super().__init__()
         self.seat = seat
-        self.seconds = 60
+        self.seconds = FIRST_SECONDS
         """Seconds of the chart's candles."""
         self.header = HeaderBar(id="header")
         self.banner = Banner(seat)

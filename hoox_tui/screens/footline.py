@@ -35,13 +35,16 @@ class Footline(Static):
             text = f" {number} {name} " if width >= WIDE else f" {number}{SHORT.get(name, name)} "
             parts.append((text, style))
             used += cell_len(text)
+        # Whatever does not fit, the way to the help does.
+        texts = [f"  {key} {label}" for key, label in self._hints(screen)]
+        last = next((text for text in texts if text.endswith(" help")), "")
+        used += cell_len(last)
         hints = []
-        for key, label in self._hints(screen):
-            text = f"  {key} {label}"
-            if used + cell_len(text) + 1 > width:
-                continue
-            hints.append(text)
-            used += cell_len(text)
+        for text in texts:
+            if text != last and used + cell_len(text) < width:
+                hints.append(text)
+                used += cell_len(text)
+        hints.append(last)
         gap = " " * max(0, width - used - 1)
         self.update(
             Content.assemble(

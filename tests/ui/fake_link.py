@@ -117,7 +117,7 @@ def full_views(**status: object) -> dict[str, View]:
     return {
         "status": seeds.status(**{"open_positions": 2, "open_orders": 4, **status}),
         f"book:{seeds.BTC}": seeds.book(),
-        f"chart:{seeds.BTC}:60": seeds.chart(),
+        f"chart:{seeds.BTC}:5": seeds.chart(),
         "positions": seeds.positions(2),
         "orders": seeds.orders(4),
         "trades": seeds.trades(6),

@@ -178,7 +178,7 @@ async def test_symbol_search_takes_the_first_hit() -> None:
         await at.press("/", *"eth", "enter")
         assert isinstance(at.app.screen, DeskScreen)
         assert f"book:{other}" in at.link.topics
-        assert f"chart:{other}:60" in at.link.topics
+        assert f"chart:{other}:5" in at.link.topics
 
 
 async def test_brackets_change_the_timeframe_from_any_pane() -> None:

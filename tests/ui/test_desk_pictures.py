@@ -58,7 +58,7 @@ def test_live_armed(snap_compare: Compare) -> None:
 def test_stale_prices(snap_compare: Compare) -> None:
     views = full_views()
     views[f"book:{seeds.BTC}"] = seeds.book(stale=True, age_ns=7_000_000_000)
-    views[f"chart:{seeds.BTC}:60"] = seeds.chart(stale=True)
+    views[f"chart:{seeds.BTC}:5"] = seeds.chart(stale=True)
     assert shot(snap_compare, FakeLink(views))
 
 
