@@ -14,13 +14,22 @@ from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Position, RiskLimits
 from engine.model.event import Event
-from engine.model.instrument import LiquidationClose, MarginModel, MarkSource, VenueProfile
+from engine.model.instrument import (
+    LiquidationClose,
+    MarginModel,
+    MarkSource,
+    QueueModel,
+    ReduceOnlyPolicy,
+    VenueProfile,
+)
 from engine.model.market import Side, StreamState
 from engine.model.order import ENDED, OrderType, TimeInForce, TriggerSource
 from tests.kit import BUY, MS, SECOND, SELL, Bench, Replayed, instrument
 
 D = Decimal
 PROFILES = (
+    VenueProfile(reduce_only=ReduceOnlyPolicy.REJECT, queue_model=QueueModel.PROB, entry_latency_ns=0),
+    VenueProfile(entry_latency_ns=3_000 * MS),
     VenueProfile(),
     VenueProfile(liquidation_close=LiquidationClose.BOOK, liquidation_fee=D("0.001"), fee_reserve=D("0.0005")),
     VenueProfile(margin_model=MarginModel.FRACTION, mark_source=MarkSource.EXIT_SIDE),
@@ -271,7 +280,10 @@ class Trader:
                 if not body.closing:
                     stopped = order.terms.stop_loss is not None or body.position.id in self.on_position
                     self.covered[body.position.id] = stopped and self.covered.get(body.position.id, True)
-            elif isinstance(body, ev.TriggerFired):
+            elif isinstance(body, ev.TriggerFired) or (
+                isinstance(body, ev.OrderCancelled) and body.reason != "replaced"
+            ):
+                # The stop set on the position is used up, or gave way to a nearer one: it does not grow any more.
                 order = state.find_order(body.order)
                 assert order is not None
                 if order.terms.group and not order.terms.parent:
