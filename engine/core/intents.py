@@ -14,7 +14,7 @@ from engine.core.lifecycle import create, hold, request_cancel, send
 from engine.core.plan import Plan, plan_order
 from engine.core.protecting import protect
 from engine.core.rounding import Refusal, round_size
-from engine.core.sanity import malformed
+from engine.core.sanity import LONGEST_ID, malformed
 from engine.core.unknown import open_position, unknown
 from engine.core.working import amend, cancel, cancel_all
 from engine.model import command as cmd
@@ -46,7 +46,7 @@ def take_in(kernel: Kernel, command: cmd.AnyCommand, default: str) -> None:
         )
     if refusal is not None:
         refused = ev.IntentRefused(refusal.code, refusal.message)
-        journal.emit(refused, account, venue, instrument, command.owner, command.request_id)
+        journal.emit(refused, account, venue, instrument, command.owner, command.request_id[:LONGEST_ID])
 
 
 def account_of(kernel: Kernel, command: cmd.AnyCommand, default: str) -> str:

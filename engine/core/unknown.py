@@ -11,12 +11,13 @@ from engine.model.account import Position
 from engine.model.order import Order
 
 NAMED = 8
+SHOWN = 60
 
 
 def unknown(field: str, value: str, known: dict[str, Any]) -> Refusal:
     """Nothing of this name is there; the first few that are."""
     names = ", ".join(islice(known, NAMED)) or "none"
-    return Refusal("UNKNOWN", f"{field}: {value!r} is not there (any more); there are: {names}")
+    return Refusal("UNKNOWN", f"{field}: {value[:SHOWN]!r} is not there (any more); there are: {names}")
 
 
 def open_position(kernel: Kernel, account: str, position_id: str) -> Position | None:
