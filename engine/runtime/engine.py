@@ -9,15 +9,13 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
-from engine.clock import ManualClock, WallClock, mono_ns
+from engine.clock import WallClock
 from engine.core.desk import Desk, Intent, Note, Start, Tick
 from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
-from engine.feeds.capture import Recorder
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
 from engine.ledger.reserve import Reserve
@@ -28,10 +26,10 @@ from engine.link.server import LinkServer
 from engine.model import event as ev
 from engine.model.command import SetKill
 from engine.model.instrument import Instrument
-from engine.model.market import MarketInput, Quote, Trade
 from engine.runtime.config import VERSION, EngineConfig, StartError
 from engine.runtime.damage import Opened, damaged, open_ledger
 from engine.runtime.keeper import Keeper, NotDurable
+from engine.runtime.player import Player
 from engine.runtime.port import DeskPort
 from engine.runtime.recovery import old_lines, recovery_line
 from engine.runtime.status import StatusSource
@@ -43,9 +41,10 @@ log = logging.getLogger(__name__)
 ACCOUNT = "main"
 SNAPSHOT_S = 10.0
 TICK_S = 1.0
-AFTER_END_S = 0.02
 VERIFY_ALL_BELOW = 16 * 1024 * 1024
 """Bytes of a ledger whose derived tables every start compares with the events, too."""
+VERIFIED_S = 1.0
+"""How long a stop waits for a verification that may be nearly done."""
 
 
 class Engine:
@@ -59,7 +58,8 @@ class Engine:
         self._tasks: list[asyncio.Task[None]] = []
         self._opened: Opened | None = None
         self._server: LinkServer | None = None
-        self._recorder: Recorder | None = None
+        self._player: Player | None = None
+        self._verification: threading.Thread | None = None
         self._snapshot_seq = 0
         self._feed: Feed
         self.hub: Hub
@@ -106,14 +106,16 @@ class Engine:
         else:
             self.keeper.look_only(opened.damage)
             self.keeper.desk.show(instruments)
+        simulated = config.feed == "simulated"
+        self._player = Player(self._feed, self.keeper, status, self.candles, ages=simulated)
         if config.record is not None:
-            self._start_recording(config.record, instruments)
+            self._player.record(config.record, list(instruments))
         self.hub = Hub(self.port)
         if config.socket is not None:
             self._server = LinkServer(config.socket, self.hub)
             await self._server.start()
             log.info("serving %s on %s", config.ledger, config.socket)
-        self._run(self._play(self.keeper), "feed")
+        self._run(self._player.run(), "feed")
         self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
         self._run(_each(TICK_S, self._tick), "ticks")
 
@@ -162,63 +164,25 @@ class Engine:
         if reason is not None:
             killflag.clear(config.ledger)
 
-    def _start_recording(self, path: Path, instruments: Sequence[Instrument]) -> None:
-        now_ns = self._feed.clock.now_ns()
-        self._recorder = Recorder(path, self._feed.identity, list(instruments), now_ns, self._recording_stopped)
-        self.port.status.recording = path.name
-
-    def _recording_stopped(self, reason: str) -> None:
-        self.port.status.recording = ""
-        self._recorder = None
-        if self.keeper is not None:
-            with suppress(NotDurable):
-                self.keeper.decide(Note(self.keeper.now_ns(), ev.AlarmRaised("RECORDING", reason)))
-
     # --- Running ------------------------------------------------------------------------------------
 
-    def _sink(self, keeper: Keeper) -> Callable[[MarketInput], None]:
-        """What the feed calls for every input; the hot path, so everything it needs is local."""
-        keeper_market = keeper.market
-        status, candles = self.port.status, self.candles
-        ages = status.ages if self.config.feed == "simulated" else None
-        now_ns = self._feed.clock.now_ns
-
-        def take(item: MarketInput) -> None:
-            keeper_market(item)
-            kind = type(item)
-            if kind is Quote:
-                status.ticks += 1
-                candles.quote(item)  # type: ignore[arg-type]
-                if ages is not None:
-                    ages.append(now_ns() - item.venue_ns)  # type: ignore[union-attr]
-            elif kind is Trade:
-                candles.trade(item)  # type: ignore[arg-type]
-            if self._recorder is not None:
-                self._recorder.write(item)
-
-        return take
-
     def _verify(self, keeper: Keeper) -> None:
-        """All of a small ledger, the whole chain of a large one, beside the loop. A stop does not wait for it."""
+        """All of a small ledger, the whole chain of a large one, beside the loop. A stop does not wait for its end."""
         loop, path = asyncio.get_running_loop(), self.config.ledger
         check = verify if path.stat().st_size <= VERIFY_ALL_BELOW else verify_events
 
         def work() -> None:
-            report = check(path)
+            try:
+                report = check(path)
+            except (LedgerError, OSError) as error:
+                log.warning("the ledger could not be verified: %s", error)
+                return
             if not report.ok:
                 with suppress(RuntimeError):  # the loop is over
                     loop.call_soon_threadsafe(_mistrust, keeper, report)
 
-        threading.Thread(target=work, name="verification", daemon=True).start()
-
-    async def _play(self, keeper: Keeper) -> None:
-        await self._feed.run(self._sink(keeper))
-        clock, last_ns = self._feed.clock, mono_ns()
-        while isinstance(clock, ManualClock):
-            # A recording's time would stand still at its end, and with it the orders on their way.
-            await asyncio.sleep(AFTER_END_S)
-            last_ns, passed = mono_ns(), mono_ns() - last_ns
-            clock.advance(passed)
+        self._verification = threading.Thread(target=work, name="verification", daemon=True)
+        self._verification.start()
 
     def _tick(self) -> None:
         assert self.keeper is not None
@@ -281,8 +245,10 @@ class Engine:
                 self.keeper.decide(Note(self.keeper.now_ns(), ev.EngineStopped(reason)))
                 self._snapshot()
             self.keeper.close()
-        if self._recorder is not None:
-            self._recorder.close()
+        if self._player is not None:
+            self._player.close()
+        if self._verification is not None:
+            self._verification.join(VERIFIED_S)
         if self._opened is not None:
             self._opened.close()
 

@@ -84,7 +84,7 @@ def check_shown(shown: dict[str, object], state: State) -> None:
     }
     (account,) = state.accounts.values()
     assert {row["asset"]: row["wallet"] for row in shown["balance"]} == {
-        asset: fmt.money(wallet) for asset, wallet in account.balances.items()
+        asset: f"{wallet:.2f}" for asset, wallet in account.balances.items()
     }
 
 

@@ -1,0 +1,189 @@
+"""What goes wrong inside: nothing half-decided is kept, nothing that was not written is shown, nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from engine.core import intents
+from engine.core.desk import Desk
+from engine.core.kernel import Kernel
+from engine.feeds.base import Sink
+from engine.feeds.simulated.feed import SimulatedFeed
+from engine.ledger import writer
+from engine.ledger.verify import verify
+from engine.link.local import InProcessLink
+from engine.model import event as ev
+from engine.model.command import AnyCommand, ClosePosition, Deposit, SetKill
+from engine.model.market import StreamState, Trade
+from engine.runtime import Engine, player, port
+from engine.views import Mode
+from tests.engine_process import buy, config_for, events_of, intents_of, loaded, long_position, priced, running, until
+
+
+def half_then_fail(kernel: Kernel, account: str, command: AnyCommand) -> None:
+    """A rule with a bug: one fact is made, then it fails."""
+    kernel.journal.emit(ev.KillChanged(True, "half"))
+    raise RuntimeError("a bug")
+
+
+def deposit(request: str) -> Deposit:
+    return Deposit(request_id=request, asset="USDT", amount=Decimal(1))
+
+
+def stop_writing(engine: Engine, on: bool = True) -> None:
+    """Have SQLite refuse writes, as a disk that was mounted read-only would."""
+    assert engine._opened is not None
+    assert engine._opened.ledger is not None
+    engine._opened.ledger._db.execute(f"PRAGMA query_only = {'ON' if on else 'OFF'}")
+
+
+async def test_an_intent_the_rules_fail_on_leaves_no_trace_and_the_engine_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (_, link):
+        position = await long_position(link)
+        with monkeypatch.context() as patch:
+            patch.setitem(intents._HANDLERS, SetKill, half_then_fail)
+            for number in range(5):
+                ack = await link.submit(SetKill(request_id=f"k{number}", on=True))
+                assert (ack.ok, ack.code) == (False, "NOT_DURABLE")
+                assert "a bug" in ack.message
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+        await until(lambda: not link.views["positions"].rows)
+        assert link.views["status"].mode is Mode.OK
+        await until(lambda: any(line.code == "AlarmRaised" for line in link.views["log"].lines))
+    events = events_of(config.ledger)
+    assert not any(isinstance(event.body, ev.KillChanged) for event in events)
+    assert not {"k0", "k1", "k2", "k3", "k4"} & intents_of(events).keys()
+    assert not loaded(config).kill
+    assert verify(config.ledger).ok
+
+
+async def test_a_rule_that_fails_on_the_market_again_and_again_ends_in_looking_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, broken, real = config_for(tmp_path, volatility=0.1), asyncio.Event(), Desk._trade
+
+    def trade(desk: Desk, given: Trade) -> None:
+        if broken.is_set():
+            desk.kernel.journal.emit(ev.KillChanged(True, "half"))
+            raise RuntimeError("a bug")
+        real(desk, given)
+
+    monkeypatch.setattr(Desk, "_trade", trade)
+    async with running(config) as (_, link):
+        position = await long_position(link)
+        broken.set()
+        await until(lambda: link.views["status"].mode is Mode.READ_ONLY)
+        assert "a bug" in link.views["status"].mode_reason
+        assert link.views["positions"].rows[0].id == position
+        ack = await link.submit(deposit("more"))
+        assert not ack.ok
+        assert "a bug" in ack.message
+    events = events_of(config.ledger)
+    assert not any(isinstance(event.body, ev.KillChanged) for event in events)
+    assert sum(isinstance(event.body, ev.AlarmRaised) for event in events) == 3
+    assert verify(config.ledger).ok
+
+
+async def test_what_could_not_be_written_is_never_shown_and_everyone_is_told(tmp_path: Path) -> None:
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (engine, link):
+        await priced(link)
+        stop_writing(engine)
+        acks = await asyncio.gather(*(link.submit(deposit(f"d{n}")) for n in range(20)))
+        assert {(ack.ok, ack.code) for ack in acks} == {(False, "NOT_DURABLE")}
+        await until(lambda: link.views["status"].mode is Mode.READ_ONLY)
+        status = link.views["status"]
+        assert "cannot be written" in status.mode_reason
+        assert status.seq == status.durable_seq == events_of(config.ledger)[-1].seq
+        assert all(line.seq <= status.seq for line in link.views["log"].lines)
+        assert not any("deposit" in line.text for line in link.views["log"].lines)
+        assert not engine.port._held
+    assert not {f"d{n}" for n in range(20)} & intents_of(events_of(config.ledger)).keys()
+    assert verify(config.ledger).ok
+
+
+async def test_an_intent_decided_before_the_failure_was_handed_over_is_not_answered_as_done(tmp_path: Path) -> None:
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (engine, link):
+        await priced(link)
+        stop_writing(engine)
+        first = asyncio.create_task(link.submit(deposit("first")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert engine.keeper is not None
+        assert engine.keeper._writer is not None
+        assert not engine.keeper._writer.drain()
+        late = await link.submit(deposit("late"))
+        again = await link.submit(deposit("first"))
+        assert {(late.ok, late.code), ((await first).ok, (await first).code), (again.ok, again.code)} == {
+            (False, "NOT_DURABLE")
+        }
+
+
+async def test_a_queue_that_is_full_refuses_and_takes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (_, link):
+        await long_position(link)
+        with monkeypatch.context() as patch:
+            patch.setattr(writer, "MAX_PENDING", 1)
+            ack = await link.submit(deposit("refused"))
+            assert (ack.ok, ack.code) == (False, "NOT_DURABLE")
+        assert (await link.submit(deposit("refused"))).ok
+        assert link.views["status"].mode is Mode.OK
+        assert link.views["positions"].rows
+    assert intents_of(events_of(config.ledger))["refused"] == 1
+    assert verify(config.ledger).ok
+
+
+async def test_a_log_that_cannot_be_told_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no words")
+
+    async with running(config_for(tmp_path, volatility=0.1)) as (_, link):
+        monkeypatch.setattr(port, "log_line", fail)
+        position = await long_position(link)
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+        await until(lambda: not link.views["positions"].rows)
+
+
+async def test_who_waits_at_shutdown_is_answered(tmp_path: Path) -> None:
+    engine = Engine(config_for(tmp_path))
+    await engine.start()
+
+    async def hub() -> object:
+        return engine.hub
+
+    link = InProcessLink(hub)  # type: ignore[arg-type]
+    await link.start()
+    asked = [asyncio.create_task(link.submit(deposit(f"d{n}"))) for n in range(50)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await engine.stop("the test is over")
+    acks = await asyncio.wait_for(asyncio.gather(*asked), 5)
+    intents = intents_of(events_of(engine.config.ledger))
+    assert all(intents[ack.request_id] == ack.ok for ack in acks)
+    await link.close()
+
+
+async def test_a_feed_that_fails_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, started = SimulatedFeed.run, asyncio.Event()
+
+    async def fail_once(feed: SimulatedFeed, sink: Sink) -> None:
+        if started.is_set():
+            await real(feed, sink)
+        started.set()
+        raise RuntimeError("no more prices")
+
+    monkeypatch.setattr(SimulatedFeed, "run", fail_once)
+    monkeypatch.setattr(player, "AGAIN_S", 0.5)
+    async with running(config_for(tmp_path, volatility=0.1)) as (_, link):
+        await until(lambda: StreamState.DOWN in {stream.state for stream in link.views["status"].streams})
+        assert not (await link.submit(buy("early"))).ok
+        await long_position(link)
