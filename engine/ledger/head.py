@@ -21,7 +21,8 @@ class Head(NamedTuple):
 
 def head_path(ledger: Path) -> Path:
     """`desk.sqlite` -> `desk.sqlite.head`."""
-    return ledger.with_name(ledger.name + ".head")
+    file = ledger.resolve()
+    return file.with_name(file.name + ".head")
 
 
 def read_head(ledger: Path) -> Head | None:

@@ -46,7 +46,7 @@ def open_ledger(config: EngineConfig, now_ns: int) -> Opened:
             kept = rebuild_projections(config.ledger)
             log.warning("projections were made again from the events; the damaged file is kept as %s", kept.name)
             return _open(config, now_ns)
-        lock = FileLock(config.ledger.resolve())
+        lock = FileLock(config.ledger)
         state = replay(config.ledger, until_seq=report.events) if report.events else State()
         return Opened(Loaded(state, 0, state.seq, ()), lock=lock, damage=damaged(str(broken)))
 

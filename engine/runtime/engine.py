@@ -51,6 +51,8 @@ class Engine:
     """One running engine. `start`, then `wait` until somebody stops it, then `stop`."""
 
     def __init__(self, config: EngineConfig) -> None:
+        # Lock, HEAD, reserve and flag lie beside the file itself, whatever link led to it.
+        config = msgspec.structs.replace(config, ledger=config.ledger.expanduser().resolve())
         self.config = config
         self.candles = CandleBook()
         self._stopping = asyncio.Event()

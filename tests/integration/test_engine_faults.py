@@ -1,5 +1,6 @@
 """What goes wrong inside: nothing half-decided is kept, nothing that was not written is shown, nobody waits for ever."""
 
+# ruff: noqa: ASYNC240 - nothing else runs on this loop
 from __future__ import annotations
 
 import asyncio
@@ -15,6 +16,7 @@ from engine.feeds.base import Sink
 from engine.feeds.simulated.feed import SimulatedFeed
 from engine.ledger import writer
 from engine.ledger.verify import verify
+from engine.link import killflag
 from engine.link.local import InProcessLink
 from engine.model import event as ev
 from engine.model.command import AnyCommand, ClosePosition, Deposit, SetKill
@@ -187,3 +189,32 @@ async def test_a_feed_that_fails_is_begun_again(tmp_path: Path, monkeypatch: pyt
         await until(lambda: StreamState.DOWN in {stream.state for stream in link.views["status"].streams})
         assert not (await link.submit(buy("early"))).ok
         await long_position(link)
+
+
+async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.sqlite").symlink_to(tmp_path / "disk" / "sim.sqlite")
+    config = config_for(tmp_path, ledger=tmp_path / "link.sqlite", volatility=0.1)
+    async with running(config) as (engine, link):
+        await long_position(link)
+        await until(lambda: not engine._verification.is_alive())
+        assert link.views["status"].mode is Mode.OK
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link.sqlite"]
+    report = verify(config.ledger)
+    assert report.ok, report.lines
+
+
+async def test_a_kill_flag_left_without_an_engine_is_obeyed_once(tmp_path: Path) -> None:
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (_, link):
+        position = await long_position(link)
+    killflag.leave(config.ledger, "left at night")
+    async with running(config) as (_, link):
+        await priced(link)
+        status = link.views["status"]
+        assert (status.kill, status.kill_reason, killflag.left(config.ledger)) == (True, "left at night", None)
+        assert (await link.submit(buy("entry"))).code == "KILL_SWITCH"
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+        assert (await link.submit(SetKill(request_id="off", on=False))).ok
+    async with running(config) as (_, link):
+        assert not link.views["status"].kill
