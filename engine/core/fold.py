@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State
@@ -41,8 +42,10 @@ def _add(amounts: dict[str, Decimal], asset: str, amount: Decimal) -> None:
 
 
 def _bound(entries: dict[str, Any], keep: int) -> None:
-    while len(entries) > keep:
-        del entries[next(iter(entries))]
+    # An eighth at once: a dict walks over what was deleted at its front, so one at a time costs more the longer it is.
+    if len(entries) > keep + keep // 8:
+        for oldest in list(islice(entries, len(entries) - keep)):
+            del entries[oldest]
 
 
 def _settle_asset(state: State, instrument: str) -> str:
@@ -140,8 +143,7 @@ def _margin(state: State, event: ev.Event, body: ev.MarginChanged) -> None:
 
 def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
     state.requests[event.request_id] = event.seq
-    if len(state.requests) > KEEP_REQUESTS:
-        _bound(state.requests, KEEP_REQUESTS)
+    _bound(state.requests, KEEP_REQUESTS)
 
 
 def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:

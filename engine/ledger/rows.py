@@ -90,14 +90,14 @@ class OrderRow(Struct):
 def trade_rows(order: OrderRow, time_ns: int) -> list[Row]:
     """What an ended order leaves in `trades` (DESIGN 6.1): nothing, one row, or the two of a flip."""
     if order.filled:
+        if order.closed == order.filled:
+            return [_trade(order, "", "CLOSE", order.filled, order.value, order.fees, time_ns)]
+        opening = "LONG" if order.side == "BUY" else "SHORT"
+        if not order.closed:
+            return [_trade(order, "", opening, order.filled, order.value, order.fees, time_ns)]
         opened = order.filled - order.closed
         opened_value = order.value - order.closed_value
         opened_fees = order.fees - order.closed_fees
-        if not opened:
-            return [_trade(order, "", "CLOSE", order.closed, order.closed_value, order.closed_fees, time_ns)]
-        opening = "LONG" if order.side == "BUY" else "SHORT"
-        if not order.closed:
-            return [_trade(order, "", opening, opened, opened_value, opened_fees, time_ns)]
         return [
             _trade(order, "/close", "CLOSE", order.closed, order.closed_value, order.closed_fees, time_ns),
             _trade(order, "/open", opening, opened, opened_value, opened_fees, time_ns),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 SCHEMA_VERSION = 1
@@ -109,13 +109,12 @@ def _insert_sql(table: str, width: int, count: int) -> str:
 
 def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
     """Write rows, many to a statement: each statement hands the interpreter lock over once, not once a row."""
-    remaining = iter(rows)
-    left = len(rows)
+    at = 0
     for size in _CHUNKS:
-        while left >= size:
-            values = list(chain.from_iterable(islice(remaining, size)))
-            db.execute(_insert_sql(table, len(values) // size, size), values)
-            left -= size
+        while len(rows) - at >= size:
+            chunk = rows[at : at + size]
+            db.execute(_insert_sql(table, len(chunk[0]), size), list(chain.from_iterable(chunk)))
+            at += size
 
 
 def write_projections(db: sqlite3.Connection, rows: dict[str, list[Row]], stale_trades: Sequence[str]) -> None:
@@ -123,7 +122,8 @@ def write_projections(db: sqlite3.Connection, rows: dict[str, list[Row]], stale_
     for trade in stale_trades:
         db.execute("DELETE FROM trades WHERE id = ?", (trade,))
     for table, changed in rows.items():
-        insert_rows(db, table, changed)
+        if changed:
+            insert_rows(db, table, changed)
 
 
 def read_meta(db: sqlite3.Connection) -> dict[str, str]:
