@@ -10,8 +10,8 @@ from engine.views import View
 
 TICK = 0.05
 """Seconds; 20 Hz."""
-LADDER, NORMAL, LATENCY, CLOCK = 1, 5, 10, 20
-"""Ticks between frames: 20, 4, 2 and 1 Hz."""
+LADDER, TALL_LADDER, NORMAL, LATENCY, CLOCK = 1, 2, 5, 10, 20
+"""Ticks between frames: 20, 10, 4, 2 and 1 Hz."""
 BLURRED = 5
 """While the terminal does not have the focus only every fifth tick draws: 4 Hz."""
 

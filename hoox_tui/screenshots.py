@@ -85,7 +85,7 @@ async def _trade(app: DeskApp, pilot: Pilot[Any]) -> None:
     )
     for side, size, bps in ((Side.BUY, "0.120", -1), (Side.BUY, "0.080", -25), (Side.SELL, "0.100", 40)):
         await order(side, size, bps)
-    await pilot.press("b", *"0.05", "4")
+    await pilot.press("b", *"0.05", "escape", "2", "4")
 
 
 async def _picture(app: DeskApp, pilot: Pilot[Any], folder: Path, size: tuple[int, int]) -> Path:

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Grid, Horizontal
 
 from engine.views import BookView, ChartView
-from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, Slot
+from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, TALL_LADDER, Slot
 from hoox_tui.keys import Scope, bindings
 from hoox_tui.screens.footline import Footline
 from hoox_tui.screens.modal import Banner
@@ -44,6 +44,8 @@ FRONT = {
     "-low": ("orders", "trades", "balance", "latency", "log"),
 }
 """Panes that share one place: in the small layout all but book and positions, in the middle one the last five."""
+TALL = 24
+"""Rows from which the ladder is drawn ten times a second: 38 rows at 20 Hz alone take a tenth of a core."""
 FIRST_SECONDS = 5
 """Candles of a new desk: short ones, as a market just begun has no long ones."""
 AGEING = ("positions", "orders", "log")
@@ -100,6 +102,7 @@ class DeskScreen(TradingScreen):
         self._chart_slot = self._slot("chart", NORMAL)
         self._study_slot = Slot("study", CLOCK, self._draw_study, lambda: self._study is not None)
         self._instrument = ""
+        self._beats = 0
 
     def compose(self) -> ComposeResult:
         """Header, banner, the ladder beside the rest, the line of keys."""
@@ -119,8 +122,11 @@ class DeskScreen(TradingScreen):
     # --- frames ---
 
     def beat(self) -> None:
-        """Four times a second: what is not a view."""
+        """Four times a second: what is not a view; the ticket's figures twice."""
         self.banner.renew()
+        self._beats += 1
+        if self._beats % 2 == 0:
+            self.refresh_draft()
 
     def slots(self) -> list[Slot]:
         """What the frame clock draws, at which pace."""
@@ -176,6 +182,14 @@ class DeskScreen(TradingScreen):
         )
         self.set_class(seat.lost, "-lost")
 
+    def on_resize(self) -> None:
+        """Another size shows other panes, and a ladder of another height."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        self._book_slot.every = LADDER if self.book.size.height <= TALL else TALL_LADDER
+        self._focus_moved()
+
     def _focus_moved(self) -> None:
         self.draw_header()
         shown = [name for name, pane in self.panes.items() if pane.display]
@@ -205,7 +219,8 @@ class DeskScreen(TradingScreen):
         if self.maximized is not None:
             self._restore()
         self.bring_to_front(name)
-        self.panes[name].focus()
+        # At once, not after the next message: the next key may be on its way already.
+        self.set_focus(self.panes[name])
 
     async def action_toggle_maximize(self) -> None:
         """The focused pane over the whole screen, or back; the chart becomes a candle study."""
@@ -225,7 +240,7 @@ class DeskScreen(TradingScreen):
         self._study = CandleStudy(id="study")
         await self.query_one("#main").mount(self._study)
         self.maximize(self._study, container=False)
-        self._study.focus()
+        self.set_focus(self._study)
         self._study_slot.renew()
 
     def _draw_study(self, view: ChartView, now_ns: int) -> None:
@@ -237,7 +252,7 @@ class DeskScreen(TradingScreen):
         if self._study is not None:
             self._study.remove()
             self._study = None
-            self.chart.focus()
+            self.set_focus(self.chart)
 
     # --- looking ---
 

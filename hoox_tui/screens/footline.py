@@ -22,11 +22,9 @@ class Footline(Static):
 
     def __init__(self) -> None:
         super().__init__("", id="footline", markup=False)
-        self._arguments: tuple[Screen[None], Sequence[str], str, Collection[str]] | None = None
 
     def show(self, screen: Screen[None], panes: Sequence[str], focused: str, shown: Collection[str]) -> None:
         """Name the panes, the focused one marked, and what its keys do."""
-        self._arguments = (screen, panes, focused, shown)
         width = self.size.width or screen.size.width
         parts: list[tuple[str, str]] = []
         used = 0
@@ -63,8 +61,3 @@ class Footline(Static):
             if binding.description and binding.description not in found:
                 found[binding.description] = screen.app.get_key_display(binding)
         return [(key, label.lower()) for label, key in found.items()]
-
-    def on_resize(self) -> None:
-        """What fits depends on the width."""
-        if self._arguments is not None:
-            self.show(*self._arguments)

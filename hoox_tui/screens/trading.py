@@ -9,7 +9,7 @@ from textual.screen import Screen
 
 from engine.link.base import LinkLost
 from engine.link.messages import Ack
-from engine.model.command import AnyCommand, CancelOrder
+from engine.model.command import AnyCommand, CancelOrder, PlaceOrder
 from engine.model.market import Side
 from engine.views import BookView, InstrumentView, OrderRow, PositionRow
 from hoox_tui.intents import Choice, cancel_choices, close_choices
@@ -35,6 +35,7 @@ class TradingScreen(Screen[None]):
     ticket: TicketPane
     positions: PositionsPane
     orders: OrdersPane
+    _draft: PlaceOrder | None = None
 
     def bring_to_front(self, name: str) -> None:
         """Make a pane visible."""
@@ -63,7 +64,7 @@ class TradingScreen(Screen[None]):
             self.minimize()
         self.bring_to_front("ticket")
         self.ticket.open(side, instrument, price)
-        self.ticket.focus()
+        self.set_focus(self.ticket)
 
     @on(BookPane.PriceChosen)
     def use_price(self, message: BookPane.PriceChosen) -> None:
@@ -78,16 +79,25 @@ class TradingScreen(Screen[None]):
     @on(TicketPane.DraftChanged)
     def ask_about_draft(self) -> None:
         """Show in the ticket what the draft would do."""
-        self._preview_draft()
+        try:
+            self._draft = self.ticket.command(DRAFT)
+        except TicketError:
+            self._draft = None  # the ticket itself says what is missing
+        self.refresh_draft()
+
+    def refresh_draft(self) -> None:
+        """Ask again while the ticket is seen: figures of a market that moved on would pretend to be new."""
+        if self._draft is not None and self.ticket.is_on_screen:
+            self._preview_draft(self._draft)
 
     @work(exclusive=True, group="draft", exit_on_error=False)
-    async def _preview_draft(self) -> None:
+    async def _preview_draft(self, command: PlaceOrder) -> None:
         try:
-            command = self.ticket.command(DRAFT)
             preview = await self.seat.link.preview(command)
-        except (TicketError, LinkLost):
-            return  # the ticket itself says what is missing; a lost engine has its banner
-        self.ticket.show_preview(preview)
+        except LinkLost:
+            return  # a lost engine has its banner
+        if command is self._draft:
+            self.ticket.show_preview(preview)
 
     @on(TicketPane.PreviewRequested)
     def preview_ticket(self) -> None:
@@ -108,7 +118,7 @@ class TradingScreen(Screen[None]):
     def _after_sending(self, ack: Ack | None) -> None:
         # After an order the keys belong to what it made, not to the ticket's size field.
         if ack is not None and ack.ok:
-            self.positions.focus()
+            self.set_focus(self.positions)
 
     def preview_command(self, command: AnyCommand | None) -> None:
         """An edited command goes on to its preview."""

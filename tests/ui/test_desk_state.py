@@ -117,6 +117,16 @@ async def test_nothing_new_draws_nothing() -> None:
         assert at.app.clock.frames == before
 
 
+async def test_the_tickets_figures_follow_the_market() -> None:
+    async with desk() as at:
+        await at.press("b", "2")
+        before = len(at.link.asked)
+        await at.frames(20)
+        assert len(at.link.asked) > before
+        assert at.link.asked[-1].request_id == "draft"
+        assert at.link.sent == []
+
+
 async def test_a_blurred_terminal_gets_four_frames_a_second() -> None:
     async with desk() as at:
         at.app._blurred = True
