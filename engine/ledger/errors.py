@@ -73,7 +73,8 @@ def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
         readonly, full = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS), full or error.errno == errno.ENOSPC
     else:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        # Our own statements are an error only where a table is not as it was made.
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
             return LedgerBroken("file", f"{path}: {error}; hoox ledger verify says where")
         readonly = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
         # Some calls report a full disk as a failed write.

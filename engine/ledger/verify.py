@@ -22,6 +22,9 @@ from engine.model.event import Event
 __all__ = ["Finding", "Report", "rebuild_projections", "verify", "verify_events"]
 
 
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""The second: names of columns, or of a broken schema, that are no text any more."""
+_STAMPS = {"env", "feed", "ledger_id"}
 _DERIVED = {*schema.PROJECTIONS, "snapshots", "pages"}
 
 
@@ -67,6 +70,8 @@ def verify(path: Path) -> Report:
         with closing(connect_readonly(path)) as db, closing(sqlite3.connect("", isolation_level=None)) as made:
             db.execute("BEGIN")
             findings.extend(Finding(*damage) for damage in find_damage(db))
+            missing = _STAMPS - schema.read_meta(db).keys()
+            findings.extend(Finding("meta", f"the stamp {name} is missing") for name in sorted(missing))
             schema.create(made, {})
             tables = ProjectionTables(made)
             states = _States(db, findings)
@@ -80,7 +85,7 @@ def verify(path: Path) -> Report:
                 tables.flush()
                 for table in schema.PROJECTIONS:
                     _compare_table(db, made, table, findings)
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         findings.append(Finding("file", str(error)))
     return Report(events, tuple(findings))
 
@@ -94,7 +99,7 @@ def verify_events(path: Path) -> Report:
         with closing(connect_readonly(path)) as db:
             db.execute("BEGIN")
             events, _ = _walk(db, head, findings, lambda _: None)
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         findings.append(Finding("file", str(error)))
     return Report(events, tuple(findings))
 
@@ -171,5 +176,5 @@ def _compare_table(db: sqlite3.Connection, made: sqlite3.Connection, table: str,
                 row = (right or stored)[0]
                 findings.append(Finding(table, f"row {row!r} is not what the events give; rebuild the projections"))
                 return
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         findings.append(Finding(table, f"cannot be read: {error}; rebuild the projections"))

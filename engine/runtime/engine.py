@@ -18,6 +18,7 @@ from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
+from engine.ledger.rebuild import rebuild_projections
 from engine.ledger.reserve import Reserve
 from engine.ledger.verify import Report, verify, verify_events
 from engine.link import killflag
@@ -62,6 +63,7 @@ class Engine:
         self._server: LinkServer | None = None
         self._player: Player | None = None
         self._verification: threading.Thread | None = None
+        self._repair = False
         self._snapshot_seq = 0
         self._feed: Feed
         self.hub: Hub
@@ -181,10 +183,22 @@ class Engine:
                 return
             if not report.ok:
                 with suppress(RuntimeError):  # the loop is over
-                    loop.call_soon_threadsafe(_mistrust, keeper, report)
+                    loop.call_soon_threadsafe(self._mistrust, keeper, report)
 
         self._verification = threading.Thread(target=work, name="verification", daemon=True)
         self._verification.start()
+
+    def _mistrust(self, keeper: Keeper, report: Report) -> None:
+        """Derived tables can wait until the engine stops; events that were changed cannot."""
+        text = "; ".join(report.lines[1:])
+        log.error("%s", text)
+        if not report.rebuildable:
+            keeper.look_only(damaged(text))
+            return
+        self._repair = True
+        with suppress(NotDurable):
+            remedy = f"{text}; put right when the engine stops"
+            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", remedy)))
 
     def _tick(self) -> None:
         assert self.keeper is not None
@@ -253,6 +267,11 @@ class Engine:
             self._verification.join(VERIFIED_S)
         if self._opened is not None:
             self._opened.close()
+        if self._repair:
+            try:
+                log.warning("the damaged ledger is kept as %s", rebuild_projections(self.config.ledger).name)
+            except LedgerError as error:
+                log.error("the ledger could not be put right: %s", error)
 
 
 def _with_latency(instrument: Instrument, latency_ns: int) -> Instrument:
@@ -264,18 +283,6 @@ def _settle(instruments: Sequence[Instrument], asset: str) -> str:
     """The asset to fund: what the instruments settle in, when the chosen one is none of theirs."""
     assets = [instrument.settle_asset for instrument in instruments]
     return asset if asset in assets or not assets else assets[0]
-
-
-def _mistrust(keeper: Keeper, report: Report) -> None:
-    """What an engine that runs does with a finding: derived tables can wait for a rebuild, events cannot."""
-    text = "; ".join(report.lines[1:])
-    log.error("%s", text)
-    if report.rebuildable:
-        with suppress(NotDurable):
-            remedy = f"{text}; stop the engine and run `hoox ledger rebuild`"
-            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", remedy)))
-    else:
-        keeper.look_only(damaged(text))
 
 
 async def _each(seconds: float, work: Callable[[], None]) -> None:
