@@ -102,7 +102,8 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
 
 @cache
 def _insert_sql(table: str, width: int, count: int) -> str:
-    verb = "INSERT" if table == "events" else "INSERT OR REPLACE"
+    # A failed statement undoes the transaction anyway, so none keeps a journal of its own.
+    verb = "INSERT OR ROLLBACK" if table == "events" else "INSERT OR REPLACE"
     values = ", ".join(["(" + ", ".join("?" * width) + ")"] * count)
     return f"{verb} INTO {table} VALUES {values}"
 
