@@ -297,11 +297,12 @@ async def _each(seconds: float, work: Callable[[], None]) -> None:
 
 
 async def serve(config: EngineConfig) -> None:
-    """Run an engine until it is told to stop; SIGTERM and SIGINT tell it."""
+    """Run an engine until it is told to stop; SIGTERM, SIGINT and a closed terminal tell it."""
     engine = Engine(config)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, engine.request_stop, signal.Signals(number).name)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, engine.request_stop, signal.Signals(number).name)
     await engine.start()
     reason = await engine.wait()
     await engine.stop(reason)

@@ -117,6 +117,8 @@ class Keeper:
     def snapshot(self, data: bytes) -> None:
         """Keep the encoded state of this moment for the next start."""
         if self._writer is not None and self.mode is Mode.OK:
+            if self._writer.snapshot_failure is not None:
+                log.warning("the last snapshot was not kept: %s", self._writer.snapshot_failure)
             try:
                 self._writer.submit_snapshot(self.desk.state.seq, data)
             except WriterStopped as error:

@@ -152,21 +152,21 @@ async def test_a_dead_engines_socket_is_replaced(start: Start, socket: Path) -> 
     await link.close()
 
 
-@pytest.mark.parametrize("way", ["SIGTERM", "StopEngine"])
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGHUP", "StopEngine"])
 async def test_a_clean_stop_leaves_nothing_to_recover(start: Start, socket: Path, tmp_path: Path, way: str) -> None:
     engine = start()
     link = await attached(socket)
-    if way == "SIGTERM":
-        engine.send(signal.SIGTERM)
+    if way == "StopEngine":
+        link.stop_engine(way)
     else:
-        link.stop_engine("enough")
+        engine.send(signal.Signals[way])
     await until(lambda: link.stopped)
     code, words = engine.ended()
     assert code == 0, words
     await link.close()
     assert not socket.exists()
     events = events_of(tmp_path / "sim.sqlite")
-    assert events[-1].body == ev.EngineStopped("SIGTERM" if way == "SIGTERM" else "enough")
+    assert events[-1].body == ev.EngineStopped(way)
     assert loaded(config_for(tmp_path)).seq == events[-1].seq
     assert verify(tmp_path / "sim.sqlite").ok
     start()
