@@ -1,6 +1,5 @@
 """A full disk: entries halt and say why, exits go on in the reserve, and room brings everything back without a restart."""
 
-
 from __future__ import annotations
 
 import shutil
