@@ -73,7 +73,7 @@ class Story:
         )
         return [
             self.event(ev.IntentCreated(command, top), request),
-            self.event(ev.RiskApproved((("max_order_notional", "610", "1000000"),), top), request),
+            self.event(ev.RiskApproved((("max_order_notional", Decimal(610), Decimal(1_000_000)),), top), request),
             self.event(ev.OrderCreated(terms, Decimal(7), top), request),
         ]
 

@@ -15,12 +15,13 @@ from engine.model.money import ONE, ceil_to, floor_to
 from engine.model.order import Order, OrderType, Role
 
 BPS = Decimal(10_000)
+BUY = Side.BUY
 _TAKES_PROFIT = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
 def fires_upward(order: Order) -> bool:
     """Whether a held order fires at or above its level: a buy stop and a sell take profit do."""
-    return (order.terms.side is Side.BUY) is not (order.terms.type in _TAKES_PROFIT)
+    return (order.terms.side is BUY) is not (order.terms.type in _TAKES_PROFIT)
 
 
 def kind_of(order: Order) -> Kind:

@@ -28,6 +28,7 @@ from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Q
 from engine.model.money import ZERO
 from engine.model.order import OrderStatus
 
+BID, ASK, LAST, MARK, INDEX = Watched.BID, Watched.ASK, Watched.LAST, Watched.MARK, Watched.INDEX
 NOTHING: list[Event] = []
 """What a quote that fires nothing returns; never appended to."""
 EQUITY_EVERY_NS = 60_000_000_000
@@ -105,6 +106,7 @@ class Desk:
         self._due: int | None = None
         self._markets = self.kernel.markets
         self._handlers: dict[type, Callable[[Any], None]] = {
+            Quote: self._quote,
             Trade: self._trade,
             Depth: self._depth,
             Mark: self._mark,
@@ -135,14 +137,14 @@ class Desk:
                 ):
                     return NOTHING
         journal = self.kernel.journal
-        # Funding settles before anything stamped with its time (F5).
-        self._run_timers(min(given.due_ns - 1, given.time_ns) if type(given) is Funding else given.time_ns)
-        journal.now = max(given.time_ns, journal.now)
+        now_ns = given.time_ns
+        if self._due is not None and self._due <= now_ns:
+            # Funding settles before anything stamped with its time (F5).
+            self._run_timers(min(given.due_ns - 1, now_ns) if type(given) is Funding else now_ns)
+        if now_ns > journal.now:
+            journal.now = now_ns
         journal.cause = 0
-        if type(given) is Quote:
-            self._quote(given)
-        else:
-            self._handlers[type(given)](given)
+        self._handlers[type(given)](given)
         self._due = self.kernel.next_due()
         return journal.take()
 
@@ -159,9 +161,9 @@ class Desk:
         elif isinstance(given, Trade):
             market.last = given
         elif isinstance(given, Mark):
-            market.mark = given
+            market.set_mark(given)
         elif isinstance(given, FeedStatus):
-            market.streams[given.stream] = given.state
+            market.set_stream(given.stream, given.state)
 
     def on(self, state: State) -> Desk:
         """A desk on another recorded state and the same market; call `resume` to put its orders back."""
@@ -212,22 +214,21 @@ class Desk:
         market.book.apply_quote(quote)
         kernel = self.kernel
         bid, ask = quote.bid, quote.ask
-        levels = market.triggers.levels
-        if not levels[Watched.BID].below < bid < levels[Watched.BID].above:
-            fire(kernel, market, Watched.BID, quote.bid_price)
-        if not levels[Watched.ASK].below < ask < levels[Watched.ASK].above:
-            fire(kernel, market, Watched.ASK, quote.ask_price)
+        triggers = market.triggers
+        if not triggers.bid.below < bid < triggers.bid.above:
+            fire(kernel, market, BID, quote.bid_price)
+        if not triggers.ask.below < ask < triggers.ask.above:
+            fire(kernel, market, ASK, quote.ask_price)
         if market.mark_is_mid:
             self._marked(market, (quote.bid_price + quote.ask_price) / TWO)
         matcher = market.matcher
         if bid <= matcher.highest_buy or ask >= matcher.lowest_sell:
             record_makers(kernel, market, matcher.on_quote())
-        market.set_band()
 
     def _marked(self, market: Market, price: Decimal) -> None:
-        level = market.triggers.levels[Watched.MARK]
+        level = market.triggers.mark
         if not level.below < float(price) < level.above:
-            fire(self.kernel, market, Watched.MARK, price)
+            fire(self.kernel, market, MARK, price)
 
     def _trade(self, trade: Trade) -> None:
         market = self._markets.get(trade.instrument)
@@ -235,9 +236,9 @@ class Desk:
             return
         market.last = trade
         price = float(trade.price)
-        level = market.triggers.levels[Watched.LAST]
+        level = market.triggers.last
         if not level.below < price < level.above:
-            fire(self.kernel, market, Watched.LAST, trade.price)
+            fire(self.kernel, market, LAST, trade.price)
         if price <= market.matcher.highest_buy or price >= market.matcher.lowest_sell:
             record_makers(self.kernel, market, market.matcher.on_trade(trade))
 
@@ -253,14 +254,13 @@ class Desk:
         market = self._markets.get(mark.instrument)
         if market is None:
             return
-        market.mark = mark
-        market.set_band()
+        market.set_mark(mark)
         if not market.mark_is_mid:
             self._marked(market, mark.price)
         if mark.index is not None:
-            level = market.triggers.levels[Watched.INDEX]
+            level = market.triggers.index
             if not level.below < float(mark.index) < level.above:
-                fire(self.kernel, market, Watched.INDEX, mark.index)
+                fire(self.kernel, market, INDEX, mark.index)
 
     def _funding(self, funding: Funding) -> None:
         """Settle before anything stamped the same time; once per (account, instrument, due time) (F5, F6)."""
@@ -286,7 +286,7 @@ class Desk:
             return
         before = market.streams.get(status.stream)
         was_live = market.live
-        market.streams[status.stream] = status.state
+        market.set_stream(status.stream, status.state)
         if status.state is StreamState.RESYNC:
             # What the book held before the gap is not to be matched against; the last top is all that is known.
             market.book.clear()

@@ -14,18 +14,21 @@ from engine.model import event as ev
 from engine.model.market import Side
 from engine.model.order import Order, OrderStatus
 
+LIQUIDATE, TRAIL_MOVE = Kind.LIQUIDATE, Kind.TRAIL_MOVE
+HELD = OrderStatus.HELD
+
 
 def fire(kernel: Kernel, market: Market, watched: Watched, price: Decimal) -> None:
     """Act on everything a price of this kind crosses. One event, one decision per group of alternatives."""
     crossed = market.triggers.levels[watched].take(float(price))
     for kind, _, owner in crossed:
-        if kind is Kind.LIQUIDATE:
+        if kind is LIQUIDATE:
             _liquidate(kernel, owner, price)
             continue
         order = kernel.state.orders.get(owner)
-        if order is None or order.status is not OrderStatus.HELD:
+        if order is None or order.status is not HELD:
             continue
-        if kind is Kind.TRAIL_MOVE:
+        if kind is TRAIL_MOVE:
             _tighten(kernel, market, order, price)
         else:
             _trigger(kernel, market, order, watched, price)
@@ -56,9 +59,9 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
         withdraw(kernel, order, f"triggered, but {blocked}")
         return
     journal = kernel.journal
-    body = ev.TriggerFired(terms.id, price, str(watched), kernel.top(terms.instrument))
+    body = ev.TriggerFired(terms.id, price, watched, market.top(kernel.journal.now))
     journal.cause = journal.emit_order(order, body)
-    for other in live_exits(kernel, terms.account, terms.instrument) if terms.group else []:
+    for other in live_exits(kernel, terms.account, terms.instrument) if terms.group else ():
         if other is not order and other.terms.group == terms.group and _met(market, other, price, watched):
             withdraw(kernel, other, f"{terms.id} fired on the same price")
     send(kernel, order)

@@ -11,9 +11,10 @@ from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUEST
 from engine.model import event as ev
 from engine.model.account import Account, Position
 from engine.model.money import ZERO, round_cost
-from engine.model.order import ENDED, TRANSITIONS, IllegalTransition, Order, OrderStatus
+from engine.model.order import TRANSITIONS, IllegalTransition, Order, OrderStatus
 
 KEEP_ALARMS = 200
+_CREATED = OrderStatus.CREATED
 _FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.DENIED})
 """A fill the venue reports all the same is booked; the status stays."""
 DAY_NS = 86_400_000_000_000
@@ -21,12 +22,13 @@ DAY_NS = 86_400_000_000_000
 
 def fold(state: State, event: ev.Event) -> None:
     """Apply one event in place; raises on a gap in seq or a forbidden order transition."""
-    if event.seq != state.seq + 1:
-        raise ValueError(f"event {event.seq} does not follow {state.seq}")
-    handler = _HANDLERS.get(type(event.body))
+    seq, body = event.seq, event.body
+    if seq != state.seq + 1:
+        raise ValueError(f"event {seq} does not follow {state.seq}")
+    handler = _HANDLERS.get(type(body))
     if handler is not None:
-        handler(state, event, event.body)
-    state.seq = event.seq
+        handler(state, event, body)
+    state.seq = seq
     state.time_ns = event.time_ns
 
 
@@ -87,14 +89,22 @@ def _live(state: State, order_id: str) -> Order:
     return order
 
 
-def _order_moves(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
+def _moves(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
     def handler(state: State, event: ev.Event, body: Any) -> None:
         order = _live(state, body.order)
         move(order, status)
         order.updated_ns = event.time_ns
-        order.reason = getattr(body, "reason", "") or order.reason
-        if status in ENDED:
-            _end(state, order)
+
+    return handler
+
+
+def _ends(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
+    def handler(state: State, event: ev.Event, body: Any) -> None:
+        order = _live(state, body.order)
+        move(order, status)
+        order.updated_ns = event.time_ns
+        order.reason = body.reason or order.reason
+        _end(state, order)
 
     return handler
 
@@ -149,10 +159,11 @@ def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
 def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
     terms = body.terms
     trigger = None if terms.type.trails else terms.trigger
-    order = Order(terms, size=terms.size, price=terms.price, trigger=trigger, updated_ns=event.time_ns)
+    order = Order(terms, _CREATED, terms.size, terms.price, trigger, updated_ns=event.time_ns)
     state.orders[terms.id] = order
     state.orders_made += 1
-    _set_reserve(state, order, body.reserve)
+    if body.reserve:
+        _set_reserve(state, order, body.reserve)
 
 
 def _accepted(state: State, event: ev.Event, body: ev.OrderAccepted) -> None:
@@ -261,11 +272,11 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.MarginChanged: _margin,
     ev.IntentCreated: _intent,
     ev.OrderCreated: _created,
-    ev.OrderDenied: _order_moves(OrderStatus.DENIED),
-    ev.OrderHeld: _order_moves(OrderStatus.HELD),
-    ev.OrderSent: _order_moves(OrderStatus.SENT),
+    ev.OrderDenied: _ends(OrderStatus.DENIED),
+    ev.OrderHeld: _moves(OrderStatus.HELD),
+    ev.OrderSent: _moves(OrderStatus.SENT),
     ev.OrderAccepted: _accepted,
-    ev.OrderRejected: _order_moves(OrderStatus.REJECTED),
+    ev.OrderRejected: _ends(OrderStatus.REJECTED),
     ev.TriggerMoved: _trigger_moved,
     ev.TriggerFired: _trigger_fired,
     ev.OrderFilled: _filled,
@@ -273,9 +284,9 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.OrderAmended: _amended,
     ev.CancelRequested: _cancel_requested,
     ev.CancelRejected: _cancel_rejected,
-    ev.OrderCancelled: _order_moves(OrderStatus.CANCELLED),
-    ev.OrderExpired: _order_moves(OrderStatus.EXPIRED),
-    ev.OrderUnknown: _order_moves(OrderStatus.UNKNOWN),
+    ev.OrderCancelled: _ends(OrderStatus.CANCELLED),
+    ev.OrderExpired: _ends(OrderStatus.EXPIRED),
+    ev.OrderUnknown: _moves(OrderStatus.UNKNOWN),
     ev.FundingPaid: _funding,
     ev.EquitySampled: _equity,
     ev.AlarmRaised: _alarm,

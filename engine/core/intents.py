@@ -20,19 +20,21 @@ from engine.core.working import amend, cancel, cancel_all
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Position
-from engine.model.market import Side
+from engine.model.market import Side, Top
 from engine.model.money import ZERO
 from engine.model.order import OrderTerms, OrderType, Role, TimeInForce
+
+ENTRY, CLOSE = Role.ENTRY, Role.CLOSE
 
 
 def take_in(kernel: Kernel, command: cmd.AnyCommand, default: str) -> None:
     """Record the intent and carry it out; a request id that was taken in before does nothing. Never raises on what it is asked."""
-    if command.request_id in kernel.state.requests:
+    state, journal = kernel.state, kernel.journal
+    if command.request_id in state.requests:
         return
-    journal = kernel.journal
     account = account_of(kernel, command, default)
     instrument = getattr(command, "instrument", "")
-    known = kernel.state.accounts.get(account)
+    known = state.accounts.get(account)
     venue = known.venue if known is not None else ""
     refusal = malformed(command)
     if refusal is None:
@@ -40,7 +42,7 @@ def take_in(kernel: Kernel, command: cmd.AnyCommand, default: str) -> None:
         body = ev.IntentCreated(command, top)
         journal.cause = journal.emit(body, account, venue, instrument, command.owner, command.request_id)
         refusal = (
-            unknown("account", account, kernel.state.accounts)
+            unknown("account", account, state.accounts)
             if known is None
             else _HANDLERS[type(command)](kernel, account, command)
         )
@@ -53,6 +55,8 @@ def account_of(kernel: Kernel, command: cmd.AnyCommand, default: str) -> str:
     """The account a command means: the one it says, else that of the position or order it names, else the default."""
     if command.account:
         return command.account
+    if isinstance(command, cmd.PlaceOrder):
+        return default
     if isinstance(command, cmd.ClosePosition | cmd.SetProtection | cmd.AdjustMargin):
         position = kernel.state.positions.get(command.position)
         return position.account if position is not None else default
@@ -71,56 +75,65 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder) -> Refusal | N
     plan = plan_order(kernel, account, command)
     kernel.probe("risk")
     top = kernel.top(command.instrument)
-    venue = kernel.state.accounts[account].venue
+    refusal, checks = plan.refusal, tuple(plan.checks)
     verdict: ev.AnyBody = (
-        ev.RiskApproved(tuple(plan.checks), top)
-        if plan.refusal is None
-        else ev.RiskRejected(plan.refusal.code, plan.refusal.message, tuple(plan.checks), top)
+        ev.RiskApproved(checks, top) if refusal is None else ev.RiskRejected(refusal.code, refusal.message, checks, top)
     )
+    venue = kernel.state.accounts[account].venue
     kernel.journal.emit(verdict, account, venue, command.instrument, command.owner, command.request_id)
-    if plan.refusal is not None and plan.size <= ZERO:
+    if refusal is not None:
+        _deny(kernel, account, command, plan, refusal, top)
         return None
-    if plan.refusal is None and plan.remargin is not None:
+    if plan.remargin is not None:
         set_leverage(kernel, account, kernel.instrument(command.instrument), plan.remargin, command)
-    order = create(kernel, _terms(kernel, account, command, plan), plan.reserve if plan.refusal is None else ZERO, top)
+    order = create(kernel, _terms(kernel, account, command, plan), plan.reserve, top)
     kernel.probe("order")
-    if plan.refusal is not None:
-        kernel.journal.emit_order(order, ev.OrderDenied(order.id, plan.refusal.code, plan.refusal.message))
-    elif command.type.waits:
+    if command.type.waits:
         hold(kernel, order)
     else:
         send(kernel, order)
     return None
 
 
+def _deny(kernel: Kernel, account: str, command: cmd.PlaceOrder, plan: Plan, refusal: Refusal, top: Top | None) -> None:
+    """A refused order is an order too, ended before it left; one without a size is none."""
+    if plan.size > ZERO:
+        order = create(kernel, _terms(kernel, account, command, plan), ZERO, top)
+        kernel.probe("order")
+        kernel.journal.emit_order(order, ev.OrderDenied(order.id, refusal.code, refusal.message))
+
+
 def _terms(kernel: Kernel, account: str, command: cmd.PlaceOrder, plan: Plan) -> OrderTerms:
     order_id = next_order_id(kernel)
+    # By position, in the order of the fields: names cost more than all the rules together.
     return OrderTerms(
-        id=order_id,
-        client_id=client_id(order_id, command.request_id),
-        account=account,
-        instrument=command.instrument,
-        side=command.side,
-        type=command.type,
-        size=plan.size,
-        role=Role.CLOSE if command.reduce_only else Role.ENTRY,
-        owner=command.owner,
-        request_id=command.request_id,
-        created_ns=kernel.now,
-        price=plan.price,
-        trigger=plan.trigger,
-        activate_above=plan.activate_above,
-        source=command.source,
-        trail_bps=command.trail_bps,
-        trail_offset=command.trail_offset,
-        tif=command.tif,
-        expire_ns=command.expire_ns,
-        post_only=command.post_only,
-        reduce_only=command.reduce_only,
-        leverage=plan.leverage,
-        take_profit=plan.take_profit,
-        stop_loss=plan.stop_loss,
-        bracket_source=command.bracket_source,
+        order_id,
+        client_id(order_id, command.request_id),
+        account,
+        command.instrument,
+        command.side,
+        command.type,
+        plan.size,
+        CLOSE if command.reduce_only else ENTRY,
+        "NET",
+        "",
+        command.owner,
+        command.request_id,
+        kernel.journal.now,
+        plan.price,
+        plan.trigger,
+        plan.activate_above,
+        command.source,
+        command.trail_bps,
+        command.trail_offset,
+        command.tif,
+        command.expire_ns,
+        command.post_only,
+        command.reduce_only,
+        plan.leverage,
+        plan.take_profit,
+        plan.stop_loss,
+        command.bracket_source,
     )
 
 

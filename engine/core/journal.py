@@ -34,21 +34,11 @@ class Journal:
     ) -> int:
         """Record a fact; returns its seq."""
         state = self.state
-        event = Event(
-            state.seq + 1,
-            self.now,
-            account,
-            venue,
-            instrument,
-            owner,
-            request_id,
-            self.cause,
-            self.epoch,
-            body,
-        )
+        seq = state.seq + 1
+        event = Event(seq, self.now, account, venue, instrument, owner, request_id, self.cause, self.epoch, body)
         fold(state, event)
         self.events.append(event)
-        return event.seq
+        return seq
 
     def emit_order(self, order: Order, body: AnyBody) -> int:
         """Record a fact about an order, under its owner and request."""
@@ -71,5 +61,5 @@ class Journal:
 
 
 def text(number: Decimal | int | None) -> str:
-    """A number as a risk check shows it."""
+    """A number as a refusal shows it."""
     return "-" if number is None else format(number, "f") if isinstance(number, Decimal) else str(number)

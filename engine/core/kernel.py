@@ -16,8 +16,7 @@ from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Top
 from engine.model.money import ONE, ZERO, round_cost
 
-SPREAD_OF_LATENCY = 0.5
-"""A drawn latency lies within this share around its median."""
+_DRAWS = 0xFFFFFFFF
 
 
 class Due(IntEnum):
@@ -81,10 +80,14 @@ class Kernel:
         return due_ns, kind, order
 
     def latency(self, instrument: InstrumentId, order: str) -> int:
-        """Time an order or cancel takes to the paper venue, ns: drawn from (seed, order id) around the profile's median."""
-        median = self.state.instruments[instrument].profile.entry_latency_ns
-        drawn = zlib.crc32(f"{self.state.seed}:{order}".encode()) / 0xFFFFFFFF
-        return int(median * (1 + SPREAD_OF_LATENCY * (2 * drawn - 1)))
+        """Time an order or cancel takes to the paper venue, ns: from half to one and a half of the profile's median.
+
+        Drawn from (seed, order id), so a replay draws the same.
+        """
+        state = self.state
+        median = state.instruments[instrument].profile.entry_latency_ns
+        drawn = zlib.crc32(order.encode(), state.seed & _DRAWS)
+        return median // 2 + median * drawn // _DRAWS
 
     def leverage(self, account: str, instrument: InstrumentId) -> int:
         """Leverage set for an instrument; 1 until somebody sets it."""

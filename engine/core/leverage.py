@@ -35,7 +35,7 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
     state = kernel.state
     position = state.position_of(account, instrument.id)
     notional = abs(position.cost) if position is not None else ZERO
-    most = min(instrument.max_leverage, max_leverage(instrument, notional))
+    most = max_leverage(instrument, notional)
     if not 1 <= leverage <= most:
         return Refusal(
             "LEVERAGE",

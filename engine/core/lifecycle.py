@@ -11,6 +11,8 @@ from engine.model.market import Top
 from engine.model.money import ZERO
 from engine.model.order import AT_VENUE, Order, OrderTerms
 
+ARRIVE = Due.ARRIVE
+
 
 def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top | None = None) -> Order:
     """Make the order a fact; provably unsent."""
@@ -34,8 +36,9 @@ def hold(kernel: Kernel, order: Order) -> None:
 def send(kernel: Kernel, order: Order) -> None:
     """The order leaves for the paper book and arrives after its latency."""
     terms = order.terms
-    kernel.journal.emit_order(order, ev.OrderSent(terms.id))
-    kernel.at(kernel.now + kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
+    journal = kernel.journal
+    journal.emit_order(order, ev.OrderSent(terms.id))
+    kernel.at(journal.now + kernel.latency(terms.instrument, terms.id), ARRIVE, terms.id)
 
 
 def request_cancel(kernel: Kernel, order: Order, reason: str) -> None:

@@ -35,9 +35,9 @@ def initial_margin(size: Decimal, price: Decimal, leverage: int) -> Decimal:
 
 def max_leverage(instrument: Instrument, notional: Decimal) -> int:
     """Highest leverage the venue allows at a notional."""
-    if not instrument.tiers:
-        return instrument.max_leverage
-    return tier_of(instrument, notional).max_leverage or instrument.max_leverage
+    most = instrument.max_leverage
+    tiered = tier_of(instrument, notional).max_leverage if instrument.tiers else 0
+    return tiered if 0 < tiered < most else most
 
 
 def reserve(instrument: Instrument, size: Decimal, price: Decimal, leverage: int) -> Decimal:

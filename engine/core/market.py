@@ -12,20 +12,26 @@ from engine.model.market import Mark, Quote, Side, StreamState, Top, Trade
 from engine.model.order import TriggerSource
 
 TWO = Decimal(2)
+_MID, _EXIT_SIDE = MarkSource.MID, MarkSource.EXIT_SIDE
+_SELL = Side.SELL
 
 
 class Market:
     """Book, prices, armed levels and resting paper orders of one instrument."""
 
     __slots__ = (
+        "_top",
+        "_top_of",
         "ask_above",
         "ask_below",
         "bid_above",
         "bid_below",
         "book",
+        "broken",
         "instrument",
         "last",
         "mark",
+        "mark_is_mid",
         "matcher",
         "mid_above",
         "mid_below",
@@ -42,7 +48,13 @@ class Market:
         self.quote: Quote | None = None
         self.last: Trade | None = None
         self.mark: Mark | None = None
+        self.mark_is_mid = instrument.profile.mark_source in (_MID, _EXIT_SIDE)
+        """The mid stands for the mark because the venue streams none."""
         self.streams: dict[str, StreamState] = {}
+        self.broken = False
+        """Some stream is known not to be live."""
+        self._top: Top | None = None
+        self._top_of: tuple[Quote | None, Mark | None, int] = (None, None, 0)
         self.set_band()
 
     def emptied(self) -> Market:
@@ -50,32 +62,39 @@ class Market:
         market = Market(self.instrument)
         market.book = self.book
         market.matcher = Matcher(self.instrument, self.book)
-        market.quote, market.last, market.mark = self.quote, self.last, self.mark
-        market.streams = self.streams
+        market.quote, market.last = self.quote, self.last
+        if self.mark is not None:
+            market.set_mark(self.mark)
+        for stream, state in self.streams.items():
+            market.set_stream(stream, state)
         return market
-
-    @property
-    def mark_is_mid(self) -> bool:
-        """The mid stands for the mark because the venue streams none."""
-        source = self.instrument.profile.mark_source
-        return source is MarkSource.MID or (source is MarkSource.EXIT_SIDE and self.mark is None)
 
     @property
     def live(self) -> bool:
         """A quote is there and no stream is known to be broken."""
-        return self.quote is not None and all(state is StreamState.LIVE for state in self.streams.values())
+        return self.quote is not None and not self.broken
+
+    def set_mark(self, mark: Mark) -> None:
+        """Take the venue's mark."""
+        self.mark = mark
+        self.mark_is_mid = self.instrument.profile.mark_source is _MID
+        self.set_band()
+
+    def set_stream(self, stream: str, state: StreamState) -> None:
+        """Take what the feed knows of one of its streams."""
+        self.streams[stream] = state
+        self.broken = any(known is not StreamState.LIVE for known in self.streams.values())
 
     def set_band(self) -> None:
         """The prices between which a quote fires nothing; call after anything armed, fired or rested."""
-        levels = self.triggers.levels
-        bid, ask, mark = levels[Watched.BID], levels[Watched.ASK], levels[Watched.MARK]
+        bid, ask = self.triggers.bid, self.triggers.ask
         lowest_sell, highest_buy = self.matcher.lowest_sell, self.matcher.highest_buy
-        self.bid_above = min(bid.above, lowest_sell)
-        self.bid_below = max(bid.below, highest_buy)
-        self.ask_above = min(ask.above, lowest_sell)
-        self.ask_below = max(ask.below, highest_buy)
+        self.bid_above = bid.above if bid.above < lowest_sell else lowest_sell
+        self.bid_below = bid.below if bid.below > highest_buy else highest_buy
+        self.ask_above = ask.above if ask.above < lowest_sell else lowest_sell
+        self.ask_below = ask.below if ask.below > highest_buy else highest_buy
         if self.mark_is_mid:
-            self.mid_above, self.mid_below = mark.above, mark.below
+            self.mid_above, self.mid_below = self.triggers.mark.above, self.triggers.mark.below
         else:
             self.mid_above, self.mid_below = INF, -INF
 
@@ -89,7 +108,7 @@ class Market:
 
     def value_price(self, long: bool) -> Decimal | None:
         """The mark as the venue's profile judges a position: with `exit_side`, bid for a long and ask for a short."""
-        if self.instrument.profile.mark_source is MarkSource.EXIT_SIDE:
+        if self.instrument.profile.mark_source is _EXIT_SIDE:
             return self.exit_price(long)
         return self.mark_price()
 
@@ -101,7 +120,10 @@ class Market:
 
     def taker_price(self, side: Side) -> Decimal | None:
         """Best price a taker of this side would get."""
-        return self.exit_price(side is Side.SELL)
+        quote = self.quote
+        if quote is None:
+            return None
+        return quote.bid_price if side is _SELL else quote.ask_price
 
     def price_of(self, source: TriggerSource, side: Side) -> Decimal | None:
         """What a trigger of an order of this side is compared with now."""
@@ -114,14 +136,17 @@ class Market:
         return self.mark_price()
 
     def top(self, now_ns: int) -> Top | None:
-        """The market for an event's record; None before the first quote."""
-        quote = self.quote
+        """The market for an event's record, one for all events of a moment; None before the first quote."""
+        quote, mark = self.quote, self.mark
         if quote is None:
             return None
-        mark = str(self.mark.price) if self.mark is not None else None
-        return Top(
-            quote.bid_text, quote.bid_size_text, quote.ask_text, quote.ask_size_text, mark, now_ns - quote.time_ns
-        )
+        of = self._top_of
+        if of[0] is not quote or of[1] is not mark or of[2] != now_ns:
+            text = str(mark.price) if mark is not None else None
+            age_ns = now_ns - quote.time_ns
+            self._top = Top(quote.bid_text, quote.bid_size_text, quote.ask_text, quote.ask_size_text, text, age_ns)
+            self._top_of = (quote, mark, now_ns)
+        return self._top
 
 
 def watched_by(source: TriggerSource, side: Side) -> Watched:

@@ -11,8 +11,9 @@ from engine.core.journal import text
 from engine.core.kernel import Kernel
 from engine.core.leverage import Remargin, plan_leverage
 from engine.core.margin import liquidation_price, reserve
+from engine.core.market import Market
 from engine.core.positions import clip_reduce_only
-from engine.core.risk import Check, check_entry, may_enter
+from engine.core.risk import check_entry, may_enter
 from engine.core.rounding import (
     Refusal,
     check_size,
@@ -22,18 +23,25 @@ from engine.core.rounding import (
     round_stop_entry,
     round_take_profit,
 )
+from engine.core.shape import misshapen
 from engine.model.account import Position
 from engine.model.command import PlaceOrder
+from engine.model.event import Check
 from engine.model.instrument import Instrument, ReduceOnlyPolicy
 from engine.model.market import Side
 from engine.model.money import ZERO, floor_to
-from engine.model.order import OrderType, TimeInForce, TriggerSource
+from engine.model.order import OrderType, TriggerSource
 
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+# Reading a member off its enum costs as much as multiplying two decimals, so the rules of every order hold their own.
+MARKET, LIMIT, BUY = OrderType.MARKET, OrderType.LIMIT, Side.BUY
 
 
-class Plan(Struct):
-    """An order ready to be made, or the refusal. `expected` is the price it would meet now; `worst` what is reserved for."""
+class Plan(Struct, gc=False):
+    """An order ready to be made, or the refusal. `expected` is the price it would meet now; `worst` what is reserved for.
+
+    `best` is the best price that a taker of its side would get.
+    """
 
     size: Decimal = ZERO
     price: Decimal | None = None
@@ -45,6 +53,7 @@ class Plan(Struct):
     remargin: Remargin | None = None
     """The change of leverage that comes first, where the command asks for one."""
     reserve: Decimal = ZERO
+    best: Decimal | None = None
     expected: Decimal | None = None
     worst: Decimal | None = None
     refusal: Refusal | None = None
@@ -53,58 +62,20 @@ class Plan(Struct):
 
 def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     """Plan an order by the state and the market of this moment; changes nothing."""
-    instrument = kernel.instrument(command.instrument)
-    plan = Plan(leverage=kernel.leverage(account, instrument.id))
+    market = kernel.markets[command.instrument]
+    instrument = market.instrument
+    plan = Plan(leverage=kernel.leverage(account, command.instrument))
     plan.refusal = (
-        _shape(command)
-        or _expiry(command, kernel.now)
-        or (None if command.reduce_only else may_enter(kernel, instrument))
+        misshapen(command, kernel.journal.now)
+        or (None if command.reduce_only else may_enter(kernel, market))
         or _leverage(kernel, account, instrument, command, plan)
-        or _round(kernel, instrument, command, plan)
+        or _round(market, command, plan)
         or _size(kernel, account, instrument, command, plan)
         or _trigger_side(kernel, account, instrument, command, plan)
-        or _bracket(kernel, account, instrument, command, plan)
+        or _bracket(market, account, command, plan)
+        or (None if command.reduce_only else _entry(kernel, account, market, command, plan))
     )
-    if plan.refusal is None and not command.reduce_only:
-        plan.refusal = _margin(kernel, account, instrument, command, plan)
     return plan
-
-
-def _shape(command: PlaceOrder) -> Refusal | None:
-    """Fields that the order's type needs or cannot have."""
-    kind = command.type
-    if command.size <= 0:
-        return Refusal("SIZE", f"size: {command.size} is not above 0; say how much to {command.side.lower()}")
-    if kind.has_price and command.price is None:
-        return Refusal("PRICE", f"price: a {kind} order needs one; type the limit price")
-    if not kind.has_price and command.price is not None:
-        return Refusal("PRICE", f"price: a {kind} order takes none; choose LIMIT to set {command.price}")
-    for field, value in (("price", command.price), ("trigger", command.trigger), ("take profit", command.take_profit), ("stop loss", command.stop_loss)):  # fmt: skip
-        if value is not None and value <= 0:
-            return Refusal("PRICE", f"{field}: {value} is not above 0; type a price")
-    if kind.waits and not kind.trails and command.trigger is None:
-        return Refusal("TRIGGER", f"trigger: a {kind} order needs one; type the price that sets it off")
-    if not kind.waits and command.trigger is not None:
-        return Refusal(
-            "TRIGGER", f"trigger: a {kind} order takes none; choose STOP or TAKE_PROFIT to set {command.trigger}"
-        )
-    if kind.trails and (command.trail_bps is None) is (command.trail_offset is None):
-        return Refusal("TRAIL", "trail: a trailing stop needs a distance, either in bps or as a price offset")
-    if command.trail_bps is not None and not ZERO < command.trail_bps < 10_000:
-        return Refusal("TRAIL", f"trail: {command.trail_bps} bps is not between 0 and 10000; 50 is half a percent")
-    if command.trail_offset is not None and command.trail_offset <= 0:
-        return Refusal("TRAIL", f"trail: an offset of {command.trail_offset} is not above 0; type a distance in price")
-    if command.post_only and (kind is not OrderType.LIMIT or command.tif in (TimeInForce.IOC, TimeInForce.FOK)):
-        return Refusal("POST_ONLY", "post-only: only a resting LIMIT order can be; choose LIMIT with GTC or GTD")
-    if (command.tif is TimeInForce.GTD) is (command.expire_ns is None):
-        return Refusal("EXPIRY", "time in force: GTD needs an expiry time, and only GTD takes one")
-    return None
-
-
-def _expiry(command: PlaceOrder, now_ns: int) -> Refusal | None:
-    if command.expire_ns is not None and command.expire_ns <= now_ns:
-        return Refusal("EXPIRY", f"expiry: {command.expire_ns} ns is not after now, {now_ns} ns; choose a later time")
-    return None
 
 
 def _leverage(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
@@ -118,42 +89,62 @@ def _leverage(kernel: Kernel, account: str, instrument: Instrument, command: Pla
     return None
 
 
-def _round(kernel: Kernel, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
-    side = command.side
-    plan.size = round_size(instrument, command.size)
-    if command.price is not None:
-        plan.price = round_limit(instrument, side, command.price)
-    market = kernel.market(instrument.id)
-    now = market.price_of(command.source, side)
-    if command.trigger is not None:
-        plan.trigger = round_trigger(instrument, side, command.type, command.trigger, reduce_only=command.reduce_only)
-        plan.activate_above = now is None or now < plan.trigger
-    if command.type.trails:
-        refusal = _trail_distance(instrument, command, now)
-        if refusal is not None:
-            return refusal
-    if not command.reduce_only:
-        if command.take_profit is not None:
-            plan.take_profit = round_take_profit(instrument, side.opposite, command.take_profit)
-        if command.stop_loss is not None:
-            plan.stop_loss = round_stop(instrument, side.opposite, command.stop_loss)
-    elif command.take_profit is not None or command.stop_loss is not None:
-        return Refusal("BRACKET", "take profit, stop loss: a reduce-only order protects nothing; leave them empty")
-    for field, rounded in (("price", plan.price), ("trigger", plan.trigger), ("take profit", plan.take_profit), ("stop loss", plan.stop_loss)):  # fmt: skip
-        if rounded is not None and rounded <= 0:
-            return Refusal("PRICE", f"{field}: below one tick of {instrument.tick}; type a price of at least that")
-    plan.expected = plan.price if plan.price is not None else plan.trigger or market.taker_price(side)
-    plan.worst = plan.expected
-    if command.type is OrderType.MARKET and market.quote is not None:
-        taken, value, worst = sweep(market.book, side, plan.size)
+def _round(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
+    """Every number on its grid, and the prices the order would meet."""
+    instrument, side, kind = market.instrument, command.side, command.type
+    plan.size = size = round_size(instrument, command.size)
+    price = command.price
+    if price is not None:
+        plan.price = price = round_limit(instrument, side, price)
+        if price <= ZERO:
+            return _below_tick("price", instrument)
+    refusal = (_round_trigger(market, command, plan) if kind.waits else None) or _round_bracket(market, command, plan)
+    if refusal is not None:
+        return refusal
+    best = plan.best = market.taker_price(side)
+    plan.expected = plan.worst = price if price is not None else plan.trigger or best
+    if kind is MARKET and best is not None:
+        taken, value, worst = sweep(market.book, side, size)
         if taken:
             plan.expected = value / taken
             plan.worst = worst
-    elif command.type is OrderType.LIMIT and plan.price is not None and not command.post_only:
-        best = market.taker_price(side)
-        if best is not None and (plan.price - best) * side.sign > 0:
-            plan.expected = best
+    elif kind is LIMIT and price is not None and best is not None and not command.post_only:
+        plan.expected = min(price, best) if side is BUY else max(price, best)
     return None
+
+
+def _round_trigger(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
+    instrument, side = market.instrument, command.side
+    now = market.price_of(command.source, side)
+    if command.trigger is not None:
+        trigger = round_trigger(instrument, side, command.type, command.trigger, reduce_only=command.reduce_only)
+        plan.trigger = trigger
+        if trigger <= ZERO:
+            return _below_tick("trigger", instrument)
+        plan.activate_above = now is None or now < trigger
+    return _trail_distance(instrument, command, now) if command.type.trails else None
+
+
+def _round_bracket(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
+    take_profit, stop_loss = command.take_profit, command.stop_loss
+    if take_profit is None and stop_loss is None:
+        return None
+    if command.reduce_only:
+        return Refusal("BRACKET", "take profit, stop loss: a reduce-only order protects nothing; leave them empty")
+    instrument, closing = market.instrument, command.side.opposite
+    if take_profit is not None:
+        plan.take_profit = round_take_profit(instrument, closing, take_profit)
+        if plan.take_profit <= ZERO:
+            return _below_tick("take profit", instrument)
+    if stop_loss is not None:
+        plan.stop_loss = round_stop(instrument, closing, stop_loss)
+        if plan.stop_loss <= ZERO:
+            return _below_tick("stop loss", instrument)
+    return None
+
+
+def _below_tick(field: str, instrument: Instrument) -> Refusal:
+    return Refusal("PRICE", f"{field}: below one tick of {instrument.tick}; type a price of at least that")
 
 
 def round_trigger(
@@ -247,13 +238,13 @@ def check_trigger(
     return None
 
 
-def _bracket(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
+def _bracket(market: Market, account: str, command: PlaceOrder, plan: Plan) -> Refusal | None:
     if plan.take_profit is None and plan.stop_loss is None:
         return None
-    reference = plan.expected
+    instrument, reference = market.instrument, plan.expected
     if reference is None:
         return Refusal("NO_PRICE", f"take profit, stop loss: no price of {instrument.symbol} to check them against yet")
-    now = kernel.market(instrument.id).price_of(command.bracket_source, command.side.opposite)
+    now = market.price_of(command.bracket_source, command.side.opposite)
     if now is None:
         return Refusal(
             "NO_PRICE",
@@ -317,16 +308,18 @@ def _behind_liquidation(instrument: Instrument, position: Position, field: str, 
     )
 
 
-def _margin(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
-    most = kernel.state.limits.max_open_orders
-    if len(kernel.state.orders) >= most:
+def _entry(kernel: Kernel, account: str, market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
+    """The limits on what opens or adds, and the money it takes."""
+    state, instrument = kernel.state, market.instrument
+    most = state.limits.max_open_orders
+    if len(state.orders) >= most:
         return Refusal("OPEN_ORDERS", f"open orders: {most} are open, the limit; cancel some first")
     price = plan.worst
     if price is None:
         return Refusal("NO_PRICE", f"no price of {instrument.symbol} has arrived yet; wait for the feed")
     # Whole, even where it would close a position: that may be gone when it fills, and its margin used twice.
     plan.reserve = reserve(instrument, plan.size, price, plan.leverage)
-    free = kernel.state.accounts[account].free(instrument.settle_asset)
+    free = state.accounts[account].free(instrument.settle_asset)
     if plan.remargin is not None:
         free -= plan.remargin.more
     return check_entry(
@@ -337,6 +330,7 @@ def _margin(kernel: Kernel, account: str, instrument: Instrument, command: Place
         command.type,
         plan.size,
         price,
+        plan.best,
         plan.leverage,
         plan.reserve,
         free,

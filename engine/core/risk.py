@@ -7,32 +7,32 @@ from decimal import Decimal
 from engine.core.journal import text
 from engine.core.kernel import Kernel
 from engine.core.margin import max_leverage
+from engine.core.market import Market
 from engine.core.rounding import Refusal
+from engine.model.event import Check
 from engine.model.instrument import Instrument
 from engine.model.market import Side
-from engine.model.money import ONE, ZERO
+from engine.model.money import ONE
 from engine.model.order import OrderType
 
-Check = tuple[str, str, str]
-"""(rule, value, limit) as compared."""
+BUY, LIMIT = Side.BUY, OrderType.LIMIT
 
 
-def may_enter(kernel: Kernel, instrument: Instrument) -> Refusal | None:
+def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     """What blocks every entry: kill switch, a halted engine, a market that is not live or not fresh."""
     state = kernel.state
     if state.kill:
         return Refusal("KILL_SWITCH", "the kill switch is on; closes still work, `hoox kill off` lifts it")
     if kernel.halted:
         return Refusal("HALTED", f"entries are halted: {kernel.halted}; closes still work")
-    market = kernel.market(instrument.id)
-    if market.quote is None:
-        return Refusal("NO_PRICE", f"no price of {instrument.symbol} has arrived yet; wait for the feed")
-    if not market.live:
-        return Refusal("FEED_DOWN", f"a stream of {instrument.symbol} is not live; wait for it, closes still work")
-    age = kernel.now - market.quote.time_ns
+    quote, symbol = market.quote, market.instrument.symbol
+    if quote is None:
+        return Refusal("NO_PRICE", f"no price of {symbol} has arrived yet; wait for the feed")
+    if market.broken:
+        return Refusal("FEED_DOWN", f"a stream of {symbol} is not live; wait for it, closes still work")
+    age = kernel.journal.now - quote.time_ns
     if age > state.limits.max_data_age_ns:
-        seconds = age // 1_000_000_000
-        return Refusal("STALE", f"the price of {instrument.symbol} is {seconds} s old; entries wait for a fresh one")
+        return Refusal("STALE", f"the price of {symbol} is {age // 1_000_000_000} s old; entries wait for a fresh one")
     return None
 
 
@@ -44,6 +44,7 @@ def check_entry(
     order_type: OrderType,
     size: Decimal,
     price: Decimal,
+    best: Decimal | None,
     leverage: int,
     reserve: Decimal,
     free: Decimal,
@@ -51,41 +52,42 @@ def check_entry(
 ) -> Refusal | None:
     """The rules on one entry, in order; the first that fails refuses it.
 
-    `price` is its limit, level or worst price, `reserve` the money it would set aside of the `free`.
+    `price` is its limit, level or worst price, `best` the best a taker would get, `reserve` the money it would set
+    aside of the `free`.
     """
     limits = kernel.state.limits
-    notional = size * price
+    notional = after = size * price
     position = kernel.state.position_of(account, instrument.id)
-    held = position.size if position is not None else ZERO
-    after = abs(held + side.sign * size) * price
-    exposure = max(notional, after)
-    most = min(instrument.max_leverage, max_leverage(instrument, exposure))
-    checks.append(("leverage", str(leverage), str(most)))
+    if position is not None:
+        after = abs(position.size + side.sign * size) * price
+    exposure = after if after > notional else notional
+    most = max_leverage(instrument, exposure)
+    checks.append(("leverage", leverage, most))
     if not 1 <= leverage <= most:
         return Refusal(
             "LEVERAGE",
             f"leverage: {leverage}x is not within 1x to {most}x for {text(exposure)}; choose less or a smaller size",
         )
     if limits.max_order_notional is not None:
-        checks.append(("order notional", text(notional), text(limits.max_order_notional)))
+        checks.append(("order notional", notional, limits.max_order_notional))
         if notional > limits.max_order_notional:
             return Refusal(
                 "ORDER_NOTIONAL",
                 f"size: worth {text(notional)}, above the limit {text(limits.max_order_notional)} an order; choose less",
             )
     if limits.max_position_notional is not None:
-        checks.append(("position notional", text(after), text(limits.max_position_notional)))
+        checks.append(("position notional", after, limits.max_position_notional))
         if after > limits.max_position_notional:
             return Refusal(
                 "POSITION_NOTIONAL",
                 f"size: the position would be worth {text(after)}, above the limit "
                 f"{text(limits.max_position_notional)}; choose less",
             )
-    if limits.price_band is not None and order_type is OrderType.LIMIT:
-        refusal = _check_band(kernel, instrument, side, price, limits.price_band, checks)
+    if limits.price_band is not None and best is not None and order_type is LIMIT:
+        refusal = _check_band(side, price, best, limits.price_band, checks)
         if refusal is not None:
             return refusal
-    checks.append(("free margin", text(reserve), text(free)))
+    checks.append(("free margin", reserve, free))
     if reserve > free:
         return Refusal(
             "MARGIN",
@@ -95,18 +97,14 @@ def check_entry(
     return _check_daily_loss(kernel, account, instrument, checks)
 
 
-def _check_band(
-    kernel: Kernel, instrument: Instrument, side: Side, price: Decimal, band: Decimal, checks: list[Check]
-) -> Refusal | None:
-    market = kernel.market(instrument.id).taker_price(side)
-    if market is None:
-        return None
-    worst = market * (ONE + side.sign * band)
-    checks.append(("price band", text(price), text(worst)))
-    if price > worst if side is Side.BUY else price < worst:
+def _check_band(side: Side, price: Decimal, best: Decimal, band: Decimal, checks: list[Check]) -> Refusal | None:
+    buys = side is BUY
+    worst = best * (ONE + band if buys else ONE - band)
+    checks.append(("price band", price, worst))
+    if price > worst if buys else price < worst:
         return Refusal(
             "PRICE_BAND",
-            f"price: {text(price)} is more than {band:.0%} beyond the market at {text(market)}; check for a typing slip",
+            f"price: {text(price)} is more than {band:.0%} beyond the market at {text(best)}; check for a typing slip",
         )
     return None
 
@@ -119,7 +117,7 @@ def _check_daily_loss(kernel: Kernel, account: str, instrument: Instrument, chec
     equity = kernel.equity(account, instrument.settle_asset)
     if equity is None:
         return None
-    checks.append(("loss today", text(start - equity), text(limit)))
+    checks.append(("loss today", start - equity, limit))
     if start - equity >= limit:
         return Refusal(
             "DAILY_LOSS", f"{start - equity:.2f} was lost today, the limit is {text(limit)}; entries resume tomorrow"

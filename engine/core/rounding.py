@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from engine.model.instrument import Instrument
 from engine.model.market import Side
-from engine.model.money import ceil_to, floor_to
+from engine.model.money import ZERO, ceil_to, floor_to
+
+BUY = Side.BUY
 
 
 class Refusal(Struct, frozen=True):
@@ -25,7 +27,7 @@ def round_size(instrument: Instrument, size: Decimal) -> Decimal:
 
 def round_limit(instrument: Instrument, side: Side, price: Decimal) -> Decimal:
     """A buy down, a sell up: never a worse price than asked (R2)."""
-    return floor_to(price, instrument.tick) if side is Side.BUY else ceil_to(price, instrument.tick)
+    return floor_to(price, instrument.tick) if side is BUY else ceil_to(price, instrument.tick)
 
 
 def round_stop(instrument: Instrument, side: Side, trigger: Decimal) -> Decimal:
@@ -53,7 +55,7 @@ def check_size(
     """
     rounded = round_size(instrument, size)
     whole_close = reduce_only and whole_position
-    if rounded <= 0:
+    if rounded <= ZERO:
         return Refusal("BELOW_STEP", f"size: {size} is below the step {instrument.step}; ask for at least one step")
     if rounded < instrument.min_size and not whole_close:
         least = instrument.min_size

@@ -95,12 +95,23 @@ class Levels:
 class Triggers:
     """All armed levels of one instrument. An id (order or position) may have several."""
 
-    __slots__ = ("_next", "_tokens", "armed", "levels")
+    __slots__ = ("_next", "_tokens", "armed", "ask", "bid", "index", "last", "levels", "mark")
 
     def __init__(self) -> None:
         self.armed: dict[int, tuple[Kind, str]] = {}
         self._tokens: dict[str, tuple[int, ...]] = {}
-        self.levels: dict[Watched, Levels] = {watched: Levels(self) for watched in Watched}
+        self.bid = Levels(self)
+        self.ask = Levels(self)
+        self.last = Levels(self)
+        self.mark = Levels(self)
+        self.index = Levels(self)
+        self.levels = {
+            Watched.BID: self.bid,
+            Watched.ASK: self.ask,
+            Watched.LAST: self.last,
+            Watched.MARK: self.mark,
+            Watched.INDEX: self.index,
+        }
         self._next = 0
 
     def arm(self, watched: Watched, level: float, upward: bool, kind: Kind, owner: str) -> None:
@@ -123,8 +134,6 @@ class Triggers:
 
     def forget(self, owner: str, token: int) -> None:
         """A token of an id was taken."""
-        left = tuple(t for t in self._tokens.get(owner, ()) if t != token)
-        if left:
-            self._tokens[owner] = left
-        else:
-            self._tokens.pop(owner, None)
+        tokens = self._tokens.pop(owner)
+        if len(tokens) > 1:
+            self._tokens[owner] = tuple(t for t in tokens if t != token)

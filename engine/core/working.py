@@ -143,11 +143,13 @@ def _entry(
     price: Decimal | None,
     reserve: Decimal,
 ) -> Refusal | None:
-    refusal = may_enter(kernel, instrument)
+    market = kernel.market(instrument.id)
+    refusal = may_enter(kernel, market)
     if refusal is not None or price is None:
         return refusal
     terms = order.terms
     more = max(reserve - order.reserve, ZERO)
     free = max(kernel.state.accounts[account].free(instrument.settle_asset), ZERO)
     leverage = kernel.leverage(account, instrument.id)
-    return check_entry(kernel, account, instrument, terms.side, terms.type, left, price, leverage, more, free, [])
+    best = market.taker_price(terms.side)
+    return check_entry(kernel, account, instrument, terms.side, terms.type, left, price, best, leverage, more, free, [])

@@ -19,7 +19,7 @@ class Command(Struct, frozen=True, tag=True, tag_field="command", omit_defaults=
     account: str = ""
 
 
-class PlaceOrder(Command, frozen=True, omit_defaults=True, kw_only=True):
+class PlaceOrder(Command, frozen=True, omit_defaults=True, gc=False):
     """Enter an order. `size` in base units."""
 
     instrument: InstrumentId

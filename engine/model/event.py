@@ -16,6 +16,11 @@ from engine.model.order import OrderTerms
 
 EVENT_VERSION = 1
 
+Check = tuple[str, Decimal | int, Decimal | int]
+"""(rule, value, limit) as they were compared."""
+
+# gc=False: facts hold only what is older than they are, so they cannot be part of a cycle.
+
 
 class Body(Struct, frozen=True, tag=True, omit_defaults=True):
     """What happened; the tag is the event's type in the ledger."""
@@ -85,17 +90,17 @@ class MarginChanged(Body, frozen=True):
     position: Position
 
 
-class IntentCreated(Body, frozen=True):
+class IntentCreated(Body, frozen=True, gc=False):
     """Somebody asked for something; the command as it came."""
 
     command: AnyCommand
     top: Top | None = None
 
 
-class RiskApproved(Body, frozen=True, omit_defaults=True):
-    """Every rule passed; `checks` holds (rule, value, limit) as they were compared."""
+class RiskApproved(Body, frozen=True, gc=False, omit_defaults=True):
+    """Every rule passed."""
 
-    checks: tuple[tuple[str, str, str], ...] = ()
+    checks: tuple[Check, ...] = ()
     top: Top | None = None
 
 
@@ -104,7 +109,7 @@ class RiskRejected(Body, frozen=True, omit_defaults=True):
 
     code: str
     message: str
-    checks: tuple[tuple[str, str, str], ...] = ()
+    checks: tuple[Check, ...] = ()
     top: Top | None = None
 
 
@@ -115,7 +120,7 @@ class IntentRefused(Body, frozen=True):
     message: str
 
 
-class OrderCreated(Body, frozen=True, omit_defaults=True):
+class OrderCreated(Body, frozen=True, gc=False, omit_defaults=True):
     """An order exists; provably unsent. `reserve` is the money set aside for it."""
 
     terms: OrderTerms
@@ -131,19 +136,19 @@ class OrderDenied(Body, frozen=True):
     reason: str
 
 
-class OrderHeld(Body, frozen=True):
+class OrderHeld(Body, frozen=True, gc=False):
     """The order waits here for its trigger."""
 
     order: str
 
 
-class OrderSent(Body, frozen=True):
+class OrderSent(Body, frozen=True, gc=False):
     """The order may have left."""
 
     order: str
 
 
-class OrderAccepted(Body, frozen=True, omit_defaults=True):
+class OrderAccepted(Body, frozen=True, gc=False, omit_defaults=True):
     """The venue has it."""
 
     order: str
@@ -166,7 +171,7 @@ class TriggerMoved(Body, frozen=True, omit_defaults=True):
     extremum: Decimal
 
 
-class TriggerFired(Body, frozen=True, omit_defaults=True):
+class TriggerFired(Body, frozen=True, gc=False, omit_defaults=True):
     """A held order's level was met by `price` of `source`."""
 
     order: str
@@ -175,7 +180,7 @@ class TriggerFired(Body, frozen=True, omit_defaults=True):
     top: Top | None = None
 
 
-class OrderFilled(Body, frozen=True, omit_defaults=True):
+class OrderFilled(Body, frozen=True, gc=False, omit_defaults=True):
     """One fill, or one part of a fill that flips a position (part 0 closes, part 1 opens). `position` is the lot after it."""
 
     order: str
@@ -327,7 +332,7 @@ AnyBody = (
 )
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """A fact with its envelope. Order is by `seq`, never by time; `causation` is the seq that led to it, 0 for none."""
 
     seq: int

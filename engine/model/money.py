@@ -34,12 +34,16 @@ def to_decimal(field: str, text: object) -> Decimal:
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:
-    """Largest multiple of step not above value."""
+    """Largest multiple of step not above value, written to the step's places."""
+    if value.same_quantum(step) and not value % step:
+        return value
     return (value / step).to_integral_value(ROUND_FLOOR) * step
 
 
 def ceil_to(value: Decimal, step: Decimal) -> Decimal:
-    """Smallest multiple of step not below value."""
+    """Smallest multiple of step not below value, written to the step's places."""
+    if value.same_quantum(step) and not value % step:
+        return value
     return (value / step).to_integral_value(ROUND_CEILING) * step
 
 
