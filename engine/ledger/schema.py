@@ -81,8 +81,8 @@ PROJECTIONS: dict[str, str] = {
 
 TRADES_BY_TIME = "CREATE INDEX trades_by_time ON trades (created_at)"
 
-_CHUNKS = (128, 64, 32, 16, 8, 4, 2, 1)
-"""Rows of one INSERT; any number of rows is a few of them, and their statements stay prepared."""
+_CHUNKS = (128, 64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)
+"""Rows of one INSERT: what one order leaves is a single one, any number a few, and their statements stay prepared."""
 
 
 def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
@@ -109,12 +109,19 @@ def _insert_sql(table: str, width: int, count: int) -> str:
 
 
 def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
-    """Write rows, many to a statement: each statement hands the interpreter lock over once, not once a row."""
+    """Write rows of equal width."""
+    if rows:
+        insert_values(db, table, len(rows[0]), list(chain.from_iterable(rows)))
+
+
+def insert_values(db: sqlite3.Connection, table: str, width: int, values: list[Any]) -> None:
+    """Write rows whose values follow each other, `width` to a row; many rows to a statement: each statement hands the
+    interpreter lock over once, not once a row."""
     at = 0
-    for size in _CHUNKS:
-        while len(rows) - at >= size:
-            chunk = rows[at : at + size]
-            db.execute(_insert_sql(table, len(chunk[0]), size), list(chain.from_iterable(chunk)))
+    for count in _CHUNKS:
+        size = count * width
+        while len(values) - at >= size:
+            db.execute(_insert_sql(table, width, count), values[at : at + size])
             at += size
 
 
@@ -123,8 +130,7 @@ def write_projections(db: sqlite3.Connection, rows: dict[str, list[Row]], stale_
     for trade in stale_trades:
         db.execute("DELETE FROM trades WHERE id = ?", (trade,))
     for table, changed in rows.items():
-        if changed:
-            insert_rows(db, table, changed)
+        insert_rows(db, table, changed)
 
 
 def read_meta(db: sqlite3.Connection) -> dict[str, str]:

@@ -28,8 +28,6 @@ _CHECK_WHOLE_BELOW = 16 * 1024 * 1024
 """Bytes; a start looks at every page of a file up to this size, larger ones are left to `verify`."""
 _CHECKPOINT_PAGES = 4_000
 """Pages of log before they are copied into the file: pages that many commits share are then copied once."""
-_SLICE = 512
-"""Events encoded before they are written: so many stay in the processor's cache, a whole group would not."""
 _CHECK_TAIL = 100
 """Events whose hashes every start verifies, whatever the snapshot covers."""
 
@@ -186,37 +184,31 @@ class Ledger:
         """
         if not events:
             return
-        last = self._last
-        try:
-            with self._transaction():
-                for at in range(0, len(events), _SLICE):
-                    last = self._write(events[at : at + _SLICE], last)
-                schema.write_projections(self._db, *self._projector.take())
-        except BaseException:
-            # What it had counted is not in the file.
-            self._projector = Projector(schema.StoredRows(self._db))
-            raise
-        self._last = last
-        try:
-            self._head.write(self._last)
-        except OSError as error:
-            raise LedgerError(
-                f"{self._path}: event {last.seq} is durable, but HEAD cannot be written: {error}"
-            ) from error
-
-    def _write(self, events: Sequence[Event], last: Head) -> Head:
-        seq, previous = last
-        rows: list[schema.Row] = []
+        seq, previous = self._last
+        values: list[object] = []
         for event in events:
             seq += 1
             if event.seq != seq:
                 raise ValueError(f"event {event.seq} does not follow {seq - 1}")
             columns = columns_of(event)
             previous = link(previous, columns)
-            rows.append((*columns, previous))
-            self._projector.add(event)
-        schema.insert_rows(self._db, "events", rows)
-        return Head(seq, previous)
+            values += columns
+            values.append(previous)
+        try:
+            with self._transaction():
+                for event in events:
+                    self._projector.add(event)
+                schema.insert_values(self._db, "events", len(values) // len(events), values)
+                schema.write_projections(self._db, *self._projector.take())
+        except BaseException:
+            # What it had counted is not in the file.
+            self._projector = Projector(schema.StoredRows(self._db))
+            raise
+        self._last = Head(seq, previous)
+        try:
+            self._head.write(self._last)
+        except OSError as error:
+            raise LedgerError(f"{self._path}: event {seq} is durable, but HEAD cannot be written: {error}") from error
 
     def snapshot(self, state: State) -> None:
         """Keep the state for the next start; it must not be ahead of what is durable."""
