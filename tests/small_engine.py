@@ -56,6 +56,8 @@ class SmallEngine:
         return Preview(type(command).__name__, (("size", "0.1"), ("gives", "6100 USDT")), errors=errors, entry=opens)
 
     def query(self, name: str) -> Any:
+        if name not in self.answers:
+            raise KeyError(f"the engine knows no query {name!r}")
         return self.answers[name]
 
     def control_feed(self, action: str, value: float) -> None:

@@ -202,8 +202,7 @@ class Desk:
                 unrealised = self.kernel.unrealised(account.id, asset)
                 if unrealised is None:
                     continue
-                marks = {i: price for i, m in self._markets.items() if (price := m.mark_price()) is not None}
-                body = ev.EquitySampled(asset, wallet, unrealised, marks)
+                body = ev.EquitySampled(asset, wallet, unrealised)
                 self.kernel.journal.emit_account(account.id, body)
 
     # --- The market ---------------------------------------------------------------------------------
@@ -348,6 +347,10 @@ class Desk:
         if self.state.day_equity is None:
             self._sample_equity()
         self.resume()
+
+    def marks(self) -> dict[str, Decimal]:
+        """What every instrument is valued at now; those without a price are left out."""
+        return {name: price for name, m in self._markets.items() if (price := m.mark_price()) is not None}
 
     def show(self, instruments: Sequence[Instrument]) -> None:
         """Know these instruments' markets without recording anything."""

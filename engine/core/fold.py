@@ -253,6 +253,9 @@ def _equity(state: State, event: ev.Event, body: ev.EquitySampled) -> None:
         state.day_equity = equity
     state.equity.append((event.time_ns, str(equity)))
     del state.equity[:-KEEP_EQUITY]
+
+
+def _marks(state: State, event: ev.Event, body: ev.MarksNoted) -> None:
     state.marks.update(body.marks)
 
 
@@ -289,5 +292,6 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.OrderUnknown: _moves(OrderStatus.UNKNOWN),
     ev.FundingPaid: _funding,
     ev.EquitySampled: _equity,
+    ev.MarksNoted: _marks,
     ev.AlarmRaised: _alarm,
 }

@@ -29,6 +29,8 @@ from engine.link.messages import (
 )
 from engine.link.viewer import Viewer
 from engine.link.wire import FrameTooLong, read_frame
+from engine.model.command import AnyCommand
+from engine.views import Preview
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +112,7 @@ class Connection:
             case Subscribe(topics=topics):
                 self._viewer.want(topics[:MAX_TOPICS])
             case AskPreview(id=number, command=command):
-                self._viewer.send(PreviewReply(number, self._hub.preview(session, command)))
+                self._viewer.send(PreviewReply(number, self._preview(session, command)))
             case Query(id=number, name=name):
                 self._answer(number, name)
             case TakeHand():
@@ -122,9 +124,16 @@ class Connection:
             case Painted(order=order, time_ns=time_ns):
                 self._hub.port.painted(order, time_ns)
             case StopEngine(reason=reason):
-                self._hub.port.request_stop(reason)
+                self._hub.stop_engine(session, reason)
             case Hello():
                 raise msgspec.ValidationError("Hello a second time")
+
+    def _preview(self, session: Session, command: AnyCommand) -> Preview:
+        try:
+            return self._hub.preview(session, command)
+        except Exception as error:  # asked again and again, it would fail again and again
+            log.exception("preview of %s failed in the engine", command)
+            return Preview(type(command).__name__, (), (f"the engine cannot tell: {error!r}",))
 
     async def _submit(self, session: Session, message: Submit) -> None:
         try:

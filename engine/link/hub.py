@@ -119,8 +119,8 @@ class Hub:
         """(data, error) of a named read."""
         try:
             return self.port.query(name), ""
-        except KeyError:
-            return None, f"the engine knows no query {name!r}"
+        except KeyError as error:
+            return None, str(error.args[0])
 
     def control_feed(self, session: Session, action: str, value: float) -> None:
         """Pause, resume or speed up; ignored for a watcher, and when the feed cannot (its screen shows the state)."""
@@ -129,6 +129,11 @@ class Hub:
                 self.port.control_feed(action, value)
             except ValueError:
                 return
+
+    def stop_engine(self, session: Session, reason: str) -> None:
+        """Stop the engine; ignored for a watcher, whose own quit only detaches it."""
+        if session.kind is Kind.COMMAND or session.id == self._hand:
+            self.port.request_stop(reason)
 
     def _watches(self, session: Session, command: AnyCommand) -> bool:
         return session.kind is Kind.SCREEN and session.id != self._hand and not is_exit(command)

@@ -95,7 +95,7 @@ class InProcessLink:
     def stop_engine(self, reason: str) -> None:
         """Stop the engine cleanly."""
         if self._session is not None:
-            self._hub.port.request_stop(reason)
+            self._hub.stop_engine(self._session, reason)
 
     def _attached(self) -> Session:
         if self._session is None:

@@ -271,13 +271,18 @@ class FundingPaid(Body, frozen=True, omit_defaults=True):
     position: Position
 
 
+class MarksNoted(Body, frozen=True):
+    """Marks of the moment, by instrument: what the simulated market resumes from."""
+
+    marks: dict[str, Decimal]
+
+
 class EquitySampled(Body, frozen=True, omit_defaults=True):
-    """Equity at the marks of the moment; `marks` lets the simulated market resume."""
+    """Equity at the marks of the moment."""
 
     asset: str
     wallet: Decimal
     unrealised: Decimal
-    marks: dict[str, Decimal] = {}
 
 
 class LatencyMeasured(Body, frozen=True):
@@ -327,6 +332,7 @@ AnyBody = (
     | Liquidated
     | FundingPaid
     | EquitySampled
+    | MarksNoted
     | LatencyMeasured
     | AlarmRaised
 )

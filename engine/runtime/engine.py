@@ -96,6 +96,7 @@ class Engine:
         self.port = DeskPort(config, ledger.ledger_id if ledger is not None else "damaged", epoch, self.candles)
         self.keeper = Keeper(ledger, Desk(state), self._feed.clock, self.port)
         status = StatusSource(config, self._feed.identity, self._feed.stats)
+        status.asset = _settle(instruments, config.asset)
         status.carried = frozenset(instrument.id for instrument in instruments)
         self.port.attach(self.keeper, status)
         self.port.on_feed = self._control_feed
@@ -152,7 +153,7 @@ class Engine:
             recovered=self.port.status.recovery,
             account=ACCOUNT,
             venue="paper",
-            asset=_settle(instruments, config.asset),
+            asset=self.port.status.asset,
             balance=config.start_balance,
             instruments=tuple(_with_latency(instrument, config.latency_ns) for instrument in instruments),
             limits=config.limits,
@@ -207,10 +208,18 @@ class Engine:
         elif self.keeper.full and Reserve(self.config.ledger).held:
             self.keeper.try_again()
 
+    @staticmethod
+    def _note_marks(keeper: Keeper) -> None:
+        """A crash must not throw the simulated market far back."""
+        marks = keeper.desk.marks()
+        if marks and marks != keeper.desk.state.marks:
+            keeper.decide(Note(keeper.now_ns(), ev.MarksNoted(marks)))
+
     def _snapshot(self) -> None:
         assert self.keeper is not None
         state = self.keeper.desk.state
-        if self.keeper.mode is Mode.OK and state.seq != self._snapshot_seq:
+        if self.keeper.mode is Mode.OK and (state.positions or state.seq != self._snapshot_seq):
+            self._note_marks(self.keeper)
             self._snapshot_seq = state.seq
             self.keeper.snapshot(encode_state(state))
 
@@ -258,6 +267,7 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.keeper is not None:
             with suppress(NotDurable):
+                self._note_marks(self.keeper)
                 self.keeper.decide(Note(self.keeper.now_ns(), ev.EngineStopped(reason)))
                 self._snapshot()
             self.keeper.close()

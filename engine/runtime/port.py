@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.clock import mono_ns
 from engine.core.desk import Intent, Note
@@ -30,13 +31,15 @@ from engine.views.latency import LatencyBook
 from engine.views.log import log_line
 from engine.views.market import book_view, chart_lines
 from engine.views.preview import preview
-from engine.views.structs import ChartView
+from engine.views.structs import BookView, ChartView, StatusView
 
 SEPARATED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?%?")
 KEEP_ACKS = 10_000
 LOG_LINES = 200
 RATES = {"status": 4.0, "book": 20.0, "chart": 4.0, "latency": 2.0, "balance": 1.0}
 OTHER_RATE = 4.0
+PATIENCE_NS = 250_000_000
+"""A commit that takes longer does not hold back the prices."""
 UNSEEN_S = 3.0
 """An order whose result no screen has drawn by then has its latency counted without that stage."""
 
@@ -59,8 +62,8 @@ class DeskPort:
         self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._shown: dict[str, tuple[View, View]] = {}
         """Topic -> (view, the same without its time)."""
-        self._held: dict[str, tuple[int, View]] = {}
-        """Topic -> (seq, view) that waits for its commit."""
+        self._held: dict[str, tuple[int, View, int]] = {}
+        """Topic -> (seq, view that waits for its commit, since when, mono ns)."""
         self.on_feed: Callable[[str, float], None]
         self.on_stop: Callable[[str], None]
 
@@ -123,26 +126,31 @@ class DeskPort:
         return RATES.get(topic.partition(":")[0], OTHER_RATE)
 
     def view(self, topic: str) -> View | None:
-        """See EnginePort: what runs ahead of the disk is held back until it is durable."""
+        """See EnginePort: what runs ahead of the disk is held back until it is durable; prices go on meanwhile."""
         keeper = self._keeper
         held = self._held.get(topic)
         if held is not None and keeper.durable_seq >= held[0]:
             del self._held[topic]
             self._show(topic, held[1])
-        if topic not in self._held:
+            held = None
+        seq = keeper.desk.state.seq
+        if held is None or mono_ns() - held[2] > PATIENCE_NS:
             built = self._build(topic, keeper.now_ns())
             if built is None:
                 return None
-            seq = keeper.desk.state.seq
             if keeper.durable_seq >= seq:
                 self._show(topic, built)
+            elif held is None:
+                self._held[topic] = (seq, built, mono_ns())
             else:
-                self._held[topic] = (seq, built)
+                self._show(topic, durable_part(built, self._shown.get(topic, (None,))[0], seq - keeper.durable_seq))
         shown = self._shown.get(topic)
         return shown[0] if shown is not None else None
 
-    def _show(self, topic: str, view: View) -> None:
-        plain = msgspec.structs.replace(view, time_ns=0)
+    def _show(self, topic: str, view: View | None) -> None:
+        if view is None:
+            return
+        plain = replace(view, time_ns=0)
         shown = self._shown.get(topic)
         if topic == "status" or shown is None or shown[1] != plain:
             self._shown[topic] = (view, plain)
@@ -247,15 +255,16 @@ class DeskPort:
             errors.insert(0, entry.message)
         if self._keeper.mode is Mode.READ_ONLY:
             errors.insert(0, self._keeper.mode_reason)
-        return msgspec.structs.replace(shown, errors=tuple(errors))
+        return replace(shown, errors=tuple(errors))
 
     def query(self, name: str) -> Any:
         """See EnginePort: a view's topic, or `engine` for counters."""
         if name == "engine":
             return self.status.counters(self._keeper)
-        view = self._build(name, self._keeper.now_ns())
+        view = self.view(name)
         if view is None:
-            raise KeyError(name)
+            known = self._build(name, self._keeper.now_ns()) is not None
+            raise KeyError("a commit is under way; ask again" if known else f"the engine knows no query {name!r}")
         return without_separators(msgspec.to_builtins(view))
 
     def control_feed(self, action: str, value: float) -> None:
@@ -280,6 +289,28 @@ class DeskPort:
 def saves(command: AnyCommand) -> bool:
     """Whether a command may use the room kept back on a full disk: exits, protection, the kill switch."""
     return is_exit(command) or isinstance(command, SetKill | SetProtection)
+
+
+def durable_part(view: View, before: View | None, pending: int) -> View | None:
+    """What may be shown while a commit takes long: prices, and of what is recorded only what was shown before."""
+    match view:
+        case BookView():
+            bids, asks = (tuple(replace(row, own="") for row in rows) for rows in (view.bids, view.asks))
+            return replace(view, bids=bids, asks=asks)
+        case ChartView():
+            return replace(view, lines=before.lines if isinstance(before, ChartView) else ())
+        case StatusView() if isinstance(before, StatusView):
+            slow = f"the disk is slow: {pending} events wait for it"
+            return replace(
+                before,
+                time_ns=view.time_ns,
+                mode_reason=view.mode_reason or slow,
+                durable_seq=view.durable_seq,
+                seq=view.seq,
+                streams=view.streams,
+                ticks_per_second=view.ticks_per_second,
+            )
+    return None
 
 
 def without_separators(data: Any) -> Any:

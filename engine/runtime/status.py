@@ -29,6 +29,8 @@ class StatusSource:
         self._config = config
         self._feed = feed_identity
         self._feed_stats = feed_stats
+        self.asset = config.asset
+        """What the account is funded in."""
         self.carried: frozenset[str] = frozenset()
         """Instruments the feed brings."""
         self.recovery = ""
@@ -51,7 +53,7 @@ class StatusSource:
     def view(self, keeper: Keeper, now_ns: int) -> StatusView:
         """The status at this moment."""
         desk, state = keeper.desk, keeper.desk.state
-        asset = self._config.asset
+        asset = self.asset
         account = desk.account
         equity = desk.kernel.equity(account, asset) if account in state.accounts else None
         day = day_pnl(desk, equity)

@@ -16,6 +16,7 @@ from engine.core.plan import Plan, hypothetical, plan_order, sweep
 from engine.core.positions import apply_fill, split_fill
 from engine.core.protecting import protection_refusal
 from engine.core.rounding import round_stop, round_take_profit
+from engine.core.sanity import malformed
 from engine.core.working import in_scope
 from engine.model import command as cmd
 from engine.model.account import Position
@@ -35,6 +36,9 @@ def preview(desk: Desk, command: cmd.AnyCommand, now_ns: int) -> Preview:
     account = command.account or desk.account
     if account not in desk.state.accounts:
         return Preview("refused", (), (f"account: {account!r} is not there",))
+    refusal = malformed(command)
+    if refusal is not None:
+        return Preview(type(command).__name__, (), (refusal.message,))
     builder = _BUILDERS[type(command)]
     return builder(desk.kernel, account, command, now_ns)
 

@@ -1,0 +1,90 @@
+"""What a screen may see and ask of a real engine while a commit hangs, or with numbers no market has."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+from engine.link.local import InProcessLink
+from engine.model.command import PlaceOrder
+from engine.model.market import Side
+from engine.model.order import OrderType
+from engine.runtime import Engine, EngineConfig
+from engine.views import BookView, PositionsView
+from tests.engine_process import until
+
+BTC = "sim.perp:BTCUSDT"
+
+
+def market_buy(request_id: str, size: str = "0.01") -> PlaceOrder:
+    return PlaceOrder(
+        request_id=request_id, instrument=BTC, side=Side.BUY, type=OrderType.MARKET, size=Decimal(size), leverage=10
+    )
+
+
+async def started(path: Path) -> tuple[Engine, InProcessLink]:
+    engine = Engine(EngineConfig(env="sim", feed="simulated", ledger=path, rate=200.0))
+    await engine.start()
+
+    async def begin() -> object:
+        return engine.hub
+
+    link = InProcessLink(begin)  # type: ignore[arg-type]
+    await link.start()
+    link.subscribe(("status", "positions", f"book:{BTC}"))
+    link.set_armed(True)
+    await until(lambda: not (f"book:{BTC}" not in link.views or "positions" not in link.views))
+    return engine, link
+
+
+async def test_nothing_recorded_is_shown_or_answered_before_its_commit_while_prices_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "sim.sqlite"
+    engine, link = await started(path)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        asked = asyncio.create_task(link.submit(market_buy("slow")))
+        await until(lambda: bool(engine.keeper.desk.state.positions))
+        book = link.views[f"book:{BTC}"]
+        assert isinstance(book, BookView)
+        await until(lambda: link.views[f"book:{BTC}"] is not book)
+        assert not asked.done()
+        positions = link.views["positions"]
+        assert isinstance(positions, PositionsView)
+        assert positions.rows == ()
+        assert engine.port.query("positions")["rows"] == []
+        blocker.execute("ROLLBACK")
+        assert (await asked).ok
+        await until(lambda: bool(engine.port.query("positions")["rows"]))
+    finally:
+        blocker.close()
+        await link.close()
+        await engine.stop("test")
+
+
+async def test_a_preview_of_numbers_no_market_has_is_a_refusal_and_keeps_the_line(tmp_path: Path) -> None:
+    engine, link = await started(tmp_path / "sim.sqlite")
+    try:
+        for size in ("1E30", "1E400", "-1", "NaN"):
+            shown = await link.preview(market_buy("draft", size))
+            assert shown.errors, size
+        assert (await link.preview(market_buy("draft"))).errors == ()
+    finally:
+        await link.close()
+        await engine.stop("test")
+
+
+async def test_the_simulated_market_resumes_from_its_last_price(tmp_path: Path) -> None:
+    path = tmp_path / "sim.sqlite"
+    engine, link = await started(path)
+    await link.close()
+    await engine.stop("test")
+    last = engine.keeper.desk.marks()[BTC]
+    again, link = await started(path)
+    try:
+        assert again.keeper.desk.state.marks[BTC] == last
+    finally:
+        await link.close()
+        await again.stop("test")
