@@ -62,6 +62,10 @@ class LedgerReadOnly(LedgerError):
     """The file or its folder may not be written."""
 
 
+class LedgerLocked(LedgerError):
+    """Another program writes to the file at the moment; the same commit may be tried again."""
+
+
 class QueryRefused(LedgerError):
     """A user's statement was not run, or stopped; the message is the reason."""
 
@@ -76,6 +80,8 @@ def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
         # Our own statements are an error only where a table is not as it was made.
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
             return LedgerBroken("file", f"{path}: {error}; hoox ledger verify says where")
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return LedgerLocked(f"{path} is locked by another program; close it")
         readonly = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
         # Some calls report a full disk as a failed write.
         full = code == sqlite3.SQLITE_FULL or (full and code == sqlite3.SQLITE_IOERR)

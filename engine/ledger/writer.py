@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from engine.clock import mono_ns
-from engine.ledger.errors import LedgerError
+from engine.ledger.errors import LedgerError, LedgerLocked
 from engine.ledger.store import Ledger
 from engine.model.event import Event
+
+log = logging.getLogger(__name__)
 
 MAX_PENDING = 500_000
 """Events waiting for the disk; more are refused."""
@@ -163,7 +166,7 @@ class Writer:
 
     def _commit(self, events: list[Event]) -> None:
         try:
-            self._ledger.append(events)
+            self._append(events)
         except Exception as error:  # noqa: BLE001  whatever it was, nothing may be written after it
             with self._changed:
                 self._failure = error
@@ -175,6 +178,18 @@ class Writer:
             self._pending -= len(events)
             self._durable = events[-1].seq
         self._on_durable(events[-1].seq, self._now())
+
+    def _append(self, events: list[Event]) -> None:
+        """Append, for as long as another program holds the file: what waits is neither lost nor told."""
+        while True:
+            try:
+                self._ledger.append(events)
+            except LedgerLocked as locked:
+                if self._closing:
+                    raise
+                log.warning("%s; %d events wait", locked, self._pending)
+            else:
+                return
 
     def _keep(self, snapshot: _Snapshot) -> None:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,18 @@ def test_after_a_failure_nothing_is_written_until_resumed(ledger: Ledger, writer
     writer.submit(lost)
     ears.wait_for(lost[-1].seq)
     assert verify(ledger.path).ok
+
+
+def test_a_commit_waits_for_as_long_as_another_program_holds_the_file(tmp_path: Path) -> None:
+    path, ears = tmp_path / "sim.sqlite", Ears()
+    events = list(Story().opening())
+    with closing(Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)) as ledger:
+        ledger._db.execute("PRAGMA busy_timeout = 20")  # SQLite's own patience is longer than a test's
+        with closing(Writer(ledger, ears.durable, ears.failed)) as writer:
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                writer.submit(events)
+                with pytest.raises(queue.Empty):
+                    ears.told.get(timeout=0.2)
+                other.execute("ROLLBACK")
+            assert ears.wait_for(events[-1].seq) == [events[-1].seq]
