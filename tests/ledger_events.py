@@ -155,7 +155,10 @@ class Story:
         if pick == 2:
             return [self.event(ev.FundsMoved("USDT", Decimal(self.random.randint(1, 100))))]
         if pick == 3:
-            return [self.event(ev.EquitySampled("USDT", Decimal(10_000), Decimal("-1.5"), {BTC: Decimal("61000.05")}))]
+            return [
+                self.event(ev.EquitySampled("USDT", Decimal(10_000), Decimal("-1.5"))),
+                self.event(ev.MarksNoted({BTC: Decimal("61000.05")})),
+            ]
         if pick == 4:
             return [self.event(ev.LatencyMeasured(self.last(), {"intent": 1_000, "order": 7_000, "screen": -1}))]
         return [
