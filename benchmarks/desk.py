@@ -18,6 +18,7 @@ from typing import Any
 
 from engine.link.address import socket_path
 from engine.link.client import SocketLink
+from engine.link.hub import Kind
 
 COLUMNS, ROWS = 160, 45
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -52,7 +53,7 @@ def _hoox(*arguments: str, home: Path, **options: Any) -> subprocess.Popen[bytes
 
 
 async def _ages(ledger: Path) -> dict[str, Any]:
-    link = SocketLink(socket_path(ledger), "bench", kind="command")
+    link = SocketLink(socket_path(ledger), "bench", kind=Kind.COMMAND)
     await link.start()
     try:
         answer: dict[str, Any] = await link.query("engine")
@@ -96,6 +97,31 @@ def busy_desk(seconds: float = 10.0, rate: int = 5_000) -> dict[str, float]:
         "screen_cpu_percent": 100 * used / passed,
         "screen_kb_per_s": sent / passed / 1_000,
     }
+
+
+def first_paint(rounds: int = 3) -> dict[str, float]:
+    """Ms from the command to a drawn desk that says what its prices are, the engine's start included."""
+    taken: list[float] = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="hoox-bench-") as folder:
+            master, slave = pty.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+            begin = time.monotonic()
+            screen = _hoox(home=Path(folder), preexec_fn=lambda slave=slave: os.login_tty(slave))
+            os.close(slave)
+            taken.append(_first_paint(master, begin) * 1_000)
+            asyncio.run(_stop(Path(folder) / "sim.sqlite"))
+            os.close(master)
+            screen.wait(15)
+    return {"median_ms": sorted(taken)[rounds // 2], "least_ms": min(taken)}
+
+
+async def _stop(ledger: Path) -> None:
+    link = SocketLink(socket_path(ledger), "bench", kind=Kind.COMMAND)
+    await link.start()
+    link.stop_engine("benchmark done")
+    await asyncio.sleep(0.5)
+    await link.close()
 
 
 def _wait_for(path: Path) -> None:

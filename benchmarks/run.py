@@ -16,6 +16,7 @@ BENCHES: dict[str, tuple[str, Callable[[], Any]]] = {
     "durable_single": ("(c) six events of an order -> durable, one order at a time", ledger.durable_single),
     "durable_grouped": ("(c) events -> durable, grouped", ledger.durable_grouped),
     "replay": ("(d) replay with hashes verified", ledger.replay),
+    "first_paint": ("from `hoox` to a drawn desk, the engine's start included", desk.first_paint),
     "desk": ("a busy desk of 160x45 on a pty beside its engine at 5,000 ticks/s", desk.busy_desk),
 }
 
