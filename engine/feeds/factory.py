@@ -30,18 +30,22 @@ def make_feed(
     speed: float = 1.0,
     volatility: float = 1.0,
     prices: Mapping[str, Decimal] | None = None,
+    since_ns: int = 0,
 ) -> Feed:
     """The feed that `spec` names; raises FeedError.
 
     `symbols` as the venue writes them, the venue's usual ones when none are given (a recording carries its own). For the simulated market: `seed`, `rate` in quotes
     a second, `volatility` as a multiple, and `prices` by symbol to resume from. For a recording: `speed` (recording.MAX_SPEED
-    for as fast as it goes); it brings its own clock.
+    for as fast as it goes); it brings its own clock. Funding that was missed since `since_ns`, 0 in a new ledger, is
+    delivered first; a recording is told by its `begin`.
     """
     # Only what is asked for is imported: the HTTP and WebSocket clients take as long as the rest of the engine's start.
     kind, _, argument = spec.partition(":")
     symbols = symbols or DEFAULT_SYMBOLS.get(kind, ())
     if kind == "simulated" and not argument:
-        market = SimulatedMarket(seed, symbols, clock.now_ns(), prices, rate=rate, volatility=volatility)
+        market = SimulatedMarket(
+            seed, symbols, clock.now_ns(), prices, rate=rate, volatility=volatility, funded_since_ns=since_ns
+        )
         return SimulatedFeed(market, clock)
     if kind == "recording" and argument:
         from engine.feeds.recording import RecordingFeed

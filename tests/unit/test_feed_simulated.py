@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import statistics
 from decimal import Decimal
@@ -9,13 +10,16 @@ from itertools import pairwise
 
 import pytest
 
+from engine.clock import SteadyClock
 from engine.feeds.base import FeedError
+from engine.feeds.simulated.feed import SimulatedFeed
 from engine.feeds.simulated.market import SimulatedMarket
 from engine.feeds.simulated.price import FairPrice
 from engine.model.market import Depth, Funding, Mark, MarketInput, Quote, Side, Trade
 from tests.feed_support import PlainBook
 
 SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
 START = 1_767_225_600 * SECOND  # a funding time
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 BTC = "sim.perp:BTCUSDT"
@@ -193,6 +197,57 @@ class TestMarksAndFunding:
             after = out[out.index(f) + 1]
             assert isinstance(after, Mark)
             assert after.next_funding_ns == f.due_ns + 8 * 3600 * SECOND
+
+    def test_F6_funding_missed_while_the_engine_was_down_comes_first_and_in_order(self) -> None:  # noqa: N802
+        seven, five_pm = START - HOUR, START + 9 * HOUR
+        opening = SimulatedMarket(7, ["BTCUSDT"], five_pm, funded_since_ns=seven).step(five_pm)
+        assert [type(i) for i in opening[-3:]] == [Depth, Quote, Mark]
+        funding = [i for i in opening[:-3] if isinstance(i, Funding)]
+        assert [f.due_ns for f in funding] == [START - 8 * HOUR, START, START + 8 * HOUR]
+        assert {f.time_ns for f in funding} == {five_pm}
+        mark = opening[-1]
+        assert isinstance(mark, Mark)
+        assert {(f.mark, f.rate) for f in funding} == {(mark.price, mark.funding_rate)}
+        assert mark.next_funding_ns == START + 16 * HOUR
+
+    def test_a_settlement_that_the_ledger_may_just_have_missed_is_given_again(self) -> None:
+        start = START + 2 * SECOND
+        opening = SimulatedMarket(7, ["BTCUSDT"], start, funded_since_ns=START + SECOND).step(start)
+        assert [i.due_ns for i in opening if isinstance(i, Funding)] == [START]
+
+    def test_a_new_ledger_has_missed_nothing(self) -> None:
+        assert not [i for i in market().step(START) if isinstance(i, Funding)]
+
+
+class TestFeed:
+    async def test_a_system_clock_that_is_set_back_does_not_stop_the_market(self) -> None:
+        wall, mono = [START], [0]
+        clock = SteadyClock(0, lambda: wall[0], lambda: mono[0])
+        feed = SimulatedFeed(SimulatedMarket(7, ["BTCUSDT"], clock.now_ns(), rate=100), clock)
+        seen: list[MarketInput] = []
+        changed = asyncio.Event()
+
+        def sink(item: MarketInput) -> None:
+            seen.append(item)
+            changed.set()
+
+        async def a_second_passes() -> None:
+            upto = clock.now_ns() + SECOND
+            while clock.now_ns() < upto:
+                wall[0] += SECOND // 5
+                mono[0] += SECOND // 5
+                changed.clear()
+                await asyncio.wait_for(changed.wait(), 5)
+
+        task = asyncio.create_task(feed.run(sink))
+        await a_second_passes()
+        wall[0] -= 3600 * SECOND
+        await a_second_passes()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        quotes = [i.time_ns for i in seen if isinstance(i, Quote)]
+        assert quotes == sorted(quotes)
+        assert quotes[-1] >= START + 2 * SECOND - SECOND // 5
 
 
 def test_it_opens_with_snapshot_quote_and_mark_of_every_symbol() -> None:

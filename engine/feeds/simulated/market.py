@@ -26,6 +26,7 @@ class SimulatedMarket:
 
     Events happen at times drawn from the seed, so cutting the same span into other steps gives the same events; only
     their `time_ns`, the time of the step that delivered them, differs. `volatility` multiplies every symbol's own.
+    It opens with the funding missed since `funded_since_ns`; 0 where nothing was.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SimulatedMarket:
         *,
         rate: float = 60.0,
         volatility: float = 1.0,
+        funded_since_ns: int = 0,
     ) -> None:
         if not 0 < rate <= MAX_RATE:
             raise FeedError(f"rate: {rate} quotes a second is out of range; choose from 1 to {MAX_RATE}")
@@ -54,6 +56,7 @@ class SimulatedMarket:
                 _start_price(listing, prices),
                 volatility,
                 start_ns,
+                funded_since_ns,
             )
             for listing in listings
         ]

@@ -27,7 +27,15 @@ _SWEEP = 6
 class SimulatedSymbol:
     """Pure: moved by `event` (the book changes) and `second` (mark and index), times in ns of market time."""
 
-    def __init__(self, rng: random.Random, listing: Listing, price: Decimal, volatility: float, start_ns: int) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        listing: Listing,
+        price: Decimal,
+        volatility: float,
+        start_ns: int,
+        funded_since_ns: int,
+    ) -> None:
         self.instrument = instrument_id("sim", "perp", listing.symbol)
         self._rng = rng
         self._listing = listing
@@ -46,12 +54,16 @@ class SimulatedSymbol:
         self._bids = Ladder(rng, -1, bid, listing.level_size * listing.step_parts)
         self._asks = Ladder(rng, +1, ask, listing.level_size * listing.step_parts)
         self._mark = (bid + ask) / (2 * self._tick_parts)
-        self._next_funding_ns = (start_ns // FUNDING_NS + 1) * FUNDING_NS
+        # The last settlement up to then may not have been booked any more; the desk takes each one once.
+        self._next_funding_ns = funded_since_ns // FUNDING_NS * FUNDING_NS
+        if not funded_since_ns:
+            self._next_funding_ns = (start_ns // FUNDING_NS + 1) * FUNDING_NS
 
     def opening(self, now_ns: int) -> list[MarketInput]:
-        """The whole book, the quote and the mark: what a newcomer needs."""
+        """Funding that was missed, then the whole book, the quote and the mark: what a newcomer needs."""
         self._updates += 1
-        return [self._depth(now_ns, snapshot=True), self._quote(now_ns), self._mark_input(now_ns)]
+        missed = self._settled(self._time_ns, now_ns)
+        return [*missed, self._depth(now_ns, snapshot=True), self._quote(now_ns), self._mark_input(now_ns)]
 
     def event(self, venue_ns: int, now_ns: int) -> list[MarketInput]:
         """One change of the book at `venue_ns`, received at `now_ns`: perhaps trades, then always a quote."""
@@ -82,17 +94,20 @@ class SimulatedSymbol:
         """Another second passed: funding that came due, then the mark."""
         middle = (self._bids.best + self._asks.best) / (2 * self._tick_parts)
         self._mark += (middle - self._mark) / _MARK_S
+        return [*self._settled(venue_ns, now_ns), self._mark_input(now_ns, venue_ns)]
+
+    def hold_until(self, now_ns: int) -> None:
+        """Time passed in which nothing happened."""
+        self._time_ns = max(self._time_ns, now_ns)
+
+    def _settled(self, venue_ns: int, now_ns: int) -> list[MarketInput]:
+        """Every settlement up to `venue_ns`, oldest first, at the rate and mark of now: no others are known (F6)."""
         out: list[MarketInput] = []
         while venue_ns >= self._next_funding_ns:
             mark = self._mark_input(now_ns)
             out.append(Funding(self.instrument, now_ns, self._next_funding_ns, self._rate(), mark.price))
             self._next_funding_ns += FUNDING_NS
-        out.append(self._mark_input(now_ns, venue_ns))
         return out
-
-    def hold_until(self, now_ns: int) -> None:
-        """Time passed in which nothing happened."""
-        self._time_ns = max(self._time_ns, now_ns)
 
     def _move_time(self, venue_ns: int) -> None:
         dt_s = (venue_ns - self._time_ns) / 1e9
