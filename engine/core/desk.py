@@ -103,6 +103,8 @@ class Desk:
         self.state = state
         self.account = next(iter(state.accounts), "")
         """Account that commands without one mean."""
+        self.asset = next(iter(state.accounts[self.account].balances), "") if self.account else ""
+        """What that account was funded in."""
         self._due: int | None = None
         self._markets = self.kernel.markets
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -171,6 +173,7 @@ class Desk:
         for instrument, market in self._markets.items():
             desk._markets[instrument] = market.emptied()
         desk.account = self.account
+        desk.asset = self.asset
         desk.kernel.probe = self.kernel.probe
         desk.kernel.halted = self.kernel.halted
         return desk
@@ -192,7 +195,7 @@ class Desk:
 
     def _tick(self, tick: Tick) -> None:
         state = self.state
-        last = state.equity[-1][0] if state.equity else 0
+        last = max((line[-1][0] for line in state.equity.values()), default=0)
         if tick.time_ns - last >= EQUITY_EVERY_NS:
             self._sample_equity()
 
@@ -342,9 +345,10 @@ class Desk:
             journal.emit(ev.AccountOpened(start.oms), start.account, start.venue)
             journal.emit_account(start.account, ev.FundsMoved(start.asset, start.balance, "start balance"))
         self.account = start.account
+        self.asset = start.asset
         if self.state.limits != start.limits:
             journal.emit(ev.ConfigChanged(start.limits))
-        if self.state.day_equity is None:
+        if not self.state.equity:
             self._sample_equity()
         self.resume()
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State
+from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State, money_key
 from engine.model import event as ev
 from engine.model.account import Account, Position
 from engine.model.money import ZERO, round_cost
@@ -91,7 +91,7 @@ def _live(state: State, order_id: str) -> Order:
 
 def _moves(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
     def handler(state: State, event: ev.Event, body: Any) -> None:
-        order = _live(state, body.order)
+        order = state.orders.get(body.order) or _live(state, body.order)
         move(order, status)
         order.updated_ns = event.time_ns
 
@@ -128,8 +128,12 @@ def _funds(state: State, event: ev.Event, body: ev.FundsMoved) -> None:
     account = state.accounts[event.account]
     _add(account.balances, body.asset, body.amount)
     _add(account.deposited, body.asset, body.amount)
-    if state.day_equity is not None:
-        state.day_equity += body.amount
+    key = money_key(event.account, body.asset)
+    if key in state.day_equity:
+        state.day_equity[key] += body.amount
+    else:
+        state.day[key] = event.time_ns // DAY_NS
+        state.day_equity[key] = account.balances[body.asset]
 
 
 def _config(state: State, event: ev.Event, body: ev.ConfigChanged) -> None:
@@ -153,7 +157,8 @@ def _margin(state: State, event: ev.Event, body: ev.MarginChanged) -> None:
 
 def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
     state.requests[event.request_id] = event.seq
-    _bound(state.requests, KEEP_REQUESTS)
+    if len(state.requests) > KEEP_REQUESTS:
+        _bound(state.requests, KEEP_REQUESTS)
 
 
 def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
@@ -180,7 +185,7 @@ def _trigger_moved(state: State, event: ev.Event, body: ev.TriggerMoved) -> None
 
 
 def _trigger_fired(state: State, event: ev.Event, body: ev.TriggerFired) -> None:
-    order = _live(state, body.order)
+    order = state.orders.get(body.order) or _live(state, body.order)
     order.fired = True
     order.updated_ns = event.time_ns
 
@@ -246,13 +251,15 @@ def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> None:
 
 
 def _equity(state: State, event: ev.Event, body: ev.EquitySampled) -> None:
+    key = money_key(event.account, body.asset)
     equity = body.wallet + body.unrealised
     day = event.time_ns // DAY_NS
-    if day != state.day or state.day_equity is None:
-        state.day = day
-        state.day_equity = equity
-    state.equity.append((event.time_ns, str(equity)))
-    del state.equity[:-KEEP_EQUITY]
+    if state.day.get(key) != day:
+        state.day[key] = day
+        state.day_equity[key] = equity
+    line = state.equity.setdefault(key, [])
+    line.append((event.time_ns, str(equity)))
+    del line[:-KEEP_EQUITY]
 
 
 def _marks(state: State, event: ev.Event, body: ev.MarksNoted) -> None:

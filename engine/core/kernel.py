@@ -105,6 +105,16 @@ class Kernel:
             total += position.unrealised(mark)
         return total
 
+    def unpriced(self, account: str, asset: str) -> list[str]:
+        """Symbols of an account's positions in one asset that have no mark."""
+        found = []
+        for position in self.state.positions.values():
+            market = self.market(position.instrument)
+            missing = market.value_price(position.size > 0) is None
+            if missing and position.account == account and market.instrument.settle_asset == asset:
+                found.append(market.instrument.symbol)
+        return found
+
     def equity(self, account: str, asset: str) -> Decimal | None:
         """Wallet plus unrealised PnL; None while a mark is missing."""
         unrealised = self.unrealised(account, asset)

@@ -9,10 +9,11 @@ from engine.core.kernel import Kernel
 from engine.core.margin import max_leverage
 from engine.core.market import Market
 from engine.core.rounding import Refusal
+from engine.core.state import money_key
 from engine.model.event import Check
 from engine.model.instrument import Instrument
 from engine.model.market import Side
-from engine.model.money import ONE
+from engine.model.money import ONE, ZERO
 from engine.model.order import OrderType
 
 BUY, LIMIT = Side.BUY, OrderType.LIMIT
@@ -111,12 +112,16 @@ def _check_band(side: Side, price: Decimal, best: Decimal, band: Decimal, checks
 
 def _check_daily_loss(kernel: Kernel, account: str, instrument: Instrument, checks: list[Check]) -> Refusal | None:
     limit = kernel.state.limits.daily_loss
-    start = kernel.state.day_equity
-    if limit is None or start is None:
+    if limit is None:
         return None
-    equity = kernel.equity(account, instrument.settle_asset)
+    asset = instrument.settle_asset
+    start = kernel.state.day_equity.get(money_key(account, asset), ZERO)
+    equity = kernel.equity(account, asset)
     if equity is None:
-        return None
+        missing = ", ".join(kernel.unpriced(account, asset))
+        return Refusal(
+            "NO_PRICE", f"loss today: not known without a price of {missing}; wait for it, or close what is open in it"
+        )
     checks.append(("loss today", start - equity, limit))
     if start - equity >= limit:
         return Refusal(

@@ -44,12 +44,12 @@ class State(Struct):
     """account|instrument -> last funding time booked, ns."""
     marks: dict[InstrumentId, Decimal] = {}
     """Marks last noted, for the simulated market to resume from."""
-    equity: list[tuple[int, str]] = []
-    """(time_ns, equity) samples for the equity line."""
-    day: int = 0
-    """UTC day of `day_equity`, days since the epoch."""
-    day_equity: Decimal | None = None
-    """Equity at the first sample of the day, moved by deposits since: what the day's PnL is measured from."""
+    equity: dict[str, list[tuple[int, str]]] = {}
+    """account|asset -> (time_ns, equity) samples for the equity line."""
+    day: dict[str, int] = {}
+    """account|asset -> UTC day of `day_equity`, days since the epoch."""
+    day_equity: dict[str, Decimal] = {}
+    """account|asset -> equity at the first sample of the day, moved by deposits since: what the day's PnL is measured from."""
     alarms: list[tuple[int, str, str]] = []
     """(time_ns, code, message), newest last."""
     orders_made: int = 0
@@ -65,6 +65,11 @@ class State(Struct):
             if position.instrument == instrument and position.account == account and position.leg == leg:
                 return position
         return None
+
+
+def money_key(account: str, asset: str) -> str:
+    """The key of what is kept for each asset of each account."""
+    return f"{account}|{asset}"
 
 
 _encoder = msgspec.msgpack.Encoder(decimal_format="string")

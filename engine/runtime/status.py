@@ -56,7 +56,7 @@ class StatusSource:
         asset = self.asset
         account = desk.account
         equity = desk.kernel.equity(account, asset) if account in state.accounts else None
-        day = day_pnl(desk, equity)
+        day = day_pnl(desk, asset, equity)
         return StatusView(
             time_ns=now_ns,
             env=self._config.env,

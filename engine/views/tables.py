@@ -9,6 +9,7 @@ from engine.core.desk import Desk
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits
 from engine.core.margin import maintenance
+from engine.core.state import money_key
 from engine.model.account import Position
 from engine.model.instrument import Instrument
 from engine.model.money import ZERO
@@ -165,7 +166,7 @@ def _trade(instrument: Instrument, position: Position) -> TradeRow:
 
 
 def balance_view(desk: Desk, now_ns: int) -> BalanceView:
-    """Money by asset, and the equity line."""
+    """Money by asset; the day and the equity line are of the asset the account was funded in."""
     kernel, state = desk.kernel, desk.state
     account = state.accounts.get(desk.account)
     rows: list[BalanceRow] = []
@@ -173,24 +174,27 @@ def balance_view(desk: Desk, now_ns: int) -> BalanceView:
     if account is not None:
         for asset, wallet in account.balances.items():
             unrealised = kernel.unrealised(account.id, asset)
-            equity = None if unrealised is None else wallet + unrealised
+            known = None if unrealised is None else wallet + unrealised
+            if asset == desk.asset:
+                equity = known
             rows.append(
                 BalanceRow(
                     asset=asset,
                     wallet=fmt.money(wallet) or "",
-                    equity=fmt.money(equity),
+                    equity=fmt.money(known),
                     free=fmt.money(account.free(asset)) or "",
                     margin=fmt.money(account.margins.get(asset, ZERO)) or "",
                     reserved=fmt.money(account.reserves.get(asset, ZERO)) or "",
                     upnl=fmt.signed(unrealised),
                 )
             )
-    day = day_pnl(desk, equity)
-    line = tuple(float(value) for _, value in state.equity) + (() if equity is None else (float(equity),))
+    day = day_pnl(desk, desk.asset, equity)
+    samples = state.equity.get(money_key(desk.account, desk.asset), ())
+    line = tuple(float(value) for _, value in samples) + (() if equity is None else (float(equity),))
     return BalanceView(now_ns, tuple(rows), fmt.signed(day), fmt.sign(day), line)
 
 
-def day_pnl(desk: Desk, equity: Decimal | None) -> Decimal | None:
-    """Equity gained since the first sample of the UTC day, deposits apart."""
-    start = desk.state.day_equity
+def day_pnl(desk: Desk, asset: str, equity: Decimal | None) -> Decimal | None:
+    """Equity of an asset gained since its first sample of the UTC day, deposits apart."""
+    start = desk.state.day_equity.get(money_key(desk.account, asset))
     return None if equity is None or start is None else equity - start

@@ -1,0 +1,89 @@
+"""Equity, the day's PnL and the daily loss are measured for each account and asset by itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from engine.core.state import money_key
+from engine.model import command as cmd
+from engine.model.account import RiskLimits
+from engine.model.instrument import Instrument
+from engine.views.tables import balance_view
+from tests.kit import BUY, SECOND, Bench, Replayed, instrument, refusal
+
+D = Decimal
+DAY = 86_400 * SECOND
+ETH = instrument("ETHUSDT")
+
+
+def in_usdc() -> Instrument:
+    return instrument("BTCUSDC", base="BTC", quote="USDC")
+
+
+def two_assets(limits: RiskLimits | None = None) -> Bench:
+    """10000 USDT and 500 USDC."""
+    bench = Bench(instrument(), in_usdc(), limits=limits)
+    bench.market("60000")
+    bench.quote("60000", "60000.1", of=bench.instruments[1])
+    bench.mark("60000", of=bench.instruments[1])
+    bench.ask(cmd.Deposit, asset="USDC", amount=D(500))
+    return bench
+
+
+def test_a_deposit_in_another_asset_moves_no_other_assets_day() -> None:
+    bench = two_assets()
+    assert bench.state.day_equity == {money_key("main", "USDT"): D(10_000), money_key("main", "USDC"): D(500)}
+
+
+def test_each_asset_of_each_account_has_its_own_line_and_day() -> None:
+    bench = two_assets()
+    bench.start("other", "700")
+    bench.start("main")
+    bench.wait(61 * SECOND)
+    bench.at(bench.now + DAY)
+    bench.wait()
+    wanted = {("main", "USDT"): D(10_000), ("main", "USDC"): D(500), ("other", "USDT"): D(700)}
+    assert bench.state.day_equity == {money_key(*key): amount for key, amount in wanted.items()}
+    for key, amount in wanted.items():
+        assert {D(sample) for _, sample in bench.state.equity[money_key(*key)]} == {amount}
+    shown = balance_view(bench.desk, bench.now)
+    assert shown.day_pnl_sign == 0
+    assert set(shown.equity_line) == {10_000.0}
+    replayed = Replayed()
+    replayed.read(bench.events)
+    assert replayed.equals(bench.state)
+
+
+def test_a_loss_in_one_asset_does_not_stop_entries_in_another() -> None:
+    bench = two_assets(RiskLimits(daily_loss=D(100)))
+    usdc = bench.instruments[1]
+    bench.place(BUY, "0.04", instrument=usdc.id, leverage=10)
+    bench.wait()
+    bench.quote("57000", "57000.1", of=usdc)
+    bench.mark("57000", of=usdc)
+    assert refusal(bench.place(BUY, "0.001", instrument=usdc.id))[0] == "DAILY_LOSS"
+    bench.place(BUY, "0.001", leverage=10)
+    bench.wait()
+    assert len(bench.state.positions) == 2
+
+
+@pytest.mark.parametrize("limit", [D(100), None])
+def test_a_loss_that_cannot_be_known_refuses_an_entry_where_there_is_a_limit(limit: Decimal | None) -> None:
+    """After a restart one position has no price yet, so equity is not known."""
+    bench = Bench(instrument(), ETH, limits=RiskLimits(daily_loss=limit))
+    bench.market("60000")
+    bench.quote("3000", "3000.1", of=ETH)
+    bench.mark("3000", of=ETH)
+    bench.place(BUY, "1", instrument=ETH.id, leverage=10)
+    bench.wait()
+    bench.restart()
+    bench.market("60000")
+    events = bench.place(BUY, "0.001")
+    if limit is None:
+        assert bench.last_order.reason == ""
+        return
+    code, message = refusal(events)
+    assert code == "NO_PRICE"
+    assert "ETHUSDT" in message
