@@ -25,6 +25,7 @@ from engine.model.market import Quote, Side
 from engine.model.order import OrderTerms, OrderType, Role, TriggerSource
 
 Figures = dict[str, float]
+BUY, LIMIT = Side.BUY, OrderType.LIMIT
 SYMBOL = "binance.perp:BTCUSDT"
 START_NS = 1_700_000_000_000_000_000
 ARMED = (10, 1_000, 100_000, 1_000_000)
@@ -167,9 +168,8 @@ def tick_to_order(rounds: int = 5_000) -> Figures:
                 handle(quote)  # type: ignore[arg-type]
                 if quote.bid > 0:  # type: ignore[union-attr]
                     order = PlaceOrder(
-                        request_id=request, instrument=SYMBOL, side=Side.BUY, type=OrderType.LIMIT,
-                        size=Decimal("0.001"), price=price, owner="strategy:bench",
-                    )  # fmt: skip
+                        SYMBOL, BUY, LIMIT, Decimal("0.001"), price, request_id=request, owner="strategy:bench"
+                    )
                     events = handle(Intent(START_NS, order))
                 taken.append(mono_ns() - start)
                 writer.submit(events)

@@ -31,8 +31,8 @@ def malformed(command: AnyCommand) -> Refusal | None:
         return Refusal(
             "REQUEST_ID", f"request id: {len(request_id)} characters long; give each intent one of 1 to {LONGEST_ID}"
         )
-    for number in numbers:
-        if number is not None and not (number.is_finite() and LEAST <= number <= MOST):
+    for number in filter(None, numbers):
+        if not (number.is_finite() and LEAST <= number <= MOST):
             return _bad_number(command)
     return None
 

@@ -88,7 +88,8 @@ class Levels:
                     index.forget(entry[1], token)
                     crossed.append((entry[0], token, entry[1]))
         self.settle()
-        crossed.sort()
+        if len(crossed) > 1:
+            crossed.sort()
         return crossed
 
 
