@@ -5,15 +5,16 @@ Live feeds and recordings share it, so a recording takes the very path its marke
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from engine.feeds.base import FeedStats, Sink
 from engine.feeds.funding import FundingWatch
 from engine.feeds.sanity import PriceGate, Verdict, sane_levels
 from engine.feeds.sequence import BookSequence, RawDiff, Rule, Snapshot
+from engine.feeds.tops import BookTop
 from engine.feeds.watchdog import StreamKey
 from engine.model.instrument import InstrumentId
-from engine.model.market import FeedStatus, Funding, Mark, Quote, StreamState, Trade
+from engine.model.market import Depth, FeedStatus, Funding, Mark, Quote, StreamState, Trade
 
 Item = Quote | Trade | Mark | RawDiff
 """What a decoder makes of a frame."""
@@ -36,6 +37,7 @@ class Assembler:
         self._gate = gate
         self._funding = FundingWatch()
         self._books: dict[InstrumentId, BookSequence] = {}
+        self._tops: dict[InstrumentId, BookTop] = {}
         self._quoted: set[InstrumentId] = set()
         self._states: dict[StreamKey, tuple[StreamState, str]] = {}
 
@@ -64,12 +66,15 @@ class Assembler:
         if not (sane_levels(snapshot.bids) and sane_levels(snapshot.asks)):
             self._stats.broken += 1
             return False
-        for depth in book.snapshot(snapshot):
-            self._sink(depth)
+        key = (snapshot.instrument, "depth")
+        self._tops[snapshot.instrument] = BookTop()
+        if not self._pass_on(book.snapshot(snapshot)):
+            book.reset()
+            self.state(key, StreamState.RESYNC, snapshot.time_ns, f"impossible prices in snapshot {snapshot.last_id}")
         if book.waiting:
             return False
         self._stats.resyncs += 1
-        self.state((snapshot.instrument, "depth"), StreamState.LIVE, snapshot.time_ns)
+        self.state(key, StreamState.LIVE, snapshot.time_ns)
         return True
 
     def needs_snapshot(self, instrument: InstrumentId) -> bool:
@@ -107,14 +112,33 @@ class Assembler:
             self._stats.broken += 1  # left out, it shows as a gap with the next one
             return
         book = self._book(diff.instrument)
-        waited = book.waiting
-        for depth in book.diff(diff):
-            self._sink(depth)
-        if book.waiting and not waited:
+        key = (diff.instrument, "depth")
+        if book.waiting:
+            book.diff(diff)
+            self.state(key, StreamState.RESYNC, diff.time_ns)
+        elif not self._pass_on(book.diff(diff)):
+            book.reset()
+            self.state(key, StreamState.RESYNC, diff.time_ns, f"impossible prices in update {diff.last}")
+        elif book.waiting:
             self._stats.gaps += 1
-            self.state((diff.instrument, "depth"), StreamState.RESYNC, diff.time_ns, f"gap before update {diff.first}")
-        elif waited:
-            self.state((diff.instrument, "depth"), StreamState.RESYNC, diff.time_ns)
+            self.state(key, StreamState.RESYNC, diff.time_ns, f"gap before update {diff.first}")
+
+    def _pass_on(self, depths: Sequence[Depth]) -> bool:
+        """Hand depths to the core, or none of them when one makes the book impossible."""
+        for depth in depths:
+            top = self._tops[depth.instrument]
+            top.apply(depth)
+            if not self._passes(self._possible(depth.instrument, top)):
+                return False
+        for depth in depths:
+            self._sink(depth)
+        return True
+
+    def _possible(self, instrument: InstrumentId, top: BookTop) -> Verdict:
+        if top.bid >= top.ask:
+            return Verdict.CROSSED
+        # A quote from before a loss of the line says nothing: the market may have moved on.
+        return self._gate.book(instrument, top.bid, top.ask) if instrument in self._quoted else Verdict.GOOD
 
     def _mark(self, mark: Mark) -> None:
         # Funding is charged on what was held before its time, so it comes first.

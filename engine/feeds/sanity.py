@@ -83,6 +83,18 @@ class PriceGate:
             return _ABSURD
         return self._judge(self._marks, mark.instrument, price, price, mark.time_ns)
 
+    def book(self, instrument: InstrumentId, bid: float, ask: float) -> Verdict:
+        """Judge a book's best prices, 0 or infinite for an empty side: no absurd step from the last good quote."""
+        quote = self._quotes.get(instrument)
+        if quote is None:
+            return _GOOD
+        up, down = self._up, self._down
+        if bid and not quote.low * down <= bid <= quote.low * up:
+            return _ABSURD
+        if ask < _INFINITY and not quote.high * down <= ask <= quote.high * up:
+            return _ABSURD
+        return _GOOD
+
     def _judge(
         self, tracks: dict[InstrumentId, _Track], key: InstrumentId, low: float, high: float, now_ns: int
     ) -> Verdict:

@@ -322,6 +322,30 @@ class TestResync:
         assert StreamState.RESYNC in states(watcher.inputs, "depth")
         assert feed.stats()["gaps"] == 1
 
+    async def test_an_impossible_ask_fetches_a_new_snapshot_and_is_never_seen(self, exchange: Exchange) -> None:
+        snapshots = iter([book(10), book(32)])
+        exchange.replies["/fapi/v1/depth"] = lambda: next(snapshots)
+        synced = asyncio.Event()
+
+        async def absurd(socket: ServerConnection) -> None:
+            await socket.send(ticker().decode())
+            await socket.send(update(5, 12, 4).decode())
+            await synced.wait()
+            bad = update(13, 20, 12).replace(b'"a":[]', b'"a":[["20","5"]]')
+            for frame in (bad, update(31, 35, 30)):
+                await socket.send(frame.decode())
+            await socket.wait_closed()
+
+        exchange.sockets = {"/public": absurd, "/market": silence}
+        feed = exchange.binance()
+        async with Watcher(feed) as watcher:
+            await watcher.until(told("depth", StreamState.LIVE))
+            synced.set()
+            await watcher.until(told("depth", StreamState.LIVE, 2))
+            await watcher.until(count(Depth, 4))
+        assert [i.last_id for i in watcher.inputs if isinstance(i, Depth)] == [10, 12, 32, 35]
+        assert feed.stats()["dropped_crossed"] == 1
+
     async def test_a_snapshot_older_than_the_stream_is_fetched_again(self, exchange: Exchange) -> None:
         snapshots = iter([book(3), (500, b"busy"), (200, b"<html>"), book(11)])
         exchange.replies["/fapi/v1/depth"] = lambda: next(snapshots)

@@ -17,7 +17,18 @@ from engine.feeds.base import FeedRefused, FeedStats
 from engine.feeds.binance.frames import FrameDecoder
 from engine.feeds.binance.rest import parse_depth
 from engine.feeds.sanity import PriceGate
-from engine.feeds.sequence import BUFFER, BackpackRule, BookSequence, RawDiff, Rule, Snapshot, SpotRule, UsdmRule
+from engine.feeds.sequence import (
+    BUFFER,
+    BackpackRule,
+    BookSequence,
+    Levels,
+    RawDiff,
+    Rule,
+    Snapshot,
+    SpotRule,
+    UsdmRule,
+)
+from engine.feeds.tops import BookTop
 from engine.model.market import Depth, MarketInput, Quote, Trade
 from tests.feed_support import SPOT, USDM, PlainBook, needs_recordings
 
@@ -223,6 +234,22 @@ def test_recorded_books_equal_their_checkpoints(
     wanted = {n: (c[0], *(Decimal(str(x)) for x in c[1:5]), *c[5:]) for n, c in checkpoints.items()}
     assert seen == wanted
     assert not sequence.waiting
+
+
+_LEVELS = st.lists(st.tuples(st.integers(1, 12).map(str), st.sampled_from(["0", "0.00", "1", "2.5"])), max_size=6).map(
+    tuple
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), _LEVELS, _LEVELS), max_size=30))
+def test_the_top_of_a_book_is_what_looking_at_every_level_gives(changes: list[tuple[bool, Levels, Levels]]) -> None:
+    top, plain = BookTop(), PlainBook()
+    for snapshot, bids, asks in changes:
+        depth = Depth("BTC", 0, 0, 0, snapshot, bids, asks)
+        top.apply(depth)
+        plain.apply(depth)
+        assert top.bid == max(plain.bids, default=0)
+        assert top.ask == min(plain.asks, default=float("inf"))
 
 
 @needs_recordings

@@ -7,12 +7,15 @@ from decimal import Decimal
 
 import pytest
 
+from engine.feeds.assembler import Assembler
 from engine.feeds.base import Backoff, FeedStats
 from engine.feeds.funding import FundingWatch
 from engine.feeds.numbers import plain
 from engine.feeds.sanity import PriceGate, Verdict
+from engine.feeds.sequence import BackpackRule, Levels, RawDiff, Snapshot
 from engine.feeds.watchdog import Watchdog
-from engine.model.market import Funding, Mark, Quote, Side, Trade, quote
+from engine.model.market import Depth, Funding, Mark, MarketInput, Quote, Side, StreamState, Trade, quote
+from tests.feed_support import states
 
 BTC = "binance.perp:BTCUSDT"
 SECOND = 1_000_000_000
@@ -115,6 +118,88 @@ class TestPriceGate:
         assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(0), Decimal(1), Side.BUY)) is Verdict.ABSURD
         assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(1), Decimal(0), Side.BUY)) is Verdict.ABSURD
         assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(1), Decimal(1), Side.BUY)) is Verdict.GOOD
+
+
+class TestAssembler:
+    """A book around 60000 from the first snapshot on, quoted at 60000 / 60000.1."""
+
+    @pytest.fixture(autouse=True)
+    def _feed(self) -> None:
+        self.inputs: list[MarketInput] = []
+        self.stats = FeedStats()
+        self.assembler = Assembler(self.inputs.append, self.stats, BackpackRule(), PriceGate())
+
+    def quote(self, bid: str, ask: str, time_ns: int = 1) -> None:
+        self.assembler.accept(quote(BTC, time_ns, bid, "1", ask, "1"))
+
+    def snapshot(self, bids: Levels, asks: Levels, last_id: int = 10) -> bool:
+        return self.assembler.snapshot(Snapshot(BTC, 1, 1, last_id, bids, asks))
+
+    def opened(self) -> None:
+        self.quote("60000", "60000.1")
+        assert self.snapshot((("60000", "5"), ("59999", "5")), (("60000.1", "5"), ("60001", "5")))
+
+    def diff(self, number: int, bids: Levels = (), asks: Levels = ()) -> None:
+        self.assembler.accept(RawDiff(BTC, 2, 2, number, number, 0, bids, asks))
+
+    def depths(self) -> list[int]:
+        return [i.last_id for i in self.inputs if isinstance(i, Depth)]
+
+    @pytest.mark.parametrize(
+        ("bids", "asks", "counter"),
+        [
+            ((), (("20000", "5"),), "dropped_crossed"),
+            ((("99999", "5"),), (), "dropped_crossed"),
+            ((("60000.05", "1"), ("60000.1", "1")), (), "dropped_crossed"),
+            ((("60000", "0"), ("59999", "0")), (("20000", "5"),), "dropped_absurd"),
+            ((), (("60000.1", "0"), ("60001", "0"), ("80000", "1")), "dropped_absurd"),
+        ],
+    )
+    def test_an_impossible_depth_never_reaches_the_core(self, bids: Levels, asks: Levels, counter: str) -> None:
+        self.opened()
+        self.diff(11, bids, asks)
+        assert self.depths() == [10]
+        assert getattr(self.stats, counter) == 1
+        assert states(self.inputs, "depth") == [StreamState.LIVE, StreamState.RESYNC]
+        assert self.assembler.needs_snapshot(BTC)
+
+    def test_a_new_snapshot_ends_it(self) -> None:
+        self.opened()
+        self.diff(11, asks=(("20000", "5"),))
+        self.diff(12, asks=(("20000", "0"),))
+        assert self.snapshot((("60000", "5"),), (("60000.1", "5"),), last_id=11)
+        assert self.depths() == [10, 11, 12]
+        assert states(self.inputs, "depth")[-1] is StreamState.LIVE
+
+    def test_an_impossible_snapshot_is_fetched_again(self) -> None:
+        self.quote("60000", "60000.1")
+        assert not self.snapshot((("60000", "5"),), (("20000", "5"),))
+        assert not self.snapshot((("19999", "5"),), (("20000", "5"),))
+        assert (self.stats.dropped_crossed, self.stats.dropped_absurd, self.depths()) == (1, 1, [])
+        assert self.snapshot((("60000", "5"),), (("60000.1", "5"),))
+
+    def test_deep_levels_may_be_as_far_away_as_they_like(self) -> None:
+        self.opened()
+        self.diff(11, (("1", "5"),), (("999999", "5"),))
+        assert self.depths() == [10, 11]
+
+    def test_a_market_that_really_moved_is_followed(self) -> None:
+        self.opened()
+        self.quote("40000", "40000.1", 5 * SECOND)
+        self.quote("40000", "40000.1", 8 * SECOND)
+        gone = (("60000", "0"), ("59999", "0"))
+        self.diff(11, (*gone, ("40000", "1")), (("40000.1", "1"),))
+        assert self.depths() == [10, 11]
+
+    def test_a_quote_from_before_the_line_was_lost_says_nothing_of_the_book_after(self) -> None:
+        self.opened()
+        self.assembler.lost([(BTC, "quote"), (BTC, "depth")], StreamState.DOWN, 3, "cut")
+        assert self.snapshot((("40000", "5"),), (("40000.1", "5"),), last_id=50)
+
+    def test_a_one_sided_book_is_possible(self) -> None:
+        self.opened()
+        self.diff(11, (("60000", "0"), ("59999", "0")), ())
+        assert self.depths() == [10, 11]
 
 
 class TestFundingWatch:
