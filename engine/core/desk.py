@@ -13,7 +13,7 @@ from engine.core.fills import apply_report
 from engine.core.firing import fire
 from engine.core.funding import apply_funding, payment
 from engine.core.intents import take_in
-from engine.core.kernel import Due, Kernel
+from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
 from engine.core.market import TWO, Market
 from engine.core.paper import arrive, cancel, expire_at, record_makers, stand_again
@@ -106,6 +106,8 @@ class Desk:
         self.asset = next(iter(state.accounts[self.account].balances), "") if self.account else ""
         """What that account was funded in."""
         self._due: int | None = None
+        self._set_back = 0
+        """A quote before this says that the clock was set back, ns; looked at while timers run."""
         self._markets = self.kernel.markets
         self._handlers: dict[type, Callable[[Any], None]] = {
             Quote: self._quote,
@@ -129,7 +131,7 @@ class Desk:
             if market is None:
                 return NOTHING
             bid, ask = given.bid, given.ask
-            if self._due is None or given.time_ns < self._due:
+            if self._due is None or self._set_back <= given.time_ns < self._due:
                 market.quote = given
                 market.book.apply_quote(given)
                 if (
@@ -138,16 +140,19 @@ class Desk:
                     and market.mid_below < (bid + ask) / 2 < market.mid_above
                 ):
                     return NOTHING
-        journal = self.kernel.journal
-        now_ns = given.time_ns
-        if self._due is not None and self._due <= now_ns:
+        kernel = self.kernel
+        journal = kernel.journal
+        now_ns = kernel.hear(given.time_ns)
+        if (due_ns := kernel.next_due()) is not None and due_ns <= now_ns:
             # Funding settles before anything stamped with its time (F5).
             self._run_timers(min(given.due_ns - 1, now_ns) if type(given) is Funding else now_ns)
+            kernel.clock = now_ns
         if now_ns > journal.now:
             journal.now = now_ns
         journal.cause = 0
         self._handlers[type(given)](given)
-        self._due = self.kernel.next_due()
+        self._due = kernel.next_due()
+        self._set_back = kernel.clock - SET_BACK_NS
         return journal.take()
 
     def observe(self, given: MarketInput) -> None:
@@ -176,6 +181,7 @@ class Desk:
         desk.asset = self.asset
         desk.kernel.probe = self.kernel.probe
         desk.kernel.halted = self.kernel.halted
+        desk.kernel.clock = self.kernel.clock
         return desk
 
     def next_due(self) -> int | None:
@@ -190,6 +196,7 @@ class Desk:
         while (due := kernel.pop_due(now_ns)) is not None:
             due_ns, kind, order = due
             kernel.journal.now = max(due_ns, kernel.journal.now)
+            kernel.clock = due_ns
             kernel.journal.cause = 0
             _TIMERS[kind](kernel, order)
 

@@ -59,7 +59,7 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
         withdraw(kernel, order, f"triggered, but {blocked}")
         return
     journal = kernel.journal
-    body = ev.TriggerFired(terms.id, price, watched, market.top(kernel.journal.now))
+    body = ev.TriggerFired(terms.id, price, watched, market.top(kernel.clock))
     journal.cause = journal.emit_order(order, body)
     for other in live_exits(kernel, terms.account, terms.instrument) if terms.group else ():
         if other is not order and other.terms.group == terms.group and _met(market, other, price, watched):

@@ -17,6 +17,8 @@ from engine.model.market import Top
 from engine.model.money import ONE, ZERO, round_cost
 
 _DRAWS = 0xFFFFFFFF
+SET_BACK_NS = 1_000_000_000
+"""An input this much earlier than the last says that the clock was set back; less is mere disorder."""
 
 
 class Due(IntEnum):
@@ -30,13 +32,15 @@ class Due(IntEnum):
 class Kernel:
     """Recorded state behind its journal, volatile markets, and timers in order of time."""
 
-    __slots__ = ("_timers", "exits", "halted", "journal", "markets", "probe", "state", "timers_made")
+    __slots__ = ("_timers", "clock", "exits", "halted", "journal", "markets", "probe", "state", "timers_made")
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.journal = Journal(state)
         self.markets: dict[InstrumentId, Market] = {i.id: Market(i) for i in state.instruments.values()}
         self._timers: list[tuple[int, Due, int, str]] = []
+        self.clock = 0
+        """What the inputs' clock shows, ns: what timers and ages go by. It may be set back, recorded time never is."""
         self.timers_made = 0
         self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
         """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
@@ -47,7 +51,7 @@ class Kernel:
 
     @property
     def now(self) -> int:
-        """Time of the input being handled, ns."""
+        """Time that events of this moment are recorded with, ns."""
         return self.journal.now
 
     def market(self, instrument: InstrumentId) -> Market:
@@ -61,12 +65,30 @@ class Kernel:
     def top(self, instrument: InstrumentId) -> Top | None:
         """The market at this decision, for the event that records it."""
         market = self.markets.get(instrument)
-        return market.top(self.journal.now) if market is not None else None
+        return market.top(self.clock) if market is not None else None
 
     def at(self, due_ns: int, kind: Due, order: str) -> None:
         """Set a timer for an order."""
         self.timers_made += 1
         heapq.heappush(self._timers, (due_ns, kind, self.timers_made, order))
+
+    def after(self, delay_ns: int, kind: Due, order: str) -> None:
+        """Set a timer for an order that rings when this much time has passed."""
+        self.at(self.clock + delay_ns, kind, order)
+
+    def hear(self, time_ns: int) -> int:
+        """Follow the inputs' clock; where it was set back, what is under way still takes only the time it had left."""
+        back = self.clock - time_ns
+        if back > SET_BACK_NS:
+            self._timers = [
+                (due - (0 if kind is Due.EXPIRE else back), kind, made, order)
+                for due, kind, made, order in self._timers
+            ]
+            heapq.heapify(self._timers)
+            self.clock = time_ns
+        elif back < 0:
+            self.clock = time_ns
+        return self.clock
 
     def next_due(self) -> int | None:
         """When the next timer rings, ns; None without timers."""

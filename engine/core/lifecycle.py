@@ -38,7 +38,7 @@ def send(kernel: Kernel, order: Order) -> None:
     terms = order.terms
     journal = kernel.journal
     journal.emit_order(order, ev.OrderSent(terms.id))
-    kernel.at(journal.now + kernel.latency(terms.instrument, terms.id), ARRIVE, terms.id)
+    kernel.after(kernel.latency(terms.instrument, terms.id), ARRIVE, terms.id)
 
 
 def request_cancel(kernel: Kernel, order: Order, reason: str) -> None:
@@ -48,7 +48,7 @@ def request_cancel(kernel: Kernel, order: Order, reason: str) -> None:
     elif not order.cancel_requested:
         terms = order.terms
         kernel.journal.emit_order(order, ev.CancelRequested(terms.id))
-        kernel.at(kernel.now + kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+        kernel.after(kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
 
 
 def withdraw(kernel: Kernel, order: Order, reason: str) -> None:

@@ -30,7 +30,7 @@ def arrive(kernel: Kernel, order_id: str) -> None:
     terms = order.terms
     market = kernel.market(terms.instrument)
     if market.quote is None:
-        kernel.at(kernel.now + RETRY_NS, Due.ARRIVE, order_id)
+        kernel.after(RETRY_NS, Due.ARRIVE, order_id)
         return
     if not (_fit_reduce_only(kernel, order) if terms.reduce_only else _affords(kernel, market, order)):
         return
@@ -97,12 +97,12 @@ def stand_again(kernel: Kernel, order: Order) -> None:
         withdraw(kernel, order, "not sent before the restart")
         return
     if order.status is OrderStatus.SENT:
-        kernel.at(kernel.now + kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
+        kernel.after(kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
     elif order.price is not None:
         market.matcher.restore(order)
         market.set_band()
     if order.cancel_requested:
-        kernel.at(kernel.now + kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+        kernel.after(kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
 
 
 def _affords(kernel: Kernel, market: Market, order: Order) -> bool:

@@ -66,7 +66,7 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     instrument = market.instrument
     plan = Plan(leverage=kernel.leverage(account, command.instrument))
     plan.refusal = (
-        misshapen(command, kernel.journal.now)
+        misshapen(command, kernel.clock)
         or (None if command.reduce_only else may_enter(kernel, market))
         or _leverage(kernel, account, instrument, command, plan)
         or _round(market, command, plan)
@@ -98,8 +98,9 @@ def _round(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
         plan.price = price = round_limit(instrument, side, price)
         if price <= ZERO:
             return _below_tick("price", instrument)
-    refusal = (_round_trigger(market, command, plan) if kind.waits else None) or _round_bracket(market, command, plan)
-    if refusal is not None:
+    if kind.waits and (refusal := _round_trigger(market, command, plan)):
+        return refusal
+    if (command.take_profit or command.stop_loss) and (refusal := _round_bracket(market, command, plan)):
         return refusal
     best = plan.best = market.taker_price(side)
     plan.expected = plan.worst = price if price is not None else plan.trigger or best
@@ -109,7 +110,8 @@ def _round(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
             plan.expected = value / taken
             plan.worst = worst
     elif kind is LIMIT and price is not None and best is not None and not command.post_only:
-        plan.expected = min(price, best) if side is BUY else max(price, best)
+        crosses = price > best if side is BUY else price < best
+        plan.expected = best if crosses else price
     return None
 
 
@@ -127,8 +129,6 @@ def _round_trigger(market: Market, command: PlaceOrder, plan: Plan) -> Refusal |
 
 def _round_bracket(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
     take_profit, stop_loss = command.take_profit, command.stop_loss
-    if take_profit is None and stop_loss is None:
-        return None
     if command.reduce_only:
         return Refusal("BRACKET", "take profit, stop loss: a reduce-only order protects nothing; leave them empty")
     instrument, closing = market.instrument, command.side.opposite

@@ -31,7 +31,7 @@ def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
         return Refusal("NO_PRICE", f"no price of {symbol} has arrived yet; wait for the feed")
     if market.broken:
         return Refusal("FEED_DOWN", f"a stream of {symbol} is not live; wait for it, closes still work")
-    age = kernel.journal.now - quote.time_ns
+    age = kernel.clock - quote.time_ns
     if age > state.limits.max_data_age_ns:
         return Refusal("STALE", f"the price of {symbol} is {age // 1_000_000_000} s old; entries wait for a fresh one")
     return None
