@@ -14,6 +14,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.types import AnimationLevel
 
@@ -180,6 +181,18 @@ class DeskApp(App[Leaving], inherit_bindings=False):
                 self.link.take_hand()
             if seat.status.recovery:
                 self.notify(seat.status.recovery, title="Recovered", timeout=10)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """Say something over the line of keys; never as markup: what engines and signals say may hold brackets."""
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     # --- actions ---
 

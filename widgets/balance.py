@@ -11,6 +11,9 @@ from widgets.text import DASH, known, left, right, signed
 _COLUMNS = ("equity", "free", "uPnL", "margin", "reserved", "wallet")
 """Most important first; the last are dropped when the pane is narrow."""
 
+_LINE_FROM = 8
+"""Points from which equity is drawn with its ups and downs."""
+
 
 def _cells(row: BalanceRow) -> tuple[str, ...]:
     return known(row.equity), row.free, known(row.upnl), row.margin, row.reserved, row.wallet
@@ -38,8 +41,7 @@ class BalancePane(Pane[BalanceView]):
             return lines
         lines.append(_day(view))
         if rest >= 2 and view.equity_line:
-            tone = Tone.UP if view.equity_line[-1] >= view.equity_line[0] else Tone.DOWN
-            lines += [Line(((tone, " " + text),)) for text in sparkline(view.equity_line, max(width - 2, 1), rest - 1)]
+            lines += _drawn_equity(view.equity_line, max(width - 2, 1), rest - 1)
         return lines
 
 
@@ -50,6 +52,15 @@ def _asset(asset: str, texts: tuple[str, ...], widths: list[int]) -> Line:
         sign = 0 if not gain else -1 if text.startswith("-") else 1
         runs.append((gain_tone(sign), " " + right(signed(text, sign), width)))
     return merged(runs)
+
+
+def _drawn_equity(values: tuple[float, ...], width: int, height: int) -> list[Line]:
+    """The line of equity; flat until it has points enough to be more than a stroke."""
+    if len(values) < _LINE_FROM:
+        values, tone = (values[-1],) * len(values), Tone.DIM
+    else:
+        tone = Tone.UP if values[-1] >= values[0] else Tone.DOWN
+    return [Line(((tone, " " + text),)) for text in sparkline(values, width, height)]
 
 
 def _day(view: BalanceView) -> Line:

@@ -51,11 +51,11 @@ class BookPane(Pane[BookView]):
         self._cursor_at = 0
         self._widths = (8, 8, 8)
 
-    def show(self, view: BookView | None, now_ns: int = 0) -> None:
-        """Draw a book; a new instrument begins at its spread, with its own widths."""
-        if view is not None and (self._view is None or view.instrument != self._view.instrument):
-            self._cursor, self._widths = None, (8, 8, 8)
-        super().show(view, now_ns)
+    def expect(self, symbol: str) -> None:
+        """Another instrument's book comes: it begins at its spread, with its own widths; the old one is gone."""
+        self.border_title = f"{self.TITLE} {symbol}"
+        self._cursor, self._widths = None, (8, 8, 8)
+        super().show(None)
 
     # --- cursor ---
 

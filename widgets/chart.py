@@ -33,18 +33,18 @@ class ChartPane(Pane[ChartView]):
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(name=name, id=id, classes=classes)
-        self._seconds = 60
+        self._seconds = min(TIMEFRAMES)
+
+    def expect(self, symbol: str, seconds: int) -> None:
+        """Name the candles that were asked for; those of before are gone: they would stand under a wrong name."""
+        self.border_title = f"{self.TITLE} {symbol} {TIMEFRAMES.get(seconds, f'{seconds}s')}"
+        self._seconds = seconds
+        super().show(None)
 
     def show(self, view: ChartView | None, now_ns: int = 0) -> None:
-        """Draw candles; the title names what they are."""
-        if view is self._view:
-            return
-        if view is not None:
-            self._seconds = view.seconds
-            title = f"{self.TITLE} {view.symbol} {TIMEFRAMES.get(view.seconds, f'{view.seconds}s')}"
-            if self.border_title != title:
-                self.border_title = title
-        super().show(view, now_ns)
+        """Draw candles; they show no age of their own."""
+        if view is not self._view:
+            super().show(view, now_ns)
 
     def action_timeframe_step(self, by: int) -> None:
         """Ask for the next shorter or longer candles; presses add up before the view follows."""

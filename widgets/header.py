@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.model.market import StreamState
 from engine.views import Mode, StatusView
-from widgets.pane import Line, LinesWidget, Part, Tone, packed
+from widgets.pane import Line, LinesWidget, Palette, Part, Tone, packed
 from widgets.positions import gain_tone
 from widgets.text import clean, known, signed
 
@@ -12,6 +12,10 @@ SLOW_MS = 1_000
 """An engine silent for longer is warned about."""
 _ENVIRONMENTS = {"sim": Tone.SIM, "paper": Tone.PAPER, "live": Tone.LIVE}
 _NOTHING = Part(99, Tone.PLAIN, "")
+
+
+class HeaderPalette(Palette):
+    """Tones over the colour of the environment."""
 
 
 class HeaderBar(LinesWidget):
@@ -22,6 +26,7 @@ class HeaderBar(LinesWidget):
         height: 2;
     }
     """
+    PALETTE = HeaderPalette
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(name=name, id=id, classes=classes)

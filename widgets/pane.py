@@ -111,14 +111,15 @@ def packed(parts: Sequence[Part], width: int, gap: str = "  ") -> Line:
     return Line(tuple(runs))
 
 
-class LinesWidget(Widget):
-    """Prepared lines, drawn by the Line API; a new set of lines refreshes only the rows that differ."""
+class Palette(Widget):
+    """The tones of one screen. Unseen; its panes share it, so that a focus or a modal need not restyle 20 tones a pane."""
 
-    ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {*(f"pane--{tone}" for tone in Tone), "pane--cursor"}
 
     DEFAULT_CSS = """
-    LinesWidget {
+    Palette {
+        display: none;
+        background: $background;
         & > .pane--plain { color: $foreground; }
         & > .pane--head { color: $text-muted; }
         & > .pane--dim { color: $text-muted; }
@@ -140,11 +141,48 @@ class LinesWidget(Widget):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._styles_of: dict[tuple[Tone, bool], Style] = {}
+
+    def style_of(self, tone: Tone, lit: bool) -> Style:
+        """A tone in the current theme; `lit` with the background of the cursor."""
+        style = self._styles_of.get((tone, lit))
+        if style is None:
+            style = self.get_component_rich_style(f"pane--{tone}")
+            if lit:
+                style += Style(bgcolor=self.get_component_rich_style("pane--cursor").bgcolor)
+            self._styles_of[tone, lit] = style
+        return style
+
+    def notify_style_update(self) -> None:
+        """Another theme: other colours."""
+        super().notify_style_update()
+        self._styles_of.clear()
+
+
+class LinesWidget(Widget):
+    """Prepared lines, drawn by the Line API; a new set of lines refreshes only the rows that differ."""
+
+    ALLOW_SELECT = False
+    PALETTE: ClassVar[type[Palette]] = Palette
+    """Whose tones it draws with; the first widget of a screen that needs one brings it."""
+
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(name=name, id=id, classes=classes)
         self._lines: list[Line] = []
         self._strips: dict[int, Strip] = {}
-        self._tones: dict[tuple[Tone, bool], Style] = {}
+        self._palette: Palette | None = None
+
+    async def on_mount(self) -> None:
+        """Share the palette of the screen."""
+        self._palette = next(
+            (child for child in self.screen.children if isinstance(child, Palette) and type(child) is self.PALETTE),
+            None,
+        )
+        if self._palette is None:
+            self._palette = self.PALETTE()
+            await self.screen.mount(self._palette)
 
     def draw(self, width: int, height: int) -> list[Line]:
         """Lines for this size, at most `height`."""
@@ -174,25 +212,19 @@ class LinesWidget(Widget):
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != width:
             line = self._lines[y] if y < len(self._lines) else BLANK
-            segments = [Segment(text, self._style(tone, line.lit)) for tone, text in line.runs]
+            segments = [Segment(text, self.style(tone, line.lit)) for tone, text in line.runs]
             rest = line.runs[-1][0] if line.runs and line.runs[-1][0] not in _INVERTED else Tone.PLAIN
-            strip = Strip(segments).adjust_cell_length(width, self._style(rest, line.lit)).simplify()
+            strip = Strip(segments).adjust_cell_length(width, self.style(rest, line.lit)).simplify()
             self._strips[y] = strip
         return strip
 
-    def _style(self, tone: Tone, lit: bool) -> Style:
-        style = self._tones.get((tone, lit))
-        if style is None:
-            style = self.get_component_rich_style(f"pane--{tone}")
-            if lit:
-                style += Style(bgcolor=self.get_component_rich_style("pane--cursor").bgcolor)
-            self._tones[tone, lit] = style
-        return style
+    def style(self, tone: Tone, lit: bool = False) -> Style:
+        """A tone as it is drawn here."""
+        return self._palette.style_of(tone, lit) if self._palette is not None else Style.null()
 
     def notify_style_update(self) -> None:
-        """A theme or a focus change alters colours: prepared styles are dropped."""
+        """A theme alters colours: prepared strips are dropped."""
         super().notify_style_update()
-        self._tones.clear()
         self._strips.clear()
 
     def on_resize(self) -> None:

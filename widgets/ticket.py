@@ -175,6 +175,8 @@ class TicketPane(Pane[Preview]):
                 self._field, self._replace = error.field, True
                 self.redraw()
             return
+        self._replace = True  # who comes back from the preview types a new number
+        self.redraw()
         self.post_message(self.PreviewRequested())
 
     def action_leave_ticket(self) -> None:
@@ -266,9 +268,17 @@ class TicketPane(Pane[Preview]):
             for text in said:
                 lines += [Line(((tone, f"  {part}"),)) for part in wrap(f"{sign} {text}", max(width - 2, 10))]
         for label, value in self._view.rows:
-            room = max(width - len(value) - 3, 1)
-            lines.append(Line(((Tone.DIM, "  " + left(label, room)), (Tone.PLAIN, right(value, width - room - 2)))))
+            lines += _labelled(label, value, width)
         return [faded(line) for line in lines] if self._outdated else lines
+
+
+def _labelled(label: str, value: str, width: int) -> list[Line]:
+    """Label and value on one line; too narrow for both, the remark after two blanks goes, then the value wraps."""
+    room = max(width - len(label) - 4, 8)
+    said = value if len(value) <= room else value.partition("  ")[0]
+    first, *rest = wrap(said, room) or [""]
+    lines = [Line(((Tone.DIM, f"  {label}"), (Tone.PLAIN, right(first, width - len(label) - 2))))]
+    return lines + [Line(((Tone.PLAIN, "  " + right(part, width - 2)),)) for part in rest]
 
 
 def _window(lines: list[Line], at: int, height: int) -> list[Line]:

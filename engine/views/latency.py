@@ -50,7 +50,7 @@ class LatencyBook:
         """Nothing more is awaited: count the order's stages and return them; empty when it was finished before."""
         durations = _durations(self._open.pop(order, {}))
         self._count(durations)
-        if order == self._last:
+        if durations and order == self._last:
             self._finished = durations
         return durations
 

@@ -159,11 +159,14 @@ class DeskScreen(TradingScreen):
         if instrument is None or instrument.id == self._instrument:
             return False
         self._instrument = instrument.id
+        self.book.expect(instrument.symbol)
         self._book_slot.retarget(f"book:{instrument.id}")
         self._retarget_chart()
         return True
 
     def _retarget_chart(self) -> None:
+        if instrument := self.seat.instrument:
+            self.chart.expect(instrument.symbol, self.seconds)
         for slot in (self._chart_slot, self._study_slot):
             slot.retarget(f"chart:{self._instrument}:{self.seconds}")
 

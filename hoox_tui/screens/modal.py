@@ -7,9 +7,12 @@ from typing import Protocol, TypeVar, runtime_checkable
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen
+from textual.visual import VisualType
 from textual.widgets import Static
 
+from hoox_tui.screens.backdrop import Backdrop
 from hoox_tui.seat import Seat
 
 ResultT = TypeVar("ResultT")
@@ -66,6 +69,11 @@ class FramedModal(ModalScreen[ResultT]):
         yield self.banner
         with self.frame:
             yield from self.body()
+
+    def render(self) -> VisualType:  # type: ignore[override]  # a widget may render a Visual, says its base
+        """The screen below, darkened."""
+        below = super().render()
+        return Backdrop(below.screen, below.color) if isinstance(below, BackgroundScreen) else below
 
     def body(self) -> ComposeResult:
         """What is inside the frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -20,6 +21,8 @@ BEATS = 2
 """Beats between two questions to the engine: twice a second."""
 OLD_NS = 5 * SECOND
 """A preview older than this is not sent for an entry; an exit is, with a warning."""
+WIDTH = 66
+"""Cells inside the frame, as the style sheet has it."""
 
 
 class Stage(StrEnum):
@@ -237,7 +240,9 @@ class PreviewScreen(FramedModal[Ack | None]):
 
 
 def _table(rows: tuple[tuple[str, str], ...]) -> str:
-    """Labels to the left, values to the right."""
-    labels = max((len(label) for label, _ in rows), default=0)
-    values = max((len(value) for _, value in rows), default=0)
-    return "\n".join(f"{label:<{labels}}   {value:>{values}}" for label, value in rows)
+    """Labels, and the values in a column beside them, where long ones wrap."""
+    indent = max((len(label) for label, _ in rows), default=0) + 3
+    values = (wrap(value, WIDTH - indent) or [""] for _, value in rows)
+    return "\n".join(
+        f"{label:<{indent}}" + f"\n{'':<{indent}}".join(lines) for (label, _), lines in zip(rows, values, strict=True)
+    )

@@ -118,6 +118,8 @@ class TradingScreen(Screen[None]):
     def _after_sending(self, ack: Ack | None) -> None:
         # After an order the keys belong to what it made, not to the ticket's size field.
         if ack is not None and ack.ok:
+            if self.ticket.has_focus:
+                self.bring_to_front("chart")
             self.set_focus(self.positions)
 
     def preview_command(self, command: AnyCommand | None) -> None:

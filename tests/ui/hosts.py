@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rich.color import Color
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
+
+from widgets.pane import LinesWidget, Tone
 
 
 class RecordingDriver(HeadlessDriver):
@@ -58,6 +61,11 @@ class Host(App[None]):
 def drawn(pane: Widget) -> list[str]:
     """The rows of a pane as text, right-hand spaces cut."""
     return [pane.render_line(y).text.rstrip() for y in range(pane.size.height)]
+
+
+def colour(pane: LinesWidget, tone: Tone) -> Color | None:
+    """The colour a pane draws a tone with."""
+    return pane.style(tone).color
 
 
 def count_lines(pane: Widget) -> list[int]:

@@ -179,12 +179,16 @@ async def test_symbol_search_takes_the_first_hit() -> None:
         assert isinstance(at.app.screen, DeskScreen)
         assert f"book:{other}" in at.link.topics
         assert f"chart:{other}:5" in at.link.topics
+        # Nothing came for it yet: prices of the last one would stand under its name.
+        assert at.app.desk.book.border_title == "book ETHUSDT"
+        assert "no book yet" in at.text()
+        assert "no candles yet" in at.text()
 
 
 async def test_brackets_change_the_timeframe_from_any_pane() -> None:
     async with desk() as at:
         await at.press("4", "]")
-        assert f"chart:{seeds.BTC}:300" in at.link.topics
+        assert f"chart:{seeds.BTC}:15" in at.link.topics
 
 
 async def test_maximized_chart_is_a_candle_study_and_z_restores() -> None:

@@ -165,3 +165,14 @@ async def test_an_unknown_screen_is_refused_by_name() -> None:
 
     with pytest.raises(ValueError, match="screen: 'ledger' is not there"):
         DeskApp(FakeLink(), screen="ledger")
+
+
+async def test_what_is_said_hides_no_row_of_numbers() -> None:
+    async with desk(size=(80, 24)) as at:
+        at.app.notify("[x] first")
+        at.app.notify("BUY 0.100 BTCUSDT  MARKET: accepted")
+        await at.pilot.pause()
+        rows = at.text().splitlines()
+        assert "BUY 0.100 BTCUSDT  MARKET: accepted" in rows[-1]
+        assert not any("[x] first" in row for row in rows)
+        assert not any("accepted" in row for row in rows[:-1])

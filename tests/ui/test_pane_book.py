@@ -6,8 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.ui import seeds
-from tests.ui.hosts import Host, RecordingDriver, count_lines, drawn
+from tests.ui.hosts import Host, RecordingDriver, colour, count_lines, drawn
 from widgets.book import BookPane
+from widgets.pane import Tone
 
 
 async def test_asks_stand_above_bids_around_the_spread() -> None:
@@ -65,7 +66,7 @@ async def test_old_prices_are_faded_and_say_how_old() -> None:
     async with Host(pane).run_test(size=(60, 23)):
         pane.show(seeds.book(stale=True, age_ns=7 * seeds.SECOND))
         assert any("STALE 7 s" in row for row in drawn(pane))
-        faded = pane.get_component_rich_style("pane--stale").color
+        faded = colour(pane, Tone.STALE)
         level = list(pane.render_line(1))
         assert {segment.style.color for segment in level if segment.text.strip()} == {faded}
 

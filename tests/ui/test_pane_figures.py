@@ -42,6 +42,13 @@ async def test_no_balance_says_so() -> None:
         assert drawn(pane)[0] == " no balance yet"
 
 
+async def test_equity_is_flat_until_there_are_points_for_a_line() -> None:
+    pane = BalancePane()
+    async with Host(pane).run_test(size=(40, 12)):
+        pane.show(replace(seeds.balance(), equity_line=(10_000.0, 9_985.0, 9_999.0)))
+        assert len([row for row in drawn(pane)[3:] if row.strip()]) == 1
+
+
 @pytest.mark.parametrize("width", [30, 45, 60, 160])
 async def test_balance_keeps_equity_at_every_width(width: int) -> None:
     pane = BalancePane()
@@ -90,6 +97,7 @@ async def test_latency_keeps_the_last_figure_at_every_width(width: int) -> None:
 async def test_the_chart_draws_candles_lines_and_both_axes() -> None:
     pane = ChartPane()
     async with Host(pane).run_test(size=(100, 24)):
+        pane.expect("BTCUSDT", 60)
         pane.show(seeds.chart())
         rows = drawn(pane)
     assert pane.border_title == "chart BTCUSDT 1m"
@@ -170,10 +178,20 @@ def test_candles_stand_still_while_four_are_added() -> None:
     assert len(set(firsts)) <= 3
 
 
+async def test_candles_of_another_market_do_not_stand_under_its_name() -> None:
+    pane = ChartPane()
+    async with Host(pane).run_test(size=(80, 20)):
+        pane.show(seeds.chart())
+        pane.expect("ETHUSDT", 60)
+        assert pane.border_title == "chart ETHUSDT 1m"
+        assert drawn(pane)[0] == " no candles yet: waiting for trades"
+
+
 async def test_brackets_step_through_the_timeframes() -> None:
     pane = ChartPane()
     app = Host(pane)
     async with app.run_test(size=(80, 20), message_hook=app.hook) as pilot:
+        pane.expect("BTCUSDT", 60)
         pane.show(seeds.chart())
         await pilot.press("right_square_bracket", "right_square_bracket", "left_square_bracket")
         await pilot.pause()

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from engine.views import LogLine, LogView, PositionsView
 from tests.ui import seeds
-from tests.ui.hosts import Host, count_lines, drawn
+from tests.ui.hosts import Host, colour, count_lines, drawn
 from widgets.log import LINES, LogPane
 from widgets.orders import OrdersPane
+from widgets.pane import Tone
 from widgets.positions import PositionsPane
 from widgets.trades import TradesPane
 
@@ -66,7 +67,7 @@ async def test_a_stale_position_is_faded_and_its_mark_marked() -> None:
     async with Host(pane).run_test(size=WIDE):
         pane.show(PositionsView(seeds.NOW, (seeds.position(stale=True),)))
         assert "~61000.2" in drawn(pane)[1]
-        stale = pane.get_component_rich_style("pane--stale").color
+        stale = colour(pane, Tone.STALE)
         assert {segment.style.color for segment in pane.render_line(1) if segment.text.strip()} == {stale}
 
 

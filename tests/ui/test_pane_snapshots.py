@@ -50,7 +50,7 @@ def test_book_gone_stale_and_narrow(snap_compare: Snap) -> None:
 
 def test_chart_with_lines(snap_compare: Snap) -> None:
     pane = ChartPane()
-    step = showing(lambda: pane.show(seeds.chart()))
+    step = showing(lambda: (pane.expect("BTCUSDT", 60), pane.show(seeds.chart())))
     assert snap_compare(Host(pane), terminal_size=(100, 26), run_before=step)
 
 

@@ -14,8 +14,9 @@ from engine.model.market import Side
 from engine.model.order import OrderType, TimeInForce
 from engine.views import Preview
 from tests.ui import seeds
-from tests.ui.hosts import Host, drawn
+from tests.ui.hosts import Host, colour, drawn
 from widgets.log import LogPane
+from widgets.pane import Tone
 from widgets.ticket import Field, TicketError, TicketPane
 from widgets.ticket_form import CHOICES, fields_for, nudged, order
 
@@ -209,6 +210,31 @@ async def test_enter_asks_for_the_preview_of_a_readable_draft_only() -> None:
         assert not any("✗" in row for row in drawn(pane))
 
 
+async def test_after_the_preview_digits_type_a_new_size() -> None:
+    pane = TicketPane()
+    async with Host(pane).run_test(size=SIZE) as pilot:
+        pane.open(Side.BUY, seeds.INSTRUMENT)
+        await pilot.press("0", ".", "5", "enter", "0", ".", "0", "5")
+        assert pane.draft()["size"] == "0.05"
+
+
+async def test_a_narrow_preview_keeps_its_labels_and_its_numbers() -> None:
+    pane = TicketPane()
+    rows = (
+        ("expected", "61775.7  (0.00 bps from the best price)"),
+        ("position", "long 0.500 @ 61775.7 -> long 0.750 @ 61790.2"),
+    )
+    async with Host(pane).run_test(size=(40, 30)):
+        pane.open(Side.BUY, seeds.INSTRUMENT)
+        pane.show_preview(Preview("BUY", rows))
+        lines = [line for line in drawn(pane) if line.strip()]
+    assert lines[-3:] == [
+        "  expected" + "61775.7".rjust(27),
+        "  position" + "long 0.500 @ 61775.7 ->".rjust(27),
+        "long 0.750 @ 61790.2".rjust(37),
+    ]
+
+
 async def test_an_error_stands_below_its_field_and_takes_the_cursor_on_enter() -> None:
     pane = TicketPane()
     async with Host(pane).run_test(size=SIZE) as pilot:
@@ -231,7 +257,7 @@ async def test_the_preview_shows_warnings_before_figures_and_fades_when_outdated
         assert warned < figure
         assert rows[figure].endswith("610.00 USDT")
         await pilot.press("9")
-        stale = pane.get_component_rich_style("pane--stale").color
+        stale = colour(pane, Tone.STALE)
         assert {segment.style.color for segment in pane.render_line(figure) if segment.text.strip()} == {stale}
         pane.show_preview(PREVIEW)
         assert {segment.style.color for segment in pane.render_line(figure) if segment.text.strip()} != {stale}

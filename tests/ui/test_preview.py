@@ -10,7 +10,7 @@ import pytest
 from engine.model.command import CancelAll, ClosePosition, FlattenAll, PlaceOrder, SetKill, SetProtection
 from hoox_tui.intents import EnterGuard
 from hoox_tui.screens.desk import DeskScreen
-from hoox_tui.screens.preview import Stage
+from hoox_tui.screens.preview import Stage, _table
 from tests.ui import seeds
 from tests.ui.desk_host import MS, desk
 from tests.ui.fake_link import FakeLink, full_views
@@ -43,6 +43,15 @@ async def test_close_shows_all_of_it_first() -> None:
         assert "▸4 100%◂" in at.said()
         await at.press("enter")
         assert at.link.sent[0].fraction == 1  # type: ignore[union-attr]
+
+
+async def test_long_values_wrap_beside_their_labels() -> None:
+    rows = (("PnL", "word " * 12), ("margin back", "155.50 USDT"))
+    assert _table(rows).splitlines() == [
+        "PnL           " + "word " * 9 + "word",
+        "              " + "word word",
+        "margin back   155.50 USDT",
+    ]
 
 
 async def test_esc_goes_back_and_sends_nothing() -> None:
