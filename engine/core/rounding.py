@@ -53,7 +53,7 @@ def check_size(
     A reduce-only close of the whole position passes the minimum size, and the minimum notional where the venue
     exempts it. Codes: BELOW_STEP, BELOW_MIN_SIZE, ABOVE_MAX_SIZE, BELOW_MIN_NOTIONAL.
     """
-    rounded = round_size(instrument, size)
+    rounded = round_size(instrument, size) if size % instrument.step else size
     whole_close = reduce_only and whole_position
     if rounded <= ZERO:
         return Refusal("BELOW_STEP", f"size: {size} is below the step {instrument.step}; ask for at least one step")
