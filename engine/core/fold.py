@@ -10,11 +10,12 @@ from typing import Any
 from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State, money_key
 from engine.model import event as ev
 from engine.model.account import Account, Position
+from engine.model.market import Side
 from engine.model.money import ZERO, round_cost
-from engine.model.order import TRANSITIONS, IllegalTransition, Order, OrderStatus
+from engine.model.order import TRANSITIONS, IllegalTransition, Order, OrderStatus, OrderTerms
 
 KEEP_ALARMS = 200
-_CREATED = OrderStatus.CREATED
+_CREATED, _BUY = OrderStatus.CREATED, Side.BUY
 _FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.DENIED})
 """A fill the venue reports all the same is booked; the status stays."""
 DAY_NS = 86_400_000_000_000
@@ -61,6 +62,13 @@ def _set_reserve(state: State, order: Order, reserve: Decimal) -> None:
         order.reserve = reserve
 
 
+def _work(state: State, terms: OrderTerms, more: Decimal) -> None:
+    """An entry adds to what works for a position, or no longer does."""
+    if more and not terms.reduce_only:
+        account = state.accounts[terms.account]
+        _add(account.buying if terms.side is _BUY else account.selling, terms.instrument, more)
+
+
 def _set_position(state: State, position: Position) -> None:
     before = state.positions.get(position.id)
     account = state.accounts[position.account]
@@ -78,6 +86,7 @@ def _set_position(state: State, position: Position) -> None:
 def _end(state: State, order: Order) -> None:
     _set_reserve(state, order, ZERO)
     if state.orders.pop(order.terms.id, None) is not None:
+        _work(state, order.terms, min(order.filled - order.size, ZERO))
         state.ended[order.terms.id] = order
         _bound(state.ended, KEEP_ENDED)
 
@@ -166,6 +175,7 @@ def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
     trigger = None if terms.type.trails else terms.trigger
     order = Order(terms, _CREATED, terms.size, terms.price, trigger, updated_ns=event.time_ns)
     state.orders[terms.id] = order
+    _work(state, terms, terms.size)
     state.orders_made += 1
     if body.reserve:
         _set_reserve(state, order, body.reserve)
@@ -194,6 +204,8 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     order = _live(state, body.order)
     left_before = order.size - order.filled
     order.filled += body.size
+    if order.terms.id in state.orders:
+        _work(state, order.terms, -min(body.size, left_before))
     order.value += body.price * body.size
     order.fees += body.fee
     order.fills += 1
@@ -219,6 +231,7 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
 
 def _resized(state: State, event: ev.Event, body: ev.OrderResized) -> None:
     order = _live(state, body.order)
+    _work(state, order.terms, body.size - order.size)
     order.size = body.size
     order.updated_ns = event.time_ns
     _set_reserve(state, order, body.reserve)
@@ -231,6 +244,7 @@ def _amended(state: State, event: ev.Event, body: ev.OrderAmended) -> None:
     if body.trigger is not None:
         order.trigger = body.trigger
     if body.size is not None:
+        _work(state, order.terms, body.size - order.size)
         order.size = body.size
     order.updated_ns = event.time_ns
     _set_reserve(state, order, body.reserve)

@@ -15,6 +15,7 @@ from engine.model import event as ev
 from engine.model.account import Position
 from engine.model.command import Command
 from engine.model.instrument import Instrument
+from engine.model.market import Side
 from engine.model.money import ONE, ZERO, round_cost
 
 
@@ -35,7 +36,7 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
     state = kernel.state
     position = state.position_of(account, instrument.id)
     notional = abs(position.cost) if position is not None else ZERO
-    most = max_leverage(instrument, notional)
+    most = max_leverage(instrument, max(notional, _reach(kernel, account, instrument, position)))
     if not 1 <= leverage <= most:
         return Refusal(
             "LEVERAGE",
@@ -64,6 +65,17 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
             "choose a higher one or cancel entries",
         )
     return Remargin(leverage, position, tuple(reserves), more)
+
+
+def _reach(kernel: Kernel, account: str, instrument: Instrument, position: Position | None) -> Decimal:
+    """What the position would be worth now, had every entry of a side that works for it filled."""
+    price = kernel.market(instrument.id).mark_price()
+    if price is None:
+        return ZERO
+    held = position.size if position is not None else ZERO
+    known = kernel.state.accounts[account]
+    buys, sells = known.working(instrument.id, Side.BUY), known.working(instrument.id, Side.SELL)
+    return max(abs(held + buys), abs(held - sells), buys, sells) * price
 
 
 def set_leverage(kernel: Kernel, account: str, instrument: Instrument, change: Remargin, command: Command) -> None:

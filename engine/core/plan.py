@@ -319,7 +319,8 @@ def _entry(kernel: Kernel, account: str, market: Market, command: PlaceOrder, pl
         return Refusal("NO_PRICE", f"no price of {instrument.symbol} has arrived yet; wait for the feed")
     # Whole, even where it would close a position: that may be gone when it fills, and its margin used twice.
     plan.reserve = reserve(instrument, plan.size, price, plan.leverage)
-    free = state.accounts[account].free(instrument.settle_asset)
+    known = state.accounts[account]
+    free = known.free(instrument.settle_asset)
     if plan.remargin is not None:
         free -= plan.remargin.more
     return check_entry(
@@ -329,6 +330,7 @@ def _entry(kernel: Kernel, account: str, market: Market, command: PlaceOrder, pl
         command.side,
         command.type,
         plan.size,
+        known.working(instrument.id, command.side),
         price,
         plan.best,
         plan.leverage,

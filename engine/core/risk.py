@@ -44,6 +44,7 @@ def check_entry(
     side: Side,
     order_type: OrderType,
     size: Decimal,
+    working: Decimal,
     price: Decimal,
     best: Decimal | None,
     leverage: int,
@@ -53,15 +54,19 @@ def check_entry(
 ) -> Refusal | None:
     """The rules on one entry, in order; the first that fails refuses it.
 
-    `price` is its limit, level or worst price, `best` the best a taker would get, `reserve` the money it would set
-    aside of the `free`.
+    `working` is the size of the other entries of its side, `price` its limit, level or worst price, `best` the best a
+    taker would get, `reserve` the money it would set aside of the `free`.
     """
     limits = kernel.state.limits
-    notional = after = size * price
+    notional = size * price
+    # What works may fill first, and nearer to the market than this one.
+    dear = price if best is None or best < price else best
+    total = size + working
+    exposure = after = total * dear
     position = kernel.state.position_of(account, instrument.id)
     if position is not None:
-        after = abs(position.size + side.sign * size) * price
-    exposure = after if after > notional else notional
+        after = abs(position.size + side.sign * total) * dear
+        exposure = max(exposure, after)
     most = max_leverage(instrument, exposure)
     checks.append(("leverage", leverage, most))
     if not 1 <= leverage <= most:
@@ -81,7 +86,7 @@ def check_entry(
         if after > limits.max_position_notional:
             return Refusal(
                 "POSITION_NOTIONAL",
-                f"size: the position would be worth {text(after)}, above the limit "
+                f"size: the position would be worth {text(after)} with what works for it, above the limit "
                 f"{text(limits.max_position_notional)}; choose less",
             )
     if limits.price_band is not None and best is not None and order_type is LIMIT:

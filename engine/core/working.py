@@ -149,7 +149,11 @@ def _entry(
         return refusal
     terms = order.terms
     more = max(reserve - order.reserve, ZERO)
-    free = max(kernel.state.accounts[account].free(instrument.settle_asset), ZERO)
+    known = kernel.state.accounts[account]
+    free = max(known.free(instrument.settle_asset), ZERO)
+    others = known.working(instrument.id, terms.side) - order.remaining
     leverage = kernel.leverage(account, instrument.id)
     best = market.taker_price(terms.side)
-    return check_entry(kernel, account, instrument, terms.side, terms.type, left, price, best, leverage, more, free, [])
+    return check_entry(
+        kernel, account, instrument, terms.side, terms.type, left, others, price, best, leverage, more, free, []
+    )

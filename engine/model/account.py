@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.model.instrument import InstrumentId
+from engine.model.market import Side
 from engine.model.money import ZERO
 
 
@@ -84,6 +85,13 @@ class Account(Struct):
     deposited: dict[str, Decimal] = {}
     """Deposits - withdrawals since the account was made."""
     leverage: dict[InstrumentId, int] = {}
+    buying: dict[InstrumentId, Decimal] = {}
+    """Unfilled size of the buy entries that work or wait."""
+    selling: dict[InstrumentId, Decimal] = {}
+
+    def working(self, instrument: InstrumentId, side: Side) -> Decimal:
+        """Unfilled size of the entries of a side that work or wait."""
+        return (self.buying if side is Side.BUY else self.selling).get(instrument, ZERO)
 
     def free(self, asset: str) -> Decimal:
         """What a new entry may use."""

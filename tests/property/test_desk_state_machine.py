@@ -346,6 +346,10 @@ def check_money(bench: Bench, state: State) -> None:
         lots = [p for p in state.positions.values() if p.account == account.id]
         orders = [o for o in state.orders.values() if o.terms.account == account.id]
         assert account.reserves.get("USDT", D(0)) == sum((o.reserve for o in orders), D(0)), "reserves"
+        for side in (BUY, SELL):
+            entries = [o for o in orders if o.terms.side is side and not o.terms.reduce_only]
+            working = account.working(bench.instruments[0].id, side)
+            assert working == sum((o.remaining for o in entries), D(0)), "working entries"
         assert account.margins.get("USDT", D(0)) == sum((p.margin for p in lots), D(0)), "margins"
         assert all(p.margin >= 0 for p in lots)
         assert all(o.reserve >= 0 for o in orders)

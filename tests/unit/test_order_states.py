@@ -10,6 +10,7 @@ import pytest
 from engine.core.fold import fold, move
 from engine.core.state import State
 from engine.model import event as ev
+from engine.model.account import Account
 from engine.model.event import Event
 from engine.model.order import (
     AT_VENUE,
@@ -92,7 +93,7 @@ def body_to(status: OrderStatus) -> ev.AnyBody:
 )
 def test_events_move_orders_by_the_table_alone(before: OrderStatus, after: OrderStatus) -> None:
     order = order_in(before)
-    state = State()
+    state = State(accounts={"main": Account("main", "sim")})
     (state.ended if before in ENDED else state.orders)["O1"] = order
     event = Event(1, 5, "main", "sim", order.terms.instrument, "hand", "r1", 0, 1, body_to(after))
     if (before, after) not in ALLOWED:
