@@ -49,3 +49,21 @@ def split_line(line: bytes) -> tuple[int, bytes]:
     """Local time and JSON text; raises ValueError."""
     stamp, _, payload = line.partition(b" ")
     return int(stamp), payload.strip()
+
+
+def last_time_ns(path: Path, enough_ns: int) -> int:
+    """The last line's time; or the first one after `enough_ns`, without reading further. Raises FeedError."""
+    last = 0
+    try:
+        for line in read_lines(path):
+            try:
+                last = max(last, split_line(line)[0])
+            except ValueError:
+                continue
+            if last > enough_ns:
+                break
+    except Damaged:
+        pass
+    except OSError as error:
+        raise FeedError(f"recording: cannot read {path}: {error.strerror}; check the file's name") from error
+    return last

@@ -1,4 +1,8 @@
-"""Plays a recording on recorded time, from 1x to as fast as it goes, with pause."""
+"""Plays a recording on recorded time, from 1x to as fast as it goes, with pause.
+
+A ledger's time never goes back. So a recording played again is shifted by whole days, which keeps the time of day and of
+funding, and an engine started again goes on where the ledger ends.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from pathlib import Path
 
 from engine.clock import ManualClock, mono_ns
 from engine.feeds.base import FeedError, FeedRefused, FeedStats, Sink
-from engine.feeds.lines import Damaged, fingerprint, read_lines, split_line
-from engine.feeds.scripts import BAD_LINE, open_script
+from engine.feeds.lines import Damaged, fingerprint, last_time_ns, read_lines, split_line
+from engine.feeds.scripts import BAD_LINE, open_script, shifted
 from engine.model.instrument import Instrument
 from engine.model.market import FeedStatus, StreamState
 
@@ -19,6 +23,8 @@ _BEHIND_NS = 1_000_000_000
 """Further behind than this, and the machine was asleep: the recording goes on from where it stood."""
 _BATCH = 128
 """Lines played before others on the loop get their turn."""
+_DAY_NS = 86_400 * 1_000_000_000
+PLAYED = "the recording was played to its end in this ledger; --ledger FILE plays it again in another one"
 
 
 class RecordedClock(ManualClock):
@@ -43,7 +49,11 @@ class RecordingFeed:
         self.clock_offset_ns = self._script.offset_ns
         self.clock = RecordedClock(self._script.first_ns)
         self.speed = speed
-        self._position = float(self._script.first_ns)
+        self.since_ns = 0
+        """Inputs stamped up to then rebuild the books; what they led to is in the ledger already, so nothing may be decided on them."""
+        self._shift_ns = 0
+        self._played = False
+        self._position = 0.0
         self._looked_ns = 0
         self._stats = FeedStats()
         self._going = asyncio.Event()
@@ -53,9 +63,27 @@ class RecordingFeed:
         """What was recorded."""
         return self._script.instruments
 
+    def begin(self, since_ns: int, again: bool) -> None:
+        """Before `run`: the ledger's time (0 in a new one), and whether a recording played already may start over there.
+
+        Everything up to `since_ns` is played without waiting, the rest at speed. Raises FeedError.
+        """
+        first_ns = self._script.first_ns
+        self.since_ns = since_ns
+        last_ns = first_ns if since_ns < first_ns else last_time_ns(self._path, since_ns)
+        if last_ns <= since_ns:
+            days = (last_ns - first_ns) // _DAY_NS + 1
+            played = (since_ns - first_ns) // (days * _DAY_NS)
+            self._shift_ns = (played + again) * days * _DAY_NS
+            self._played = last_ns + self._shift_ns <= since_ns
+        self.clock.reach(max(first_ns + self._shift_ns, since_ns))
+
     async def run(self, sink: Sink) -> None:
         """Play to the end; the last inputs are an ENDED status for each instrument."""
         play = self._script.player(sink, self._stats)
+        shift_ns, since_ns = self._shift_ns, self.since_ns
+        stamp_ns = self._script.first_ns
+        self._position = float(self.clock.now_ns())
         self._looked_ns = mono_ns()
         detail = "end of the recording"
         try:
@@ -65,18 +93,24 @@ class RecordingFeed:
                     await asyncio.sleep(0)
                 try:
                     recorded_ns, payload = split_line(line)
-                    item = self._script.decode(payload, max(recorded_ns, self.clock.now_ns()))
+                    stamp_ns = max(recorded_ns, stamp_ns)
+                    item = self._script.decode(payload, stamp_ns)
                 except (*BAD_LINE, FeedRefused):
                     self._stats.broken += 1
                     continue
-                if item is not None:
-                    await self._until(recorded_ns)
-                    self.clock.reach(recorded_ns)
-                    play(item)
+                if item is None:
+                    continue
+                if stamp_ns + shift_ns > since_ns:
+                    await self._until(stamp_ns + shift_ns)
+                    self.clock.reach(stamp_ns + shift_ns)
+                else:
+                    self._looked_ns = mono_ns()
+                play(shifted(item, shift_ns) if shift_ns else item)
         except Damaged as damage:
             detail = str(damage)
+        now_ns = self.clock.reach(since_ns + 1)  # later than what is only shown
         for instrument in self._script.instruments:
-            sink(FeedStatus(instrument.id, self.clock.now_ns(), "feed", StreamState.ENDED, detail))
+            sink(FeedStatus(instrument.id, now_ns, "feed", StreamState.ENDED, PLAYED if self._played else detail))
 
     def pause(self) -> None:
         """Hold recorded time."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, get_args
 
 import msgspec
 from msgspec import Struct
@@ -133,6 +133,18 @@ class RawScript:
                 assembler.accept(recorded)
 
         return play
+
+
+_TIMES = {
+    kind: [name for name in ("time_ns", "venue_ns", "due_ns", "next_funding_ns") if name in kind.__struct_fields__]
+    for kind in (*get_args(MarketInput), RawDiff, Snapshot)
+}
+
+
+def shifted(recorded: Recorded, ns: int) -> Recorded:
+    """The same, `ns` later: every time in it that is known."""
+    times = {name: time + ns for name in _TIMES[type(recorded)] if (time := getattr(recorded, name))}
+    return msgspec.structs.replace(recorded, **times)
 
 
 def open_script(path: Path) -> Script:
