@@ -9,6 +9,7 @@ from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits, send, withdraw
 from engine.core.liquidation import liquidate
 from engine.core.market import Market
+from engine.core.risk import may_enter
 from engine.core.triggers import Kind, Watched
 from engine.model import event as ev
 from engine.model.market import Side
@@ -54,9 +55,9 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
         return
     terms = order.terms
     market.triggers.disarm(terms.id)
-    blocked = "" if terms.reduce_only else "the kill switch is on" if kernel.state.kill else kernel.halted
-    if blocked:
-        withdraw(kernel, order, f"triggered, but {blocked}")
+    blocked = None if terms.reduce_only else may_enter(kernel, market)
+    if blocked is not None:
+        withdraw(kernel, order, f"triggered, but {blocked.message}")
         return
     journal = kernel.journal
     body = ev.TriggerFired(terms.id, price, watched, market.top(kernel.clock))

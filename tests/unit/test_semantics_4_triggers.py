@@ -358,3 +358,22 @@ def test_an_active_trailing_stop_stands_where_it_stood_after_a_restart(bench: Be
     assert fired(bench.mark("60390"))
     bench.wait(LATENCY)
     assert not bench.state.positions
+
+
+@pytest.mark.parametrize(("how", "words"), [("down", "a stream of BTCUSDT is not live"), ("old", "is 6 s old")])
+def test_a_held_entry_that_triggers_needs_a_market_an_entry_may_meet(bench: Bench, how: str, words: str) -> None:
+    """A mark still comes in while the quotes do not; the stop beside it leaves all the same."""
+    bench.open(SELL, "0.1", leverage=10)
+    bench.place(BUY, "0.1", OrderType.STOP, trigger="60100")
+    entry = bench.last_order
+    bench.place(BUY, "0.1", OrderType.STOP, trigger="60150", reduce_only=True)
+    stop = bench.last_order
+    if how == "down":
+        bench.feed("depth", StreamState.DOWN)
+    else:
+        bench.at(bench.now + 6 * 10**9)
+    bench.mark("60200")
+    assert entry.status is OrderStatus.CANCELLED
+    assert entry.reason.startswith("triggered, but ")
+    assert words in entry.reason
+    assert stop.status is OrderStatus.SENT
