@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.core.arming import arm_order, arm_position
+from engine.core.closing import RETRY_NS, end_flattened, go_on
 from engine.core.fills import apply_report
 from engine.core.firing import fire
 from engine.core.funding import apply_funding, payment
@@ -151,6 +152,8 @@ class Desk:
             journal.now = now_ns
         journal.cause = 0
         self._handlers[type(given)](given)
+        if self.state.flattening:
+            end_flattened(kernel)
         self._due = kernel.next_due()
         self._set_back = kernel.clock - SET_BACK_NS
         return journal.take()
@@ -392,6 +395,8 @@ class Desk:
                 arm_order(kernel, order)
             else:
                 stand_again(kernel, order)
+        for account in self.state.flattening:
+            kernel.after(RETRY_NS, Due.FLATTEN, account)
         self._due = kernel.next_due()
 
 
@@ -399,4 +404,5 @@ _TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
     Due.EXPIRE: expire_at,
     Due.CANCEL: cancel,
     Due.ARRIVE: arrive,
+    Due.FLATTEN: go_on,
 }

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.core.arming import arm_position
 from engine.core.brackets import cap_reduce_only, follow_entry, update_alternatives
+from engine.core.closing import close_rest
 from engine.core.kernel import Kernel
 from engine.core.margin import with_liquidation
 from engine.core.positions import Part, apply_fill, split_fill
@@ -66,6 +67,8 @@ def apply_report(
     if opened and not terms.reduce_only:
         follow_entry(kernel, order, opened)
     cap_reduce_only(kernel, terms.account, terms.instrument)
+    if opened and terms.account in kernel.state.flattening:
+        close_rest(kernel, terms.account)
 
 
 def _record_part(

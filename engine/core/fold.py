@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, State, money_key
+from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, Flattening, State, money_key
 from engine.model import event as ev
 from engine.model.account import Account, Position
 from engine.model.market import Side
@@ -154,6 +154,14 @@ def _kill(state: State, event: ev.Event, body: ev.KillChanged) -> None:
     state.kill_reason = body.reason
 
 
+def _flatten_begun(state: State, event: ev.Event, body: ev.FlattenBegun) -> None:
+    state.flattening[event.account] = Flattening(event.time_ns, event.owner, event.request_id)
+
+
+def _flatten_ended(state: State, event: ev.Event, body: ev.FlattenEnded) -> None:
+    del state.flattening[event.account]
+
+
 def _leverage(state: State, event: ev.Event, body: ev.LeverageChanged) -> None:
     state.accounts[event.account].leverage[event.instrument] = body.leverage
     if body.position is not None:
@@ -292,6 +300,8 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.FundsMoved: _funds,
     ev.ConfigChanged: _config,
     ev.KillChanged: _kill,
+    ev.FlattenBegun: _flatten_begun,
+    ev.FlattenEnded: _flatten_ended,
     ev.LeverageChanged: _leverage,
     ev.MarginChanged: _margin,
     ev.IntentCreated: _intent,

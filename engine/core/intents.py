@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from engine.core.brackets import client_id, next_order_id
+from engine.core.closing import close_at_market, flatten
 from engine.core.funds import adjust_margin, change_leverage, deposit, reset
 from engine.core.kernel import Kernel
 from engine.core.leverage import set_leverage
-from engine.core.lifecycle import create, hold, request_cancel, send
+from engine.core.lifecycle import create, hold, send
 from engine.core.plan import Plan, plan_order
 from engine.core.protecting import protect
 from engine.core.rounding import Refusal, round_size
@@ -20,9 +21,9 @@ from engine.core.working import amend, cancel, cancel_all
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Position
-from engine.model.market import Side, Top
+from engine.model.market import Top
 from engine.model.money import ZERO
-from engine.model.order import OrderTerms, OrderType, Role, TimeInForce
+from engine.model.order import OrderTerms, Role
 
 ENTRY, CLOSE = Role.ENTRY, Role.CLOSE
 
@@ -152,7 +153,7 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition) -> Refusal 
         return Refusal(
             "BELOW_STEP", f"fraction: {command.fraction} of {abs(position.size)} is below the step {step}; close more"
         )
-    _close_at_market(kernel, position, size, command, Role.CLOSE)
+    close_at_market(kernel, position, size, CLOSE, command.owner, command.request_id)
     return None
 
 
@@ -162,35 +163,8 @@ def closing_size(kernel: Kernel, position: Position, fraction: Decimal) -> Decim
     return whole if fraction == 1 else round_size(kernel.instrument(position.instrument), whole * fraction)
 
 
-def _close_at_market(kernel: Kernel, position: Position, size: Decimal, command: cmd.Command, role: Role) -> None:
-    order_id = next_order_id(kernel)
-    terms = OrderTerms(
-        id=order_id,
-        client_id=client_id(order_id, command.request_id),
-        account=position.account,
-        instrument=position.instrument,
-        side=Side.SELL if position.size > 0 else Side.BUY,
-        type=OrderType.MARKET,
-        size=size,
-        role=role,
-        leg=position.leg,
-        position=position.id,
-        owner=command.owner,
-        request_id=command.request_id,
-        created_ns=kernel.now,
-        tif=TimeInForce.IOC,
-        reduce_only=True,
-        leverage=position.leverage,
-    )
-    send(kernel, create(kernel, terms, top=kernel.top(position.instrument)))
-
-
 def _flatten(kernel: Kernel, account: str, command: cmd.FlattenAll) -> Refusal | None:
-    for order in [o for o in kernel.state.orders.values() if o.terms.account == account]:
-        if order.terms.role is not Role.FLATTEN:
-            request_cancel(kernel, order, "flatten all")
-    for position in [p for p in kernel.state.positions.values() if p.account == account]:
-        _close_at_market(kernel, position, abs(position.size), command, Role.FLATTEN)
+    flatten(kernel, account, command.owner, command.request_id)
     return None
 
 

@@ -27,6 +27,7 @@ class Due(IntEnum):
     EXPIRE = 0
     CANCEL = 1
     ARRIVE = 2
+    FLATTEN = 3
 
 
 class Kernel:
@@ -68,12 +69,12 @@ class Kernel:
         return market.top(self.clock) if market is not None else None
 
     def at(self, due_ns: int, kind: Due, order: str) -> None:
-        """Set a timer for an order."""
+        """Set a timer for an order, or for the account of a flattening."""
         self.timers_made += 1
         heapq.heappush(self._timers, (due_ns, kind, self.timers_made, order))
 
     def after(self, delay_ns: int, kind: Due, order: str) -> None:
-        """Set a timer for an order that rings when this much time has passed."""
+        """Set a timer that rings when this much time has passed."""
         self.at(self.clock + delay_ns, kind, order)
 
     def hear(self, time_ns: int) -> int:

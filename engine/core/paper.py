@@ -28,6 +28,9 @@ def arrive(kernel: Kernel, order_id: str) -> None:
     if order is None or order.status is not OrderStatus.SENT:
         return
     terms = order.terms
+    if not terms.reduce_only and terms.account in kernel.state.flattening:
+        withdraw(kernel, order, "flatten all")
+        return
     market = kernel.market(terms.instrument)
     if market.quote is None:
         kernel.after(RETRY_NS, Due.ARRIVE, order_id)

@@ -37,6 +37,13 @@ def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     return None
 
 
+def not_flattening(kernel: Kernel, account: str) -> Refusal | None:
+    """Nothing new opens while an account is being flattened."""
+    if account in kernel.state.flattening:
+        return Refusal("FLATTENING", f"everything of {account} is being closed; entries wait until it is flat")
+    return None
+
+
 def check_entry(
     kernel: Kernel,
     account: str,

@@ -18,6 +18,14 @@ KEEP_REQUESTS = 10_000
 KEEP_EQUITY = 1_440
 
 
+class Flattening(Struct, frozen=True):
+    """Who asked for an account to be flattened, and when."""
+
+    begun_ns: int
+    owner: str
+    request_id: str
+
+
 class State(Struct):
     """Everything that survives a crash."""
 
@@ -29,6 +37,8 @@ class State(Struct):
     seed: int = 0
     kill: bool = False
     kill_reason: str = ""
+    flattening: dict[str, Flattening] = {}
+    """Accounts that are being flattened."""
     limits: RiskLimits = RiskLimits()
     instruments: dict[InstrumentId, Instrument] = {}
     accounts: dict[str, Account] = {}

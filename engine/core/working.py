@@ -11,7 +11,7 @@ from engine.core.lifecycle import request_cancel
 from engine.core.paper import amend_resting
 from engine.core.plan import check_trigger, round_trigger
 from engine.core.positions import clip_reduce_only
-from engine.core.risk import check_entry, may_enter
+from engine.core.risk import check_entry, may_enter, not_flattening
 from engine.core.rounding import Refusal, check_size, round_limit, round_size
 from engine.core.unknown import live_order, unknown
 from engine.model import command as cmd
@@ -144,7 +144,7 @@ def _entry(
     reserve: Decimal,
 ) -> Refusal | None:
     market = kernel.market(instrument.id)
-    refusal = may_enter(kernel, market)
+    refusal = not_flattening(kernel, account) or may_enter(kernel, market)
     if refusal is not None or price is None:
         return refusal
     terms = order.terms

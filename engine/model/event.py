@@ -76,6 +76,14 @@ class KillChanged(Body, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class FlattenBegun(Body, frozen=True):
+    """From now on the account is being flattened: entries are cancelled, and what opens all the same is closed at once."""
+
+
+class FlattenEnded(Body, frozen=True):
+    """The account is flat, and nothing is left that could open a position."""
+
+
 class LeverageChanged(Body, frozen=True, omit_defaults=True):
     """Leverage of an instrument for the account; `position` is the re-margined one, if any."""
 
@@ -307,6 +315,8 @@ AnyBody = (
     | FundsMoved
     | ConfigChanged
     | KillChanged
+    | FlattenBegun
+    | FlattenEnded
     | LeverageChanged
     | MarginChanged
     | IntentCreated

@@ -81,6 +81,14 @@ def _kill(state: State, event: ev.Event, body: ev.KillChanged) -> tuple[str, str
     return "error" if body.on else "warn", f"kill switch {'ON' if body.on else 'off'}{reason}"
 
 
+def _flatten_begun(state: State, event: ev.Event, body: ev.FlattenBegun) -> tuple[str, str]:
+    return "error", f"flattening {event.account}: entries are cancelled, everything open is closed at market"
+
+
+def _flatten_ended(state: State, event: ev.Event, body: ev.FlattenEnded) -> tuple[str, str]:
+    return "warn", f"{event.account} is flat"
+
+
 def _refused(state: State, event: ev.Event, body: ev.RiskRejected | ev.IntentRefused) -> tuple[str, str]:
     return "error", f"refused {body.code}: {body.message}"
 
@@ -106,6 +114,8 @@ _TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
     ev.EngineStopped: lambda state, event, body: ("info", f"engine stopped: {body.reason}"),
     ev.FundsMoved: _funds,
     ev.KillChanged: _kill,
+    ev.FlattenBegun: _flatten_begun,
+    ev.FlattenEnded: _flatten_ended,
     ev.LeverageChanged: _leverage,
     ev.MarginChanged: lambda state, event, body: ("info", f"margin {fmt.signed(body.amount)} on {body.position.id}"),
     ev.RiskRejected: _refused,

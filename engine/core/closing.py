@@ -1,0 +1,104 @@
+"""Closing at market, and flattening an account: it goes on, over restarts, until nothing is open or could open."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.brackets import client_id, next_order_id
+from engine.core.kernel import Due, Kernel
+from engine.core.lifecycle import create, live_exits, request_cancel, send
+from engine.model import event as ev
+from engine.model.account import Position
+from engine.model.market import Side
+from engine.model.money import ZERO
+from engine.model.order import OrderTerms, OrderType, Role, TimeInForce
+
+RETRY_NS = 250_000_000
+"""How often what is still open is looked at."""
+
+
+def close_at_market(kernel: Kernel, position: Position, size: Decimal, role: Role, owner: str, request_id: str) -> None:
+    """Send a market order that closes this much of a position."""
+    order_id = next_order_id(kernel)
+    terms = OrderTerms(
+        id=order_id,
+        client_id=client_id(order_id, request_id),
+        account=position.account,
+        instrument=position.instrument,
+        side=_closing(position),
+        type=OrderType.MARKET,
+        size=size,
+        role=role,
+        leg=position.leg,
+        position=position.id,
+        owner=owner,
+        request_id=request_id,
+        created_ns=kernel.now,
+        tif=TimeInForce.IOC,
+        reduce_only=True,
+        leverage=position.leverage,
+    )
+    send(kernel, create(kernel, terms, top=kernel.top(position.instrument)))
+
+
+def flatten(kernel: Kernel, account: str, owner: str, request_id: str) -> None:
+    """Cancel every entry and close every position at market. What protects a position stays until that is closed."""
+    state = kernel.state
+    if account not in state.flattening:
+        kernel.journal.emit_account(account, ev.FlattenBegun(), "", owner, request_id)
+        kernel.after(RETRY_NS, Due.FLATTEN, account)
+    for order in [o for o in state.orders.values() if o.terms.account == account]:
+        terms = order.terms
+        if not terms.reduce_only or state.position_of(account, terms.instrument, terms.leg) is None:
+            request_cancel(kernel, order, "flatten all")
+    close_rest(kernel, account)
+
+
+def go_on(kernel: Kernel, account: str) -> None:
+    """Look again at what a flattening left open: a late fill, a close that found too little in the book."""
+    if account in kernel.state.flattening:
+        close_rest(kernel, account)
+        kernel.after(RETRY_NS, Due.FLATTEN, account)
+
+
+def close_rest(kernel: Kernel, account: str) -> None:
+    """Close what is open and not being closed yet; where the book offers nothing, wait for it."""
+    state = kernel.state
+    ask = state.flattening[account]
+    for position in [p for p in state.positions.values() if p.account == account]:
+        sent = [o for o in live_exits(kernel, account, position.instrument) if o.terms.role is Role.FLATTEN]
+        size = abs(position.size) - sum((o.remaining for o in sent if o.terms.leg == position.leg), ZERO)
+        if size <= ZERO:
+            continue
+        if _offered(kernel, position):
+            close_at_market(kernel, position, size, Role.FLATTEN, ask.owner, ask.request_id)
+        else:
+            _say_waiting(kernel, position, ask.begun_ns)
+
+
+def end_flattened(kernel: Kernel) -> None:
+    """Flattening ends when the account has no position, and no entry that could still open one."""
+    state = kernel.state
+    for account in list(state.flattening):
+        if not any(p.account == account for p in state.positions.values()) and not any(
+            o.terms.account == account and not o.terms.reduce_only for o in state.orders.values()
+        ):
+            kernel.journal.emit_account(account, ev.FlattenEnded())
+
+
+def _closing(position: Position) -> Side:
+    return Side.SELL if position.size > 0 else Side.BUY
+
+
+def _offered(kernel: Kernel, position: Position) -> bool:
+    market = kernel.market(position.instrument)
+    return market.quote is not None and any(market.book.available(_closing(position).opposite, None))
+
+
+def _say_waiting(kernel: Kernel, position: Position, begun_ns: int) -> None:
+    symbol = kernel.instrument(position.instrument).symbol
+    message = f"{symbol} of {position.account} stays open: the book offers nothing to close it yet"
+    known = (at >= begun_ns and code == "FLATTEN_WAITS" and said == message for at, code, said in kernel.state.alarms)
+    if not any(known):
+        body = ev.AlarmRaised("FLATTEN_WAITS", message)
+        kernel.journal.emit_account(position.account, body, position.instrument)
