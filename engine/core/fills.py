@@ -96,13 +96,18 @@ def _record_part(
         )
     signed = part.size * terms.side.sign
     after, realised = apply_fill(position, signed, price, part.fee, kernel.now, str(terms.role))
+    lost = part.fee - realised
     insurance = ZERO
     if terms.role is Role.LIQUIDATION:
         # Fill by fill the whole margin is spent first: insurance pays only what the position loses beyond it.
-        left = position.margin - (part.fee - realised)
+        left = position.margin - lost
         insurance = max(ZERO, -left)
         margin = max(ZERO, left) if after.size else ZERO
         after = msgspec.structs.replace(after, insurance=after.insurance + insurance, margin=margin)
+    elif part.closing and lost > (released := position.margin - after.margin):
+        # Isolated: what a close loses beyond the margin it sets free is not the wallet's.
+        insurance = lost - released
+        after = msgspec.structs.replace(after, insurance=after.insurance + insurance)
     after = with_liquidation(instrument, after)
     body = ev.OrderFilled(
         terms.id,
