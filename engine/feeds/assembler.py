@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from engine.feeds.base import FeedStats, Sink
-from engine.feeds.funding import FundingWatch
+from engine.feeds.funding import FundingWatch, sane_rate
 from engine.feeds.sanity import PriceGate, Verdict, sane_levels
 from engine.feeds.sequence import BookSequence, RawDiff, Rule, Snapshot
 from engine.feeds.tops import BookTop
 from engine.feeds.watchdog import StreamKey
 from engine.model.instrument import InstrumentId
-from engine.model.market import Depth, FeedStatus, Funding, Mark, Quote, StreamState, Trade
+from engine.model.market import Depth, FeedStatus, Mark, Quote, StreamState, Trade
 
 Item = Quote | Trade | Mark | RawDiff
 """What a decoder makes of a frame."""
@@ -30,12 +32,14 @@ def stream_of(item: Item) -> StreamKey:
 class Assembler:
     """Takes items and snapshots of one feed, pushes inputs into the sink."""
 
-    def __init__(self, sink: Sink, stats: FeedStats, rule: Rule, gate: PriceGate) -> None:
+    def __init__(
+        self, sink: Sink, stats: FeedStats, rule: Rule, gate: PriceGate, funding: FundingWatch | None = None
+    ) -> None:
         self._sink = sink
         self._stats = stats
         self._rule = rule
         self._gate = gate
-        self._funding = FundingWatch()
+        self._funding = funding or FundingWatch()
         self._books: dict[InstrumentId, BookSequence] = {}
         self._tops: dict[InstrumentId, BookTop] = {}
         self._quoted: set[InstrumentId] = set()
@@ -92,6 +96,8 @@ class Assembler:
                 self._book(key[0]).reset()
             elif key[1] == "quote":
                 self._quoted.discard(key[0])
+            elif key[1] == "mark":
+                self._funding.lost(key[0])
             self.state(key, state, now_ns, detail)
 
     def state(self, key: StreamKey, state: StreamState, now_ns: int, detail: str = "") -> None:
@@ -141,9 +147,11 @@ class Assembler:
         return self._gate.book(instrument, top.bid, top.ask) if instrument in self._quoted else Verdict.GOOD
 
     def _mark(self, mark: Mark) -> None:
+        if mark.funding_rate is not None and not sane_rate(mark.funding_rate):
+            self._stats.dropped_absurd += 1
+            mark = msgspec.structs.replace(mark, funding_rate=None)  # its price is needed, whatever the rate
         # Funding is charged on what was held before its time, so it comes first.
-        settled: Funding | None = self._funding.settled(mark)
-        if settled is not None:
+        for settled in self._funding.settled(mark):
             self._sink(settled)
         self._sink(mark)
         self.state((mark.instrument, "mark"), StreamState.LIVE, mark.time_ns)

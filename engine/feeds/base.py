@@ -43,6 +43,8 @@ class FeedStats(Struct):
     resyncs: int = 0
     """Times a book was built from a snapshot."""
     reconnects: int = 0
+    funding_failures: int = 0
+    """Times the funding history could not be read."""
 
     def as_dict(self) -> dict[str, int]:
         """Counter values by name."""

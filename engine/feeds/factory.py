@@ -54,9 +54,9 @@ def make_feed(
     if kind == "binance" and not argument:
         from engine.feeds.binance.feed import binance_feed
 
-        return binance_feed(symbols, clock, random.Random(seed))
+        return binance_feed(symbols, clock, random.Random(seed), since_ns=since_ns)
     if kind == "backpack" and not argument:
         from engine.feeds.backpack.feed import backpack_feed
 
-        return backpack_feed(symbols, clock, random.Random(seed))
+        return backpack_feed(symbols, clock, random.Random(seed), since_ns=since_ns)
     raise FeedError(f"feed: {spec!r} is not known; choose one of {', '.join(FEEDS)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +14,7 @@ from engine.clock import Clock, mono_ns
 from engine.feeds.assembler import Assembler, Item, stream_of
 from engine.feeds.base import Backoff, FeedRefused, FeedStats, explain
 from engine.feeds.books import BookKeeper
+from engine.feeds.history import FundingHistory
 from engine.feeds.sequence import RawDiff
 from engine.feeds.watchdog import StreamKey, Watchdog
 from engine.model.instrument import InstrumentId
@@ -48,6 +49,7 @@ class LineReader:
         decode: Callable[[bytes, int], Item | None],
         assembler: Assembler,
         books: Mapping[InstrumentId, BookKeeper],
+        histories: Sequence[FundingHistory],
         stats: FeedStats,
         clock: Clock,
         silence_s: Mapping[str, float],
@@ -57,6 +59,7 @@ class LineReader:
         self._decode = decode
         self._assembler = assembler
         self._books = books
+        self._histories = histories
         self._stats = stats
         self._clock = clock
         self._silence = silence_s
@@ -88,6 +91,8 @@ class LineReader:
                     self._assembler.state(key, StreamState.LIVE, self._clock.now_ns())
             for book in self._books.values():
                 book.connected()
+            for history in self._histories:
+                history.connected()
             watchdog = Watchdog(line.streams, self._silence, mono_ns())
             try:
                 async with asyncio.TaskGroup() as group:

@@ -14,6 +14,8 @@ from engine.clock import Clock
 from engine.feeds.assembler import Assembler, Item
 from engine.feeds.base import Backoff, FeedError, FeedStats, Sink, explain
 from engine.feeds.books import REST_ERRORS, BookKeeper
+from engine.feeds.funding import REACH_BACK_NS, FundingWatch, Settlement
+from engine.feeds.history import FundingHistory
 from engine.feeds.line import Line, LineReader
 from engine.feeds.sanity import PriceGate
 from engine.feeds.sequence import Rule, Snapshot
@@ -32,6 +34,8 @@ class Timing(Struct, frozen=True):
     first_diff: float = 1.0
     """How long a snapshot waits for the first diff to be buffered; a quiet book may have none."""
     http: float = 10.0
+    relist: float = 60.0
+    """How long after connecting the funding history is read once more: venues list a settlement late."""
 
 
 class Venue(Protocol):
@@ -58,6 +62,10 @@ class Venue(Protocol):
         """A book from REST, stamped when it arrived."""
         ...
 
+    async def settlements(self, http: httpx.AsyncClient, instrument: InstrumentId, since_ns: int) -> list[Settlement]:
+        """Funding settled after `since_ns`, with the mark of each time, in any order."""
+        ...
+
     async def server_time_ns(self, http: httpx.AsyncClient) -> int:
         """The venue's clock."""
         ...
@@ -68,15 +76,18 @@ class Venue(Protocol):
 
 
 class LiveFeed:
-    """The Feed of one venue's public streams."""
+    """The Feed of one venue's public streams. Funding missed since `since_ns` is delivered; 0 says that nothing was."""
 
-    def __init__(self, venue: Venue, clock: Clock, rng: random.Random, gate: PriceGate | None = None) -> None:
+    def __init__(
+        self, venue: Venue, clock: Clock, rng: random.Random, gate: PriceGate | None = None, since_ns: int = 0
+    ) -> None:
         self.identity = venue.name
         self.clock = clock
         self.clock_offset_ns = 0
         self._venue = venue
         self._rng = rng
         self._gate = gate or PriceGate()
+        self._funding = FundingWatch(since_ns - REACH_BACK_NS if since_ns else clock.now_ns())
         self._stats = FeedStats()
 
     async def instruments(self) -> list[Instrument]:
@@ -100,18 +111,22 @@ class LiveFeed:
     async def run(self, sink: Sink) -> None:
         """Hold every line until cancelled."""
         timing = self._venue.timing
-        assembler = Assembler(sink, self._stats, self._venue.rule, self._gate)
+        assembler = Assembler(sink, self._stats, self._venue.rule, self._gate, self._funding)
         async with self._http() as http, asyncio.TaskGroup() as group:
             group.create_task(self._measure_offset(http))
             for line in self._venue.lines():
                 books = {i: self._book(i, assembler, http) for i, stream in line.streams if stream == "depth"}
+                histories = [self._history(i, sink, http) for i, stream in line.streams if stream == "mark"]
                 for book in books.values():
                     group.create_task(book.run())
+                for history in histories:
+                    group.create_task(history.run())
                 reader = LineReader(
                     line,
                     self._venue.decode_frame,
                     assembler,
                     books,
+                    histories,
                     self._stats,
                     self.clock,
                     timing.silence,
@@ -135,6 +150,13 @@ class LiveFeed:
 
         timing = self._venue.timing
         return BookKeeper(instrument, assembler, fetch, self.clock, self._backoff(), timing.first_diff)
+
+    def _history(self, instrument: InstrumentId, sink: Sink, http: httpx.AsyncClient) -> FundingHistory:
+        async def fetch(since_ns: int) -> list[Settlement]:
+            return await self._venue.settlements(http, instrument, since_ns)
+
+        relist_s = self._venue.timing.relist
+        return FundingHistory(instrument, self._funding, sink, self._stats, fetch, self.clock, self._backoff, relist_s)
 
     def _http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self._venue.rest_url, timeout=self._venue.timing.http)

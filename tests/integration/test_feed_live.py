@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Q
 from tests.feed_support import USDM, PlainBook, compact, needs_payloads, needs_recordings, payload, states
 
 BTC = "binance.perp:BTCUSDT"
+HOUR = 3_600 * 10**9
 FAST = Timing(silence={}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.05, http=5.0)
 WATCHED = Timing(
     silence={"quote": 0.2, "depth": 0.2, "mark": 0.2}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.05
@@ -150,6 +152,11 @@ def update(first: int, last: int, previous: int, bid: str = "100.0") -> bytes:
 def mark(next_ms: int = 100, rate: str = "0.0001") -> bytes:
     data = {"e": "markPriceUpdate", "E": 1, "s": "BTCUSDT", "p": "100", "i": "100", "r": rate, "T": next_ms}
     return compact({"stream": "btcusdt@markPrice@1s", "data": data})
+
+
+def hours(ahead: int) -> int:
+    """Full hours from now, ms."""
+    return (WallClock().now_ns() // HOUR + ahead) * HOUR // 10**6
 
 
 def book(last_id: int) -> Reply:
@@ -289,11 +296,12 @@ class TestLines:
         assert caught.group_contains(ValueError, match="a fault in the core")
 
     async def test_funding_is_settled_when_its_time_has_passed(self, exchange: Exchange) -> None:
-        exchange.sockets = {"/public": silence, "/market": sends(mark(100), mark(200, "0.0005"))}
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(1)), mark(hours(2), "0.0005"))}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, b"[]")
         async with Watcher(exchange.binance()) as watcher:
             await watcher.until(count(Funding))
-        kinds = [type(i) for i in watcher.inputs if isinstance(i, Mark | Funding)]
-        assert kinds == [Mark, Funding, Mark]
+        (settled,) = [i for i in watcher.inputs if isinstance(i, Funding)]
+        assert (settled.due_ns, str(settled.rate)) == (hours(1) * 10**6, "0.0001")
 
 
 class TestResync:
@@ -367,6 +375,125 @@ class TestResync:
             while not feed.clock_offset_ns:  # noqa: ASYNC110 - a figure has no event
                 await asyncio.sleep(0)
         assert abs(feed.clock_offset_ns + ahead_ms * 10**6) < 5 * 10**9
+
+
+class TestMissedFunding:
+    """Settlements that fell due while no line was up."""
+
+    def row(self, ago: int, rate: str = "0.0001", mark: str = "61000.5", jitter_ms: int = 3) -> dict[str, Any]:
+        return {"symbol": "BTCUSDT", "fundingTime": hours(-ago) + jitter_ms, "fundingRate": rate, "markPrice": mark}
+
+    def settled(self, watcher: Watcher) -> list[tuple[int, str, str]]:
+        found = [i for i in watcher.inputs if isinstance(i, Funding)]
+        return [(f.due_ns // 10**6 - hours(0), str(f.rate), str(f.mark)) for f in found]
+
+    def feed(self, exchange: Exchange, since_ns: int) -> LiveFeed:
+        timing = Timing(silence={}, backoff_base=0.01, backoff_cap=0.05, relist=0.05)
+        venue = BinanceUsdm(["BTCUSDT"], exchange.stream_url, exchange.rest_url, timing)
+        return LiveFeed(venue, WallClock(), random.Random(1), since_ns=since_ns)
+
+    async def test_F6_a_start_delivers_what_the_ledger_misses_in_order(self, exchange: Exchange) -> None:  # noqa: N802
+        rows = [self.row(16), self.row(8, "-0.0002", "60000"), self.row(0, jitter_ms=-2)]
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(8)))}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, compact(rows))
+        since = (hours(-17)) * 10**6
+        async with Watcher(self.feed(exchange, since)) as watcher:
+            await watcher.until(count(Funding, 3))
+        hour_ms = HOUR // 10**6
+        assert self.settled(watcher) == [
+            (-16 * hour_ms, "0.0001", "61000.5"),
+            (-8 * hour_ms, "-0.0002", "60000"),
+            (0, "0.0001", "61000.5"),
+        ]
+        asked = next(r for r in exchange.requests if "fundingRate" in r)
+        assert f"startTime={hours(-17 - 24)}" in asked  # a day more: the ledger may miss one before its end
+
+    async def test_a_line_that_comes_back_brings_what_was_missed_meanwhile(self, exchange: Exchange) -> None:
+        rows: list[dict[str, Any]] = []
+
+        async def cut_once(socket: ServerConnection) -> None:
+            await socket.send(mark(hours(1)).decode())
+            if sum(path.startswith("/market") for path in exchange.connections) == 1:
+                await asked.wait()
+                rows.extend([self.row(1), self.row(0)])
+                socket.transport.abort()
+            await socket.wait_closed()
+
+        asked = asyncio.Event()
+        exchange.sockets = {"/public": silence, "/market": cut_once}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, compact(rows))
+        async with Watcher(self.feed(exchange, hours(-2) * 10**6)) as watcher:
+            await watcher.until(count(Mark))
+            asked.set()
+            await watcher.until(count(Funding, 2))
+        assert [due for due, _, _ in self.settled(watcher)] == [-HOUR // 10**6, 0]
+
+    async def test_a_history_that_fails_or_lists_late_is_read_again(self, exchange: Exchange) -> None:
+        replies = iter([(500, b"busy"), (200, b"<html>"), (200, compact([self.row(8)]))])
+        late = (200, compact([self.row(8), self.row(0)]))
+        exchange.sockets = {"/public": silence, "/market": silence}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: next(replies, late)
+        feed = self.feed(exchange, hours(-9) * 10**6)
+        async with Watcher(feed) as watcher:
+            await watcher.until(count(Funding, 2))
+        assert [due for due, _, _ in self.settled(watcher)] == [-8 * HOUR // 10**6, 0]
+        assert feed.stats()["funding_failures"] == 2
+
+    async def test_settlements_in_the_stream_do_not_wait_for_a_dead_history_for_ever(self, exchange: Exchange) -> None:
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(0)), mark(hours(8)))}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (403, b"no")
+        feed = self.feed(exchange, hours(-1) * 10**6)
+        async with Watcher(feed) as watcher:
+            await watcher.until(count(Funding))
+        assert self.settled(watcher) == [(0, "0.0001", "100")]
+        assert feed.stats()["funding_failures"] >= 10
+
+    async def test_absurd_rows_are_dropped(self, exchange: Exchange) -> None:
+        rows = [self.row(4, "NaN"), self.row(3, "0.5"), self.row(2, mark="-1"), self.row(1, mark="NaN"), self.row(0)]
+        exchange.sockets = {"/public": silence, "/market": silence}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, compact(rows))
+        feed = self.feed(exchange, hours(-9) * 10**6)
+        async with Watcher(feed) as watcher:
+            await watcher.until(count(Funding))
+        assert [due for due, _, _ in self.settled(watcher)] == [0]
+        assert feed.stats()["dropped_absurd"] >= 4
+
+    async def test_a_row_without_a_mark_takes_that_of_its_minute_else_that_of_now(self, exchange: Exchange) -> None:
+        kline = [hours(-8), "59000.5", "1", "1", "1", "0", hours(-8) + 59_999, "0", 60, "0", "0", "0"]
+        exchange.sockets = {"/public": silence, "/market": silence}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, compact([self.row(8, mark=""), self.row(0, mark="")]))
+        exchange.replies["/fapi/v1/markPriceKlines"] = lambda: (200, compact([kline]))
+        exchange.replies["/fapi/v1/premiumIndex"] = lambda: (200, b'{"symbol":"BTCUSDT","markPrice":"62000.5"}')
+        async with Watcher(self.feed(exchange, hours(-9) * 10**6)) as watcher:
+            await watcher.until(count(Funding, 2))
+        assert [price for _, _, price in self.settled(watcher)] == ["59000.5", "62000.5"]
+
+    async def test_a_new_ledger_has_missed_nothing(self, exchange: Exchange) -> None:
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(1)), mark(hours(2)))}
+        exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, compact([self.row(8), self.row(0)]))
+        async with Watcher(self.feed(exchange, 0)) as watcher:
+            await watcher.until(count(Funding))
+        assert [due for due, _, _ in self.settled(watcher)] == [HOUR // 10**6]
+
+    async def test_backpack_leaves_out_the_running_interval(self, exchange: Exchange) -> None:
+        def iso(ago: int) -> str:
+            return datetime.fromtimestamp(hours(-ago) / 1000, UTC).replace(tzinfo=None).isoformat()
+
+        rows = [
+            {"symbol": "BTC_USDC_PERP", "fundingRate": f"0.000{ago + 2}", "intervalEndTimestamp": iso(ago)}
+            for ago in (-1, 0, 1)
+        ]
+        klines = [{"start": iso(1).replace("T", " "), "end": iso(0), "open": "60100", "close": "1"}]
+        exchange.sockets["/"] = silence
+        exchange.replies["/api/v1/fundingRates"] = lambda: (200, compact(rows))
+        exchange.replies["/api/v1/klines"] = lambda: (200, compact(klines))
+        exchange.replies["/api/v1/markPrices"] = lambda: (200, compact([{"symbol": "X", "markPrice": "60200"}]))
+        venue = Backpack(["BTC_USDC_PERP"], exchange.stream_url, exchange.rest_url, FAST)
+        feed = LiveFeed(venue, WallClock(), random.Random(1), since_ns=hours(-2) * 10**6)
+        async with Watcher(feed) as watcher:
+            await watcher.until(count(Funding, 2))
+        assert self.settled(watcher) == [(-HOUR // 10**6, "0.0003", "60100"), (0, "0.0002", "60200")]
+        assert "priceType=Mark" in next(r for r in exchange.requests if "klines" in r)
 
 
 @needs_payloads

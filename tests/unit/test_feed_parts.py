@@ -9,7 +9,7 @@ import pytest
 
 from engine.feeds.assembler import Assembler
 from engine.feeds.base import Backoff, FeedStats
-from engine.feeds.funding import FundingWatch
+from engine.feeds.funding import FundingWatch, Settlement
 from engine.feeds.numbers import plain
 from engine.feeds.sanity import PriceGate, Verdict
 from engine.feeds.sequence import BackpackRule, Levels, RawDiff, Snapshot
@@ -208,17 +208,74 @@ class TestFundingWatch:
 
     def test_funding_is_settled_once_with_the_last_rate_and_mark_before_its_time(self) -> None:
         watch = FundingWatch()
-        assert watch.settled(self.mark(98, 60_000, "0.0001", 100)) is None
-        assert watch.settled(self.mark(99, 60_010, "0.0002", 100)) is None
+        assert watch.settled(self.mark(98, 60_000, "0.0001", 100)) == []
+        assert watch.settled(self.mark(99, 60_010, "0.0002", 100)) == []
         settled = watch.settled(self.mark(101, 60_500, "0.0003", 200))
-        assert settled == Funding(BTC, 101, 100, Decimal("0.0002"), Decimal(60_010))
-        assert watch.settled(self.mark(102, 60_500, "0.0003", 200)) is None
+        assert settled == [Funding(BTC, 101, 100, Decimal("0.0002"), Decimal(60_010))]
+        assert watch.settled(self.mark(102, 60_500, "0.0003", 200)) == []
 
     def test_marks_without_funding_settle_nothing(self) -> None:
         watch = FundingWatch()
-        assert watch.settled(Mark(BTC, 1, 0, Decimal(1))) is None
-        assert watch.settled(self.mark(2, 1, "0.1", 100)) is None
-        assert watch.settled(Mark(BTC, 3, 0, Decimal(1))) is None
+        assert watch.settled(Mark(BTC, 1, 0, Decimal(1))) == []
+        assert watch.settled(self.mark(2, 1, "0.1", 100)) == []
+        assert watch.settled(Mark(BTC, 3, 0, Decimal(1))) == []
+
+    def row(self, due_ns: int, rate: str = "0.0004", mark: int = 61_000) -> Settlement:
+        return Settlement(due_ns, Decimal(rate), Decimal(mark))
+
+    def test_F6_history_gives_what_was_missed_oldest_first_and_once(self) -> None:  # noqa: N802
+        watch = FundingWatch(since_ns=50)
+        missed = watch.caught_up(BTC, [self.row(200), self.row(100), self.row(50)], 210)
+        assert missed == [Funding(BTC, 210, due, Decimal("0.0004"), Decimal(61_000)) for due in (100, 200)]
+        assert watch.caught_up(BTC, [self.row(100), self.row(200)], 220) == []
+        assert watch.given_ns(BTC) == 200
+
+    def test_history_of_the_future_is_not_believed(self) -> None:
+        assert FundingWatch().caught_up(BTC, [self.row(101)], 100) == []
+
+    def test_after_a_loss_of_the_line_only_the_history_is_believed(self) -> None:
+        watch = FundingWatch()
+        watch.settled(self.mark(99, 60_000, "0.0001", 100))
+        watch.lost(BTC)
+        assert watch.settled(self.mark(301, 60_500, "0.0003", 400)) == []
+        dues = [f.due_ns for f in watch.caught_up(BTC, [self.row(n) for n in (100, 200, 300)], 302)]
+        assert dues == [100, 200, 300]
+
+    def test_what_the_stream_shows_meanwhile_comes_after_the_history(self) -> None:
+        watch = FundingWatch()
+        watch.wait(BTC)
+        watch.settled(self.mark(199, 60_000, "0.0001", 200))
+        assert watch.settled(self.mark(201, 60_500, "0.0003", 300)) == []
+        assert [f.due_ns for f in watch.caught_up(BTC, [self.row(100)], 205)] == [100, 200]
+        assert [f.due_ns for f in watch.settled(self.mark(301, 60_500, "0.0003", 400))] == [300]
+
+    def test_the_history_of_a_settlement_wins_over_what_the_stream_showed(self) -> None:
+        watch = FundingWatch()
+        watch.wait(BTC)
+        watch.settled(self.mark(199, 60_000, "0.0001", 200))
+        watch.settled(self.mark(201, 60_500, "0.0003", 300))
+        assert watch.caught_up(BTC, [self.row(200)], 205) == [
+            Funding(BTC, 205, 200, Decimal("0.0004"), Decimal(61_000))
+        ]
+
+    def test_funding_comes_before_the_mark_that_shows_it(self) -> None:
+        inputs: list[MarketInput] = []
+        assembler = Assembler(inputs.append, FeedStats(), BackpackRule(), PriceGate())
+        assembler.accept(self.mark(99, 60_000, "0.0001", 100))
+        assembler.accept(self.mark(101, 60_000, "0.0001", 200))
+        assert [type(i) for i in inputs if isinstance(i, Mark | Funding)] == [Mark, Funding, Mark]
+
+    @pytest.mark.parametrize("rate", ["NaN", "sNaN", "Infinity", "-Infinity", "0.06", "-5"])
+    def test_an_absurd_rate_is_left_out_of_a_mark(self, rate: str) -> None:
+        inputs: list[MarketInput] = []
+        stats = FeedStats()
+        assembler = Assembler(inputs.append, stats, BackpackRule(), PriceGate())
+        assembler.accept(self.mark(99, 60_000, rate, 100))
+        assembler.accept(self.mark(101, 60_000, "0.0001", 200))
+        marks = [i for i in inputs if isinstance(i, Mark)]
+        assert [m.funding_rate for m in marks] == [None, Decimal("0.0001")]
+        assert not [i for i in inputs if isinstance(i, Funding)]
+        assert stats.dropped_absurd == 1
 
 
 def test_decimals_lose_trailing_zeros_and_exponents() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from engine.clock import Clock
 from engine.feeds.backpack import rest
 from engine.feeds.backpack.frames import FrameDecoder
+from engine.feeds.funding import Settlement
 from engine.feeds.line import Line
 from engine.feeds.live import LiveFeed, Timing
 from engine.feeds.sequence import BackpackRule, Rule, Snapshot
@@ -70,11 +71,17 @@ class Backpack:
         body = await rest.get_depth(http, self._symbols[instrument])
         return rest.parse_depth(body, instrument, clock.now_ns())
 
+    async def settlements(self, http: httpx.AsyncClient, instrument: InstrumentId, since_ns: int) -> list[Settlement]:
+        """Funding settled after `since_ns`."""
+        return await rest.get_settlements(http, self._symbols[instrument], since_ns)
+
     async def server_time_ns(self, http: httpx.AsyncClient) -> int:
         """The venue's clock."""
         return await rest.get_time_ns(http)
 
 
-def backpack_feed(symbols: Sequence[str], clock: Clock, rng: random.Random, timing: Timing = TIMING) -> LiveFeed:
+def backpack_feed(
+    symbols: Sequence[str], clock: Clock, rng: random.Random, timing: Timing = TIMING, since_ns: int = 0
+) -> LiveFeed:
     """The public feed."""
-    return LiveFeed(Backpack(symbols, timing=timing), clock, rng)
+    return LiveFeed(Backpack(symbols, timing=timing), clock, rng, since_ns=since_ns)

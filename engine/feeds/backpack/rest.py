@@ -1,19 +1,24 @@
-"""Backpack public REST (venues/backpack.md 4): markets, book snapshots, server time."""
+"""Backpack public REST (venues/backpack.md 4): markets, book snapshots, settled funding, server time."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
 import msgspec
 from msgspec import Struct
 
+from engine.feeds.funding import Settlement
 from engine.feeds.numbers import plain
 from engine.feeds.sequence import Levels, Snapshot
 from engine.feeds.tiers import SPOT_TIERS
 from engine.model.instrument import Instrument, InstrumentId, MarkSource, Tier, VenueProfile, instrument_id, tiers_from
 
 DEPTH_LIMIT = 1000
+FUNDING_LIMIT = 1000
+_SECOND = 1_000_000_000
+_HOUR_S = 3_600
 _US = 1_000
 _MS = 1_000_000
 
@@ -60,6 +65,20 @@ class _Book(Struct):
     bids: Levels
     asks: Levels
     timestamp: int = 0
+
+
+class _Funding(Struct):
+    rate: Decimal = msgspec.field(name="fundingRate")
+    end: str = msgspec.field(name="intervalEndTimestamp")
+
+
+class _Kline(Struct):
+    start: str
+    open: Decimal | None = None
+
+
+class _Mark(Struct):
+    price: Decimal = msgspec.field(name="markPrice")
 
 
 def product_of(symbol: str) -> str:
@@ -130,6 +149,47 @@ async def get_depth(http: httpx.AsyncClient, symbol: str) -> bytes:
     """GET /api/v1/depth, the body."""
     reply = await http.get("/api/v1/depth", params={"symbol": symbol, "limit": DEPTH_LIMIT})
     return reply.raise_for_status().content
+
+
+async def get_settlements(http: httpx.AsyncClient, symbol: str, since_ns: int) -> list[Settlement]:
+    """GET /api/v1/fundingRates: newest first, and the first row is the running interval, not final."""
+    reply = await http.get("/api/v1/fundingRates", params={"symbol": symbol, "limit": FUNDING_LIMIT})
+    rows = msgspec.json.decode(reply.raise_for_status().content, type=list[_Funding], strict=False)[1:]
+    settled = {due: row.rate for row in rows if (due := _utc_s(row.end)) * _SECOND > since_ns}
+    if not settled:
+        return []
+    marks = await _get_marks(http, symbol, min(settled), max(settled))
+    now = None if settled.keys() <= marks.keys() else await _get_mark(http, symbol)
+    return [Settlement(due * _SECOND, rate, marks.get(due) or now or Decimal(0)) for due, rate in settled.items()]
+
+
+async def _get_marks(http: httpx.AsyncClient, symbol: str, first_s: int, last_s: int) -> dict[int, Decimal]:
+    """Marks at the full hours of a span from GET /api/v1/klines: time, s -> mark. Empty where the venue gives none."""
+    params: dict[str, str | int] = {
+        "symbol": symbol,
+        "interval": "1h",
+        "startTime": first_s,
+        "endTime": last_s + _HOUR_S,
+        "priceType": "Mark",
+    }
+    reply = await http.get("/api/v1/klines", params=params)
+    if not reply.is_success:
+        return {}
+    klines = msgspec.json.decode(reply.content, type=list[_Kline], strict=False)
+    return {_utc_s(kline.start): kline.open for kline in klines if kline.open is not None}
+
+
+async def _get_mark(http: httpx.AsyncClient, symbol: str) -> Decimal | None:
+    """The mark of now from GET /api/v1/markPrices."""
+    reply = await http.get("/api/v1/markPrices", params={"symbol": symbol})
+    marks = msgspec.json.decode(reply.raise_for_status().content, type=list[_Mark], strict=False)
+    return marks[0].price if marks else None
+
+
+def _utc_s(text: str) -> int:
+    """ISO text, UTC unless it says otherwise, to seconds since the epoch; raises ValueError."""
+    time = datetime.fromisoformat(text)
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
 async def get_time_ns(http: httpx.AsyncClient) -> int:

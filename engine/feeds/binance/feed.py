@@ -10,6 +10,7 @@ import httpx
 from engine.clock import Clock
 from engine.feeds.binance import rest
 from engine.feeds.binance.frames import FrameDecoder
+from engine.feeds.funding import Settlement
 from engine.feeds.line import Line
 from engine.feeds.live import LiveFeed, Timing
 from engine.feeds.sequence import Rule, Snapshot, UsdmRule
@@ -66,11 +67,17 @@ class BinanceUsdm:
         body = await rest.get_depth(http, self._symbols[instrument])
         return rest.parse_depth(body, instrument, clock.now_ns())
 
+    async def settlements(self, http: httpx.AsyncClient, instrument: InstrumentId, since_ns: int) -> list[Settlement]:
+        """Funding settled after `since_ns`."""
+        return await rest.get_settlements(http, self._symbols[instrument], since_ns)
+
     async def server_time_ns(self, http: httpx.AsyncClient) -> int:
         """The venue's clock."""
         return await rest.get_time_ns(http)
 
 
-def binance_feed(symbols: Sequence[str], clock: Clock, rng: random.Random, timing: Timing = TIMING) -> LiveFeed:
+def binance_feed(
+    symbols: Sequence[str], clock: Clock, rng: random.Random, timing: Timing = TIMING, since_ns: int = 0
+) -> LiveFeed:
     """The public USD-M feed."""
-    return LiveFeed(BinanceUsdm(symbols, timing=timing), clock, rng)
+    return LiveFeed(BinanceUsdm(symbols, timing=timing), clock, rng, since_ns=since_ns)

@@ -1,4 +1,4 @@
-"""Binance USD-M public REST (venues/binance.md 4): instruments, book snapshots, server time."""
+"""Binance USD-M public REST (venues/binance.md 4): instruments, book snapshots, settled funding, server time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import httpx
 import msgspec
 from msgspec import Struct
 
+from engine.feeds.funding import Settlement
 from engine.feeds.numbers import plain
 from engine.feeds.sequence import Levels, Snapshot
 from engine.feeds.tiers import perp_tiers
@@ -15,6 +16,8 @@ from engine.model.instrument import Instrument, InstrumentId, instrument_id
 
 DEPTH_LIMIT = 1000
 _MS = 1_000_000
+_MINUTE_MS = 60_000
+FUNDING_LIMIT = 1000
 
 
 class _Filter(Struct):
@@ -49,6 +52,21 @@ class _Book(Struct):
 
 class _Time(Struct):
     server: int = msgspec.field(name="serverTime")
+
+
+class _Funding(Struct):
+    time: int = msgspec.field(name="fundingTime")
+    rate: Decimal = msgspec.field(name="fundingRate")
+    mark: str = msgspec.field(name="markPrice", default="")
+
+
+class _Kline(Struct, array_like=True):
+    time: int
+    open: Decimal
+
+
+class _Premium(Struct):
+    mark: Decimal = msgspec.field(name="markPrice")
 
 
 def parse_exchange_info(body: bytes) -> list[Instrument]:
@@ -104,6 +122,30 @@ async def get_depth(http: httpx.AsyncClient, symbol: str) -> bytes:
     """GET /fapi/v1/depth, the body."""
     reply = await http.get("/fapi/v1/depth", params={"symbol": symbol, "limit": DEPTH_LIMIT})
     return reply.raise_for_status().content
+
+
+async def get_settlements(http: httpx.AsyncClient, symbol: str, since_ns: int) -> list[Settlement]:
+    """GET /fapi/v1/fundingRate; times carry some ms of jitter, old rows no mark."""
+    params: dict[str, str | int] = {"symbol": symbol, "startTime": max(since_ns, 0) // _MS, "limit": FUNDING_LIMIT}
+    reply = await http.get("/fapi/v1/fundingRate", params=params)
+    out = []
+    for row in msgspec.json.decode(reply.raise_for_status().content, type=list[_Funding]):
+        due_ms = (row.time + _MINUTE_MS // 2) // _MINUTE_MS * _MINUTE_MS
+        mark = Decimal(row.mark) if row.mark else await _get_mark(http, symbol, due_ms)
+        out.append(Settlement(due_ms * _MS, row.rate, mark))
+    return out
+
+
+async def _get_mark(http: httpx.AsyncClient, symbol: str, time_ms: int) -> Decimal:
+    """The mark at a time from GET /fapi/v1/markPriceKlines; the one of now where that has none."""
+    params: dict[str, str | int] = {"symbol": symbol, "interval": "1m", "startTime": time_ms, "limit": 1}
+    reply = await http.get("/fapi/v1/markPriceKlines", params=params)
+    if reply.is_success:
+        for kline in msgspec.json.decode(reply.content, type=list[_Kline]):
+            if kline.time == time_ms:
+                return kline.open
+    reply = await http.get("/fapi/v1/premiumIndex", params={"symbol": symbol})
+    return msgspec.json.decode(reply.raise_for_status().content, type=_Premium).mark
 
 
 async def get_time_ns(http: httpx.AsyncClient) -> int:
