@@ -12,12 +12,12 @@ from engine.core.arming import arm_order, arm_position
 from engine.core.closing import RETRY_NS, end_flattened, go_on
 from engine.core.fills import apply_report
 from engine.core.firing import fire
-from engine.core.funding import apply_funding, payment
 from engine.core.intents import take_in
 from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
 from engine.core.market import TWO, Market
 from engine.core.paper import arrive, cancel, expire_at, record_makers, stand_again
+from engine.core.settling import expect, note_sizes, settle
 from engine.core.state import State
 from engine.core.triggers import Watched
 from engine.model import event as ev
@@ -267,6 +267,7 @@ class Desk:
         if market is None:
             return
         market.set_mark(mark)
+        expect(self.kernel, market, mark)
         if not market.mark_is_mid:
             self._marked(market, mark.price)
         if mark.index is not None:
@@ -275,22 +276,7 @@ class Desk:
                 fire(self.kernel, market, INDEX, mark.index)
 
     def _funding(self, funding: Funding) -> None:
-        """Settle before anything stamped the same time; once per (account, instrument, due time) (F5, F6)."""
-        state = self.state
-        for position in [
-            p
-            for p in state.positions.values()
-            if p.instrument == funding.instrument
-            and p.opened_ns < funding.due_ns
-            and state.funded.get(f"{p.account}|{p.instrument}", 0) < funding.due_ns
-        ]:
-            instrument = state.instruments[position.instrument]
-            amount = payment(position, funding.mark, funding.rate)
-            free = state.accounts[position.account].free(instrument.settle_asset)
-            after = with_liquidation(instrument, apply_funding(position, amount, free))
-            body = ev.FundingPaid(funding.due_ns, funding.rate, funding.mark, amount, after)
-            self.kernel.journal.emit_account(position.account, body, position.instrument, "venue")
-            arm_position(self.kernel, after)
+        settle(self.kernel, funding)
 
     def _feed_status(self, status: FeedStatus) -> None:
         market = self._markets.get(status.instrument)
@@ -401,6 +387,7 @@ class Desk:
 
 
 _TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
+    Due.FUNDING: note_sizes,
     Due.EXPIRE: expire_at,
     Due.CANCEL: cancel,
     Due.ARRIVE: arrive,

@@ -266,6 +266,10 @@ def _cancel_rejected(state: State, event: ev.Event, body: ev.CancelRejected) -> 
     _live(state, body.order).cancel_requested = False
 
 
+def _funding_due(state: State, event: ev.Event, body: ev.FundingDue) -> None:
+    state.funding_due[event.instrument] = (body.due_ns, body.sizes)
+
+
 def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> None:
     state.funded[f"{event.account}|{event.instrument}"] = body.due_ns
     _add(state.accounts[event.account].balances, _settle_asset(state, event.instrument), body.amount)
@@ -321,6 +325,7 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.OrderCancelled: _ends(OrderStatus.CANCELLED),
     ev.OrderExpired: _ends(OrderStatus.EXPIRED),
     ev.OrderUnknown: _moves(OrderStatus.UNKNOWN),
+    ev.FundingDue: _funding_due,
     ev.FundingPaid: _funding,
     ev.EquitySampled: _equity,
     ev.MarksNoted: _marks,

@@ -14,9 +14,9 @@ HOURS_A_DAY = 24
 DAYS_A_YEAR = 365
 
 
-def payment(position: Position, mark: Decimal, rate: Decimal) -> Decimal:
-    """Cash the position receives, negative when it pays: on notional, whatever the leverage (F1, F2)."""
-    return round_cost(-position.size * mark * rate)
+def payment(size: Decimal, mark: Decimal, rate: Decimal) -> Decimal:
+    """Cash a signed size receives, negative when it pays: on notional, whatever the leverage (F1, F2)."""
+    return round_cost(-size * mark * rate)
 
 
 def apply_funding(position: Position, amount: Decimal, free: Decimal) -> Position:

@@ -22,12 +22,17 @@ SET_BACK_NS = 1_000_000_000
 
 
 class Due(IntEnum):
-    """What a timer brings; at the same instant expiry comes before matching (semantics 6)."""
+    """What a timer brings; at the same instant funding comes first (semantics 3), expiry before matching (semantics 6)."""
 
-    EXPIRE = 0
-    CANCEL = 1
-    ARRIVE = 2
-    FLATTEN = 3
+    FUNDING = 0
+    EXPIRE = 1
+    CANCEL = 2
+    ARRIVE = 3
+    FLATTEN = 4
+
+
+_DATED = frozenset({Due.FUNDING, Due.EXPIRE})
+"""Timers of a date, not of a delay: a clock set back makes them wait longer."""
 
 
 class Kernel:
@@ -69,7 +74,7 @@ class Kernel:
         return market.top(self.clock) if market is not None else None
 
     def at(self, due_ns: int, kind: Due, order: str) -> None:
-        """Set a timer for an order, or for the account of a flattening."""
+        """Set a timer for an order, the account of a flattening, or the instrument of a funding."""
         self.timers_made += 1
         heapq.heappush(self._timers, (due_ns, kind, self.timers_made, order))
 
@@ -82,8 +87,7 @@ class Kernel:
         back = self.clock - time_ns
         if back > SET_BACK_NS:
             self._timers = [
-                (due - (0 if kind is Due.EXPIRE else back), kind, made, order)
-                for due, kind, made, order in self._timers
+                (due - (0 if kind in _DATED else back), kind, made, order) for due, kind, made, order in self._timers
             ]
             heapq.heapify(self._timers)
             self.clock = time_ns

@@ -28,6 +28,7 @@ class Market:
         "bid_below",
         "book",
         "broken",
+        "funding_ns",
         "instrument",
         "last",
         "mark",
@@ -50,6 +51,8 @@ class Market:
         self.mark: Mark | None = None
         self.mark_is_mid = instrument.profile.mark_source in (_MID, _EXIT_SIDE)
         """The mid stands for the mark because the venue streams none."""
+        self.funding_ns: int | None = None
+        """The funding time that is waited for, or that came last."""
         self.streams: dict[str, StreamState] = {}
         self.broken = False
         """Some stream is known not to be live."""

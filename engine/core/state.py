@@ -52,6 +52,8 @@ class State(Struct):
     """Request id -> seq of its intent."""
     funded: dict[str, int] = {}
     """account|instrument -> last funding time booked, ns."""
+    funding_due: dict[InstrumentId, tuple[int, dict[str, Decimal]]] = {}
+    """Last funding time that came, ns, and what was held then: position id -> signed size."""
     marks: dict[InstrumentId, Decimal] = {}
     """Marks last noted, for the simulated market to resume from."""
     equity: dict[str, list[tuple[int, str]]] = {}

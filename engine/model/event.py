@@ -269,6 +269,13 @@ class Liquidated(Body, frozen=True):
     top: Top | None = None
 
 
+class FundingDue(Body, frozen=True):
+    """A funding time came: the signed sizes held just before it, by position. Its settlement pays on these."""
+
+    due_ns: int
+    sizes: dict[str, Decimal]
+
+
 class FundingPaid(Body, frozen=True, omit_defaults=True):
     """Funding of one position at `due_ns`: `amount` < 0 was paid. Applied once per (account, instrument, due_ns)."""
 
@@ -340,6 +347,7 @@ AnyBody = (
     | OrderExpired
     | OrderUnknown
     | Liquidated
+    | FundingDue
     | FundingPaid
     | EquitySampled
     | MarksNoted

@@ -11,7 +11,7 @@ from engine.core.margin import bankruptcy_price
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.instrument import LiquidationClose, MarginModel, MarkSource, VenueProfile, tiers_from
-from engine.model.market import Side
+from engine.model.market import Mark, Side
 from engine.model.money import ceil_to, floor_to
 from tests.kit import BUY, SECOND, SELL, TIERS, Bench, alarms, bodies, instrument
 
@@ -67,6 +67,87 @@ def test_a_position_opened_at_the_instant_does_not_pay_and_one_closed_at_it_does
     bench.report(order.id, "v1", "59000", "1")
     assert not bodies(bench.funding(T, "0.0001", "60000"), ev.FundingPaid)
     assert bodies(bench.funding(T + HOUR, "0.0001", "60000"), ev.FundingPaid)
+
+
+def told(bench: Bench, now_ns: int, next_ns: int) -> list[ev.Event]:
+    """A mark that says when funding is due."""
+    bench.at(now_ns)
+    bench.market("60000")
+    return bench.handle(Mark(bench.instruments[0].id, bench.now, bench.now, D(60_000), None, D("0.0001"), next_ns))
+
+
+def test_F5_a_settlement_told_later_is_charged_on_what_was_held_at_its_time() -> None:
+    """The first mark after the time comes half a second after it; an add, and a whole lot, came in between."""
+    bench = opened()
+    bench.open(BUY, "0.1", leverage=10)
+    told(bench, T - SECOND, T)
+    bench.at(T)
+    bench.market("60000")
+    bench.place(BUY, "0.1")
+    bench.wait()
+    (paid,) = bodies(bench.funding(T, "0.0001", "60000"), ev.FundingPaid)
+    assert paid.amount == D("-0.6")
+    assert bench.position.size == D("0.2")
+    assert bench.position.funding == D("-0.6")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_F5_what_was_closed_or_flipped_since_pays_and_what_was_opened_since_does_not(restarted: bool) -> None:
+    bench = opened()
+    lot = bench.open(BUY, "0.1", leverage=10)
+    told(bench, T - SECOND, T)
+    bench.at(T)
+    bench.market("60000")
+    bench.place(SELL, "0.3")
+    bench.wait()
+    assert bench.size == D("-0.2")
+    if restarted:
+        bench.restart()
+        bench.market("60000")
+    before = bench.account.balances["USDT"]
+    events = bench.funding(T, "0.0001", "60000") + bench.funding(T, "0.0001", "60000")
+    (paid,) = bodies(events, ev.FundingPaid)
+    assert (paid.amount, paid.position.id) == (D("-0.6"), lot.id)
+    assert bench.state.closed[lot.id].funding == D("-0.6")
+    assert bench.position.funding == 0
+    assert bench.account.balances["USDT"] == before - D("0.6")
+    identity(bench)
+
+
+def test_F5_an_order_that_arrives_at_the_very_instant_fills_after_the_sizes_are_noted() -> None:
+    bench = opened()
+    bench.open(BUY, "1", leverage=10)
+    bench.market("60000")
+    bench.place(BUY, "1")
+    arrives = bench.desk.next_due()
+    assert arrives is not None
+    bench.handle(Mark(bench.instruments[0].id, bench.now, bench.now, D(60_000), None, D("0.0001"), arrives))
+    (due,) = bodies(bench.wait(), ev.FundingDue)
+    assert list(due.sizes.values()) == [D(1)]
+    assert bench.size == 2
+    (paid,) = bodies(bench.funding(arrives, "0.0001", "60000"), ev.FundingPaid)
+    assert paid.amount == D("-6")
+
+
+def test_F6_a_time_that_nobody_saw_is_charged_on_what_is_held_after_it() -> None:
+    """The mark of 07:00 names 08:00; the engine is away until 17:00, and 16:00 was missed too."""
+    bench = opened()
+    bench.open(BUY, "2", leverage=10)
+    told(bench, 7 * HOUR + SECOND, T)
+    bench.at(17 * HOUR)
+    bench.restart()
+    events = bench.funding(T, "0.0001", "60000") + bench.funding(16 * HOUR, "-0.0002", "61000")
+    assert [(p.due_ns, p.amount) for p in bodies(events, ev.FundingPaid)] == [(T, D(-12)), (16 * HOUR, D("24.4"))]
+
+
+def test_a_funding_time_with_nothing_open_leaves_no_trace() -> None:
+    bench = opened()
+    told(bench, T - SECOND, T)
+    bench.at(T)
+    assert not bodies(bench.wait(), ev.FundingDue)
+    bench.market("60000")
+    bench.open(BUY, "0.1", leverage=10)
+    assert not bodies(bench.funding(T, "0.0001", "60000"), ev.FundingPaid)
 
 
 def test_F6_what_fell_due_while_the_engine_was_down_is_booked_in_order_with_its_own_date() -> None:

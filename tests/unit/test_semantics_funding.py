@@ -18,11 +18,11 @@ def lot(size: str, margin: str = "0") -> Position:
 
 
 def test_F1_longs_pay_a_positive_rate() -> None:
-    assert payment(lot("1.5"), D(60000), D("0.0001")) == D("-9.00")
+    assert payment(D("1.5"), D(60000), D("0.0001")) == D("-9.00")
 
 
 def test_F2_shorts_pay_a_negative_rate() -> None:
-    assert payment(lot("-1.5"), D(60000), D("-0.00025")) == D("-22.50")
+    assert payment(D("-1.5"), D(60000), D("-0.00025")) == D("-22.50")
 
 
 @pytest.mark.parametrize(("premium", "rate"), [("0.0003", "0.0001"), ("-0.0009", "-0.0004"), ("0.0012", "0.0007")])

@@ -1,0 +1,61 @@
+"""Funding through the desk: each position pays once for each funding time, on what it held just before it (semantics 3)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.arming import arm_position
+from engine.core.funding import apply_funding, payment
+from engine.core.kernel import Due, Kernel
+from engine.core.margin import with_liquidation
+from engine.core.market import Market
+from engine.core.state import State
+from engine.model import event as ev
+from engine.model.account import Position
+from engine.model.market import Funding, Mark
+
+
+def expect(kernel: Kernel, market: Market, mark: Mark) -> None:
+    """Ring at the funding time that a mark names, once for each."""
+    due_ns = mark.next_funding_ns
+    if due_ns is not None and due_ns != market.funding_ns and due_ns > kernel.clock:
+        market.funding_ns = due_ns
+        kernel.at(due_ns, Due.FUNDING, mark.instrument)
+
+
+def note_sizes(kernel: Kernel, instrument: str) -> None:
+    """The funding time has come, its settlement is told only later: record what is held now."""
+    due_ns = kernel.market(instrument).funding_ns
+    if due_ns is None or due_ns > kernel.clock:
+        return
+    sizes = {p.id: p.size for p in kernel.state.positions.values() if p.instrument == instrument}
+    if sizes:
+        kernel.journal.emit(ev.FundingDue(due_ns, sizes), instrument=instrument)
+
+
+def settle(kernel: Kernel, funding: Funding) -> None:
+    """Book a settlement, also on what was closed since; once per (account, instrument, due time) (F5, F6)."""
+    state = kernel.state
+    for position, size in _held(state, funding):
+        instrument = kernel.instrument(position.instrument)
+        amount = payment(size, funding.mark, funding.rate)
+        free = state.accounts[position.account].free(instrument.settle_asset)
+        after = with_liquidation(instrument, apply_funding(position, amount, free))
+        body = ev.FundingPaid(funding.due_ns, funding.rate, funding.mark, amount, after)
+        kernel.journal.emit_account(position.account, body, position.instrument, "venue")
+        arm_position(kernel, after)
+
+
+def _held(state: State, funding: Funding) -> list[tuple[Position, Decimal]]:
+    """What has not paid yet and was held at the funding time: as noted then, else what is open now and was before it."""
+    due_ns, sizes = state.funding_due.get(funding.instrument, (0, {}))
+    if due_ns == funding.due_ns:
+        found = [state.positions.get(name) or state.closed.get(name) for name in sizes]
+        held = [(p, sizes[p.id]) for p in found if p is not None]
+    else:
+        held = [
+            (p, p.size)
+            for p in state.positions.values()
+            if p.instrument == funding.instrument and p.opened_ns < funding.due_ns
+        ]
+    return [(p, size) for p, size in held if state.funded.get(f"{p.account}|{p.instrument}", 0) < funding.due_ns]
