@@ -109,15 +109,17 @@ def stand_again(kernel: Kernel, order: Order) -> None:
 
 
 def _affords(kernel: Kernel, market: Market, order: Order) -> bool:
-    """An entry without a limit meets the market as it is now; what it costs must still be there, as a venue checks."""
+    """An entry meets the market as it is now; what it takes must still be there, as a venue checks."""
     terms = order.terms
-    if terms.type.has_price:
-        return True
     instrument = market.instrument
-    taken, value, _ = sweep(market.book, terms.side, order.remaining)
-    if not taken:
+    limit = order.price if terms.type.has_price else None
+    taken, value, _ = sweep(market.book, terms.side, order.remaining, limit)
+    if not taken or terms.post_only:
         return True
-    needs = reserve(instrument, taken, value / taken, kernel.leverage(terms.account, terms.instrument))
+    leverage = kernel.leverage(terms.account, terms.instrument)
+    needs = reserve(instrument, taken, value / taken, leverage)
+    if limit is not None:
+        needs += reserve(instrument, order.remaining - taken, limit, leverage)
     free = kernel.state.accounts[terms.account].free(instrument.settle_asset) + order.reserve
     if needs <= free:
         return True

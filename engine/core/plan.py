@@ -34,7 +34,7 @@ from engine.model.order import OrderType, TriggerSource
 
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 # Reading a member off its enum costs as much as multiplying two decimals, so the rules of every order hold their own.
-MARKET, LIMIT, BUY = OrderType.MARKET, OrderType.LIMIT, Side.BUY
+MARKET, LIMIT, BUY, SELL = OrderType.MARKET, OrderType.LIMIT, Side.BUY, Side.SELL
 
 
 class Plan(Struct, gc=False):
@@ -104,6 +104,10 @@ def _round(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
         return refusal
     best = plan.best = market.taker_price(side)
     plan.expected = plan.worst = price if price is not None else plan.trigger or best
+    if side is SELL and price is not None and not command.post_only:
+        # It fills above its price where the market, or what sets it off, stands there.
+        meets = plan.trigger if kind.waits else best
+        plan.worst = price if meets is None or meets < price else meets
     if kind is MARKET and best is not None:
         taken, value, worst = sweep(market.book, side, size)
         if taken:
@@ -169,11 +173,13 @@ def _trail_distance(instrument: Instrument, command: PlaceOrder, now: Decimal | 
     return None
 
 
-def sweep(book: Book, side: Side, size: Decimal) -> tuple[Decimal, Decimal, Decimal | None]:
-    """What a taker would get of the visible book now: (size, value, worst price); nothing is consumed."""
+def sweep(
+    book: Book, side: Side, size: Decimal, limit: Decimal | None = None
+) -> tuple[Decimal, Decimal, Decimal | None]:
+    """What a taker would get of the visible book now, within a limit: (size, value, worst price); nothing is consumed."""
     taken = value = ZERO
     worst = None
-    for price, offered in book.available(side.opposite, None):
+    for price, offered in book.available(side.opposite, limit):
         part = min(offered, size - taken)
         taken += part
         value += part * price
@@ -328,7 +334,7 @@ def _entry(kernel: Kernel, account: str, market: Market, command: PlaceOrder, pl
         account,
         instrument,
         command.side,
-        command.type,
+        plan.price if command.type is LIMIT else None,
         plan.size,
         known.working(instrument.id, command.side),
         price,

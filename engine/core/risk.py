@@ -14,9 +14,8 @@ from engine.model.event import Check
 from engine.model.instrument import Instrument
 from engine.model.market import Side
 from engine.model.money import ONE, ZERO
-from engine.model.order import OrderType
 
-BUY, LIMIT = Side.BUY, OrderType.LIMIT
+BUY = Side.BUY
 
 
 def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
@@ -49,7 +48,7 @@ def check_entry(
     account: str,
     instrument: Instrument,
     side: Side,
-    order_type: OrderType,
+    limit: Decimal | None,
     size: Decimal,
     working: Decimal,
     price: Decimal,
@@ -61,8 +60,8 @@ def check_entry(
 ) -> Refusal | None:
     """The rules on one entry, in order; the first that fails refuses it.
 
-    `working` is the size of the other entries of its side, `price` its limit, level or worst price, `best` the best a
-    taker would get, `reserve` the money it would set aside of the `free`.
+    `limit` is the price of a limit order, `working` the size of the other entries of its side, `price` what it is valued
+    at, `best` the best a taker would get, `reserve` the money it would set aside of the `free`.
     """
     limits = kernel.state.limits
     notional = size * price
@@ -96,8 +95,8 @@ def check_entry(
                 f"size: the position would be worth {text(after)} with what works for it, above the limit "
                 f"{text(limits.max_position_notional)}; choose less",
             )
-    if limits.price_band is not None and best is not None and order_type is LIMIT:
-        refusal = _check_band(side, price, best, limits.price_band, checks)
+    if limits.price_band is not None and best is not None and limit is not None:
+        refusal = _check_band(side, limit, best, limits.price_band, checks)
         if refusal is not None:
             return refusal
     checks.append(("free margin", reserve, free))

@@ -8,6 +8,7 @@ from engine.core.arming import arm_order
 from engine.core.brackets import cap_reduce_only
 from engine.core.kernel import Kernel, share
 from engine.core.lifecycle import request_cancel
+from engine.core.margin import reserve
 from engine.core.paper import amend_resting
 from engine.core.plan import check_trigger, round_trigger
 from engine.core.positions import clip_reduce_only
@@ -17,8 +18,9 @@ from engine.core.unknown import live_order, unknown
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.instrument import Instrument
-from engine.model.money import ZERO, round_cost
-from engine.model.order import Order, OrderStatus
+from engine.model.market import Side
+from engine.model.money import ZERO
+from engine.model.order import Order, OrderStatus, OrderType
 
 
 def cancel(kernel: Kernel, account: str, command: cmd.CancelOrder) -> Refusal | None:
@@ -70,16 +72,18 @@ def amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Refusal | No
         refusal = _size(kernel, account, instrument, order, size, price or order.price or trigger or order.trigger)
     if refusal is not None:
         return refusal
-    reserve = share(order.reserve, (size or order.size) - order.filled, order.remaining)
-    before, after = order.price or order.trigger, price or order.price or trigger or order.trigger
-    if before and after and before != after:
-        reserve = round_cost(reserve * after / before)
     only_less = price is None and trigger is None
+    left = (size or order.size) - order.filled
+    valued = _valued(kernel, order, price, trigger)
+    aside = share(order.reserve, left, order.remaining)
+    if not only_less and not terms.reduce_only and valued is not None:
+        aside = reserve(instrument, left, valued, kernel.leverage(account, instrument.id))
     if not terms.reduce_only and not (only_less and size is not None and size < order.size):
-        refusal = _entry(kernel, account, instrument, order, (size or order.size) - order.filled, after, reserve)
+        limit = price or order.price if terms.type is OrderType.LIMIT else None
+        refusal = _entry(kernel, account, instrument, order, left, limit, valued, aside)
         if refusal is not None:
             return refusal
-    kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, reserve))
+    kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, aside))
     if order.status is OrderStatus.HELD:
         arm_order(kernel, order)
     else:
@@ -134,26 +138,38 @@ def _size(
     return check_size(instrument, size, price, terms.reduce_only, whole)
 
 
+def _valued(kernel: Kernel, order: Order, price: Decimal | None, trigger: Decimal | None) -> Decimal | None:
+    """What the amended entry is valued at: a selling limit fills above its price where what it meets stands there."""
+    terms = order.terms
+    price, trigger = price or order.price, trigger or order.trigger
+    if price is None or terms.side is Side.BUY or terms.post_only:
+        return price or trigger
+    held = order.status is OrderStatus.HELD
+    meets = trigger if held else kernel.market(terms.instrument).taker_price(Side.SELL)
+    return price if meets is None else max(price, meets)
+
+
 def _entry(
     kernel: Kernel,
     account: str,
     instrument: Instrument,
     order: Order,
     left: Decimal,
+    limit: Decimal | None,
     price: Decimal | None,
-    reserve: Decimal,
+    aside: Decimal,
 ) -> Refusal | None:
     market = kernel.market(instrument.id)
     refusal = not_flattening(kernel, account) or may_enter(kernel, market)
     if refusal is not None or price is None:
         return refusal
     terms = order.terms
-    more = max(reserve - order.reserve, ZERO)
+    more = max(aside - order.reserve, ZERO)
     known = kernel.state.accounts[account]
     free = max(known.free(instrument.settle_asset), ZERO)
     others = known.working(instrument.id, terms.side) - order.remaining
     leverage = kernel.leverage(account, instrument.id)
     best = market.taker_price(terms.side)
     return check_entry(
-        kernel, account, instrument, terms.side, terms.type, left, others, price, best, leverage, more, free, []
+        kernel, account, instrument, terms.side, limit, left, others, price, best, leverage, more, free, []
     )
