@@ -15,11 +15,15 @@ from engine.core.plan import sweep
 from engine.core.positions import clip_reduce_only
 from engine.model import event as ev
 from engine.model.instrument import ReduceOnlyPolicy
+from engine.model.market import StreamState
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
 
 RETRY_NS = 100_000_000
 """How long an order waits for a market that has no price yet."""
+_DEAD = frozenset({StreamState.SILENT, StreamState.DOWN, StreamState.ENDED})
+_MATCHED_WITHOUT = frozenset({"mark", "trade"})
+"""Streams that a taker's fill does not come from."""
 
 
 def arrive(kernel: Kernel, order_id: str) -> None:
@@ -34,6 +38,9 @@ def arrive(kernel: Kernel, order_id: str) -> None:
     market = kernel.market(terms.instrument)
     if market.quote is None:
         kernel.after(RETRY_NS, Due.ARRIVE, order_id)
+        return
+    if not terms.reduce_only and (stale := _stale(kernel, market)):
+        withdraw(kernel, order, stale)
         return
     if not (_fit_reduce_only(kernel, order) if terms.reduce_only else _affords(kernel, market, order)):
         return
@@ -55,6 +62,9 @@ def amend_resting(kernel: Kernel, order: Order) -> None:
 
 
 def _record_arrival(kernel: Kernel, market: Market, order: Order, arrival: Arrival) -> None:
+    if arrival.fills and (stale := _stale(kernel, market)):
+        message = f"{order.terms.id} fills on the last book that is known: {stale}; compare with the venue's price"
+        kernel.journal.emit_order(order, ev.AlarmRaised("STALE_FILL", message))
     for take in arrival.fills:
         # A fill may clip the order it belongs to, where another exit stands nearer to the market.
         if size := min(take.size, order.remaining if not order.ended else ZERO):
@@ -106,6 +116,18 @@ def stand_again(kernel: Kernel, order: Order) -> None:
         market.set_band()
     if order.cancel_requested:
         kernel.after(kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+
+
+def _stale(kernel: Kernel, market: Market) -> str:
+    """Why what the book shows may not be there any more; empty where it is fresh."""
+    symbol = market.instrument.symbol
+    for stream, state in market.streams.items() if market.broken else ():
+        if state in _DEAD and stream not in _MATCHED_WITHOUT:
+            return f"{stream} of {symbol} is {state}"
+    age_ns = kernel.clock - market.quote.time_ns if market.quote is not None else 0
+    if age_ns > kernel.state.limits.max_data_age_ns:
+        return f"the price of {symbol} is {age_ns // 1_000_000_000} s old"
+    return ""
 
 
 def _affords(kernel: Kernel, market: Market, order: Order) -> bool:
