@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import statistics
-import sys
 import tempfile
 from contextlib import closing
 from decimal import Decimal
@@ -24,7 +23,6 @@ from engine.model.event import Event
 from engine.model.instrument import Instrument, tiers_from
 from engine.model.market import Quote, Side
 from engine.model.order import OrderTerms, OrderType, Role, TriggerSource
-from engine.runtime.engine import SWITCH_S
 
 Figures = dict[str, float]
 BUY, LIMIT = Side.BUY, OrderType.LIMIT
@@ -152,9 +150,6 @@ def tick_to_order(rounds: int = 5_000) -> Figures:
     raw = frames(rounds)
     handle = made.handle
     taken: list[int] = []
-    # As the engine runs: how soon the writer may interrupt a decision is most of the tail.
-    switch_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory(prefix="hoox-bench-") as folder:
         path = Path(folder) / "bench.sqlite"
         with (
@@ -178,7 +173,6 @@ def tick_to_order(rounds: int = 5_000) -> Figures:
                     events = handle(Intent(START_NS, order))
                 taken.append(mono_ns() - start)
                 writer.submit(events)
-    sys.setswitchinterval(switch_s)
     gc.unfreeze()
     return _spread(taken)
 

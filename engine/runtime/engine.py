@@ -7,14 +7,14 @@ import gc
 import logging
 import math
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from engine.clock import WallClock
+from engine.clock import SteadyClock, wall_ns
 from engine.core.desk import Desk, Intent, Note, Start, Tick
 from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
@@ -39,15 +39,18 @@ from engine.runtime.status import StatusSource
 from engine.views import Mode
 from engine.views.candles import CandleBook
 
+if TYPE_CHECKING:
+    from engine.feeds.recording import RecordingFeed
+
 log = logging.getLogger(__name__)
 
 ACCOUNT = "main"
 SNAPSHOT_S = 10.0
 TICK_S = 1.0
+STEP_NS = 2_000_000_000
+"""How far the system's clock may lie behind before it is told."""
 VERIFY_ALL_BELOW = 16 * 1024 * 1024
 """Bytes of a ledger whose derived tables every start compares with the events, too."""
-SWITCH_S = 0.0005
-"""How soon the ledger's writer may take over from a busy loop: at the default of 5 ms a commit beside one takes 11 ms."""
 VERIFIED_S = 1.0
 """How long a stop waits for a verification that may be nearly done."""
 
@@ -68,7 +71,10 @@ class Engine:
         self._player: Player | None = None
         self._verification: threading.Thread | None = None
         self._repair = False
+        self.recorded = config.feed.startswith("recording:")
         self._snapshot_seq = 0
+        self._clock: SteadyClock
+        self._stepped = False
         self._feed: Feed
         self.hub: Hub
         self.keeper: Keeper | None = None
@@ -90,10 +96,11 @@ class Engine:
     async def _start(self) -> None:
         config = self.config
         config.ledger.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        opened = self._opened = open_ledger(config, WallClock().now_ns())
+        opened = self._opened = open_ledger(config, wall_ns())
         ledger, state = opened.ledger, opened.found.state
+        self._clock = SteadyClock(state.time_ns)
         self._feed = self._make_feed(state)
-        instruments = await self._feed.instruments()
+        instruments = await self._instruments(state)
         if ledger is not None:
             ledger.check_feed(state, self._feed.identity)
         epoch = state.epoch + 1
@@ -116,7 +123,8 @@ class Engine:
             self.keeper.look_only(opened.damage)
             self.keeper.desk.show(instruments)
         simulated = config.feed == "simulated"
-        self._player = Player(self._feed, self.keeper, status, self.candles, ages=simulated)
+        since_ns = state.time_ns if self.recorded else 0
+        self._player = Player(self._feed, self.keeper, status, self.candles, ages=simulated, since_ns=since_ns)
         if config.record is not None:
             self._player.record(config.record, list(instruments))
         self.hub = Hub(self.port)
@@ -131,16 +139,34 @@ class Engine:
     def _make_feed(self, state: State) -> Feed:
         config = self.config
         prices = {i.partition(":")[2]: price for i, price in state.marks.items()}
-        return make_feed(
+        feed = make_feed(
             config.feed,
             config.symbols,
-            clock=WallClock(),
+            clock=self._clock,
             seed=config.seed + state.epoch,
             rate=config.rate,
             speed=config.speed or math.inf,
             volatility=config.volatility,
             prices=prices,
+            since_ns=state.time_ns,
         )
+        if self.recorded:
+            # A recording goes on where the ledger stands; one that was played to its end may begin again in a flat one.
+            cast("RecordingFeed", feed).begin(state.time_ns, again=not state.positions and not state.orders)
+        return feed
+
+    async def _instruments(self, state: State) -> list[Instrument]:
+        """What the feed carries; when the venue cannot be asked, what the ledger knows: exits must not wait for it."""
+        try:
+            return await self._feed.instruments()
+        except FeedError as error:
+            known = [
+                i for i in state.instruments.values() if not self.config.symbols or i.symbol in self.config.symbols
+            ]
+            if not known:
+                raise
+            log.warning("%s; going on with the instruments the ledger knows", error)
+            return known
 
     async def _take_over(
         self, keeper: Keeper, instruments: Sequence[Instrument], epoch: int, warnings: Sequence[str]
@@ -209,8 +235,20 @@ class Engine:
         assert self.keeper is not None
         if self.keeper.mode is Mode.OK:
             self.keeper.decide(Tick(self.keeper.now_ns()))
+            self._watch_clock(self.keeper)
         elif self.keeper.full and Reserve(self.config.ledger).held:
             self.keeper.try_again()
+
+    def _watch_clock(self, keeper: Keeper) -> None:
+        """The engine's time goes on when the system's is set back; a person should know, once."""
+        stepped = self._clock.step_ns > STEP_NS
+        if stepped and not self._stepped and not self.recorded:
+            seconds = self._clock.step_ns // 1_000_000_000
+            text = (
+                f"the system's clock is {seconds} s behind what is recorded: times here run ahead until it catches up"
+            )
+            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("CLOCK", text)))
+        self._stepped = stepped
 
     @staticmethod
     def _note_marks(keeper: Keeper) -> None:
@@ -327,7 +365,6 @@ async def serve(config: EngineConfig) -> None:
 
 def run_engine(config: EngineConfig) -> None:
     """Run an engine in this process; raises StartError."""
-    sys.setswitchinterval(SWITCH_S)
     try:
         import uvloop
     except ImportError:

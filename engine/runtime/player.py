@@ -27,12 +27,16 @@ AFTER_END_S = 0.02
 class Player:
     """Runs one feed into one keeper. `ages` wants the time from when each quote was due to when it was handled."""
 
-    def __init__(self, feed: Feed, keeper: Keeper, status: StatusSource, candles: CandleBook, *, ages: bool) -> None:
+    def __init__(
+        self, feed: Feed, keeper: Keeper, status: StatusSource, candles: CandleBook, *, ages: bool, since_ns: int = 0
+    ) -> None:
+        """Inputs up to `since_ns` are in the ledger's past: they build the books, and nothing is decided on them."""
         self._feed = feed
         self._keeper = keeper
         self._status = status
         self._candles = candles
         self._ages = status.ages if ages else None
+        self._since_ns = since_ns
         self._recorder: Recorder | None = None
 
     def record(self, path: Path, instruments: list[Instrument]) -> None:
@@ -71,9 +75,13 @@ class Player:
         keeper_market = self._keeper.market
         status, candles, ages = self._status, self._candles, self._ages
         now_ns = self._feed.clock.now_ns
+        since_ns = self._since_ns
 
         def take(item: MarketInput) -> None:
-            keeper_market(item)
+            if item.time_ns <= since_ns:
+                self._keeper.desk.observe(item)
+            else:
+                keeper_market(item)
             kind = type(item)
             if kind is Quote:
                 status.ticks += 1

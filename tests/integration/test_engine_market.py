@@ -156,3 +156,22 @@ async def test_at_the_end_of_a_recording_entries_are_refused_and_closes_work(
         await until(lambda: not link.views["positions"].rows and not link.views["orders"].rows)
     loaded(config)
     assert verify(config.ledger).ok
+
+
+async def test_a_recording_started_again_goes_on_where_its_ledger_stands_and_closes_arrive(
+    tmp_path: Path, capture: tuple[Path, list[MarketInput]]
+) -> None:
+    """Time before what is recorded would keep every order on its way."""
+    config = msgspec.structs.replace(recorded(tmp_path, capture[0], ledger=tmp_path / "paper.sqlite"), speed=1.0)
+    async with running(config) as (engine, link):
+        await priced(link)
+        assert (await link.submit(buy("open", leverage=5))).ok
+        await until(lambda: link.views["positions"].rows)
+    stood = replay(config.ledger).time_ns
+    async with running(config) as (engine, link):
+        assert engine.keeper is not None
+        assert engine.keeper.now_ns() >= stood
+        position = next(iter(engine.keeper.desk.state.positions))
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+        await until(lambda: engine.keeper is not None and not engine.keeper.desk.state.positions)
+    assert verify(config.ledger).ok
