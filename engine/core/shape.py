@@ -9,7 +9,7 @@ from engine.model.command import PlaceOrder
 from engine.model.money import ZERO
 from engine.model.order import OrderType, TimeInForce
 
-LIMIT, GTD = OrderType.LIMIT, TimeInForce.GTD
+LIMIT, GTD, IOC, FOK = OrderType.LIMIT, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK
 
 
 def misshapen(command: PlaceOrder, now_ns: int) -> Refusal | None:
@@ -33,8 +33,13 @@ def misshapen(command: PlaceOrder, now_ns: int) -> Refusal | None:
         return Refusal("TRAIL", f"trail: {command.trail_bps} bps is not between 0 and 10000; 50 is half a percent")
     if command.trail_offset is not None and command.trail_offset <= ZERO:
         return Refusal("TRAIL", f"trail: an offset of {command.trail_offset} is not above 0; type a distance in price")
-    if command.post_only and (kind is not LIMIT or command.tif in (TimeInForce.IOC, TimeInForce.FOK)):
+    if command.post_only and (kind is not LIMIT or command.tif in (IOC, FOK)):
         return Refusal("POST_ONLY", "post-only: only a resting LIMIT order can be; choose LIMIT with GTC or GTD")
+    if kind.waits and command.reduce_only and (command.tif is FOK or (command.tif is IOC and kind.has_price)):
+        return Refusal(
+            "TIME_IN_FORCE",
+            f"time in force: {command.tif} would leave what a thin book cannot take unprotected; choose GTC",
+        )
     if (command.tif is GTD) is (command.expire_ns is None):
         return Refusal("EXPIRY", "time in force: GTD needs an expiry time, and only GTD takes one")
     if command.expire_ns is not None and command.expire_ns <= now_ns:

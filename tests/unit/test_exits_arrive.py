@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.model import command as cmd
-from engine.model.order import OrderStatus, TimeInForce
-from tests.kit import BUY, MS, SECOND, Bench, D
+from engine.model.order import OrderStatus, OrderType, TimeInForce
+from tests.kit import BUY, MS, SECOND, SELL, Bench, D, refusal
 
 HOUR = 3_600 * SECOND
+IOC, FOK = TimeInForce.IOC, TimeInForce.FOK
 
 
 def long_at(bench: Bench, size: str = "0.1", **fields: object) -> str:
@@ -94,3 +97,32 @@ def test_a_good_till_date_order_keeps_its_date_though_the_clock_was_set_back() -
     bench.at(expire)
     bench.wait(MS)
     assert bench.state.ended[order.id].status is OrderStatus.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("kind", "tif"), [(k, FOK) for k in OrderType if k.waits] + [(k, IOC) for k in OrderType if k.waits and k.has_price]
+)
+def test_an_exit_that_a_thin_book_would_end_is_refused(kind: OrderType, tif: TimeInForce) -> None:
+    bench = Bench()
+    long_at(bench)
+    fields = {
+        "price": "58900" if kind.has_price else None,
+        "trigger": None if kind.trails else "61000" if "PROFIT" in kind else "59000",
+        "trail_bps": "50" if kind.trails else None,
+    }
+    code, message = refusal(bench.place(SELL, "0.1", kind, tif=tif, reduce_only=True, **fields))
+    assert code == "TIME_IN_FORCE"
+    assert "GTC" in message
+    bench.place(SELL, "0.1", kind, reduce_only=True, **fields)
+    assert bench.live(kind)
+
+
+def test_an_immediate_stop_stands_again_for_what_the_book_could_not_take() -> None:
+    bench = Bench()
+    long_at(bench, "1")
+    bench.place(SELL, "1", OrderType.STOP, trigger="59000", tif=IOC, reduce_only=True)
+    bench.depth((("58900", "0.4"),), (("58901", "50"),))
+    bench.quote("58900", "58901", "0.4", "50")
+    bench.mark("58900")
+    bench.wait()
+    assert bench.sizes(OrderType.STOP) == [bench.size] == [D("0.6")]
