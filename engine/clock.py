@@ -26,16 +26,6 @@ class Clock(Protocol):
         ...
 
 
-class WallClock:
-    """The system's clock."""
-
-    __slots__ = ()
-
-    def now_ns(self) -> int:
-        """The current time."""
-        return wall_ns()
-
-
 class SteadyClock:
     """UTC that never goes back and never stands still, whatever happens to the system's clock; starts at `floor_ns` at least.
 

@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from engine.clock import WallClock
+from engine.clock import SteadyClock, wall_ns
 from engine.feeds.backpack.feed import Backpack
 from engine.feeds.base import FeedError
 from engine.feeds.binance.feed import BinanceUsdm
@@ -90,7 +90,7 @@ class Exchange:
 
 
 def live(venue: Venue) -> LiveFeed:
-    return LiveFeed(venue, WallClock(), random.Random(1))
+    return LiveFeed(venue, SteadyClock(), random.Random(1))
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def mark(next_ms: int = 100, rate: str = "0.0001") -> bytes:
 
 def hours(ahead: int) -> int:
     """Full hours from now, ms."""
-    return (WallClock().now_ns() // HOUR + ahead) * HOUR // 10**6
+    return (wall_ns() // HOUR + ahead) * HOUR // 10**6
 
 
 def book(last_id: int) -> Reply:
@@ -368,7 +368,7 @@ class TestResync:
         exchange.sockets = {"/public": silence, "/market": silence}
         exchange.replies["/fapi/v1/time"] = lambda: (
             200,
-            b'{"serverTime":%d}' % (WallClock().now_ns() // 10**6 + ahead_ms),
+            b'{"serverTime":%d}' % (wall_ns() // 10**6 + ahead_ms),
         )
         feed = exchange.binance()
         async with Watcher(feed), asyncio.timeout(10):
@@ -390,7 +390,7 @@ class TestMissedFunding:
     def feed(self, exchange: Exchange, since_ns: int) -> LiveFeed:
         timing = Timing(silence={}, backoff_base=0.01, backoff_cap=0.05, relist=0.05)
         venue = BinanceUsdm(["BTCUSDT"], exchange.stream_url, exchange.rest_url, timing)
-        return LiveFeed(venue, WallClock(), random.Random(1), since_ns=since_ns)
+        return LiveFeed(venue, SteadyClock(), random.Random(1), since_ns=since_ns)
 
     async def test_F6_a_start_delivers_what_the_ledger_misses_in_order(self, exchange: Exchange) -> None:  # noqa: N802
         rows = [self.row(16), self.row(8, "-0.0002", "60000"), self.row(0, jitter_ms=-2)]
@@ -489,7 +489,7 @@ class TestMissedFunding:
         exchange.replies["/api/v1/klines"] = lambda: (200, compact(klines))
         exchange.replies["/api/v1/markPrices"] = lambda: (200, compact([{"symbol": "X", "markPrice": "60200"}]))
         venue = Backpack(["BTC_USDC_PERP"], exchange.stream_url, exchange.rest_url, FAST)
-        feed = LiveFeed(venue, WallClock(), random.Random(1), since_ns=hours(-2) * 10**6)
+        feed = LiveFeed(venue, SteadyClock(), random.Random(1), since_ns=hours(-2) * 10**6)
         async with Watcher(feed) as watcher:
             await watcher.until(count(Funding, 2))
         assert self.settled(watcher) == [(-HOUR // 10**6, "0.0003", "60100"), (0, "0.0002", "60200")]
