@@ -336,7 +336,7 @@ class Desk:
             if self.state.instruments.get(instrument.id) != instrument:
                 journal.emit(ev.InstrumentChanged(instrument), venue=instrument.venue, instrument=instrument.id)
                 self._liquidations_anew(instrument)
-            self._markets[instrument.id] = Market(instrument)
+            self._carry(instrument)
         if start.account not in self.state.accounts:
             journal.emit(ev.AccountOpened(start.oms), start.account, start.venue)
             journal.emit_account(start.account, ev.FundsMoved(start.asset, start.balance, "start balance"))
@@ -346,7 +346,22 @@ class Desk:
             journal.emit(ev.ConfigChanged(start.limits))
         if not self.state.equity:
             self._sample_equity()
+        self._say_blind()
         self.resume()
+
+    def _carry(self, instrument: Instrument) -> None:
+        market = self._markets[instrument.id] = Market(instrument)
+        market.carried = True
+
+    def _say_blind(self) -> None:
+        """No price will reach the exits of a position whose instrument this engine's feed does not carry."""
+        for position in self.state.positions.values():
+            market = self._markets[position.instrument]
+            if not market.carried:
+                symbol = market.instrument.symbol
+                message = f"no prices for {position.id} and its exits; start with --symbols that include {symbol}"
+                body = ev.AlarmRaised("EXITS_BLIND", message)
+                self.kernel.journal.emit_account(position.account, body, position.instrument)
 
     def marks(self) -> dict[str, Decimal]:
         """What every instrument is valued at now; those without a price are left out."""
@@ -356,7 +371,7 @@ class Desk:
         """Know these instruments' markets without recording anything."""
         for instrument in instruments:
             self.state.instruments.setdefault(instrument.id, instrument)
-            self._markets[instrument.id] = Market(instrument)
+            self._carry(instrument)
 
     def _liquidations_anew(self, instrument: Instrument) -> None:
         """New tiers move the liquidation price of what is open (semantics 2)."""

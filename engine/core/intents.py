@@ -14,6 +14,7 @@ from engine.core.leverage import set_leverage
 from engine.core.lifecycle import create, hold, send
 from engine.core.plan import Plan, plan_order
 from engine.core.protecting import protect
+from engine.core.risk import not_carried
 from engine.core.rounding import Refusal, round_size
 from engine.core.sanity import LONGEST_ID, malformed
 from engine.core.unknown import open_position, unknown
@@ -145,6 +146,8 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition) -> Refusal 
     position = open_position(kernel, account, command.position)
     if position is None:
         return unknown("position", command.position, kernel.state.positions)
+    if refusal := not_carried(kernel.market(position.instrument)):
+        return refusal
     if not ZERO < command.fraction <= 1:
         return Refusal("FRACTION", f"fraction: {command.fraction} is not within 0 and 1; 0.25 closes a quarter")
     size = closing_size(kernel, position, command.fraction)

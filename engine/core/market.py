@@ -28,6 +28,7 @@ class Market:
         "bid_below",
         "book",
         "broken",
+        "carried",
         "funding_ns",
         "instrument",
         "last",
@@ -53,6 +54,8 @@ class Market:
         """The mid stands for the mark because the venue streams none."""
         self.funding_ns: int | None = None
         """The funding time that is waited for, or that came last."""
+        self.carried = False
+        """The feed brings this market's prices."""
         self.streams: dict[str, StreamState] = {}
         self.broken = False
         """Some stream is known not to be live."""
@@ -66,6 +69,7 @@ class Market:
         market.book = self.book
         market.matcher = Matcher(self.instrument, self.book)
         market.quote, market.last = self.quote, self.last
+        market.carried = self.carried
         if self.mark is not None:
             market.set_mark(self.mark)
         for stream, state in self.streams.items():

@@ -13,7 +13,7 @@ from engine.core.leverage import Remargin, plan_leverage
 from engine.core.margin import liquidation_price, reserve
 from engine.core.market import Market
 from engine.core.positions import clip_reduce_only
-from engine.core.risk import check_entry, may_enter, not_flattening
+from engine.core.risk import check_entry, may_enter, not_carried, not_flattening
 from engine.core.rounding import (
     Refusal,
     check_size,
@@ -67,7 +67,7 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     plan = Plan(leverage=kernel.leverage(account, command.instrument))
     plan.refusal = (
         misshapen(command, kernel.clock)
-        or (None if command.reduce_only else not_flattening(kernel, account) or may_enter(kernel, market))
+        or (not_carried(market) if command.reduce_only else _may_enter(kernel, account, market))
         or _leverage(kernel, account, instrument, command, plan)
         or _round(market, command, plan)
         or _size(kernel, account, instrument, command, plan)
@@ -76,6 +76,10 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
         or (None if command.reduce_only else _entry(kernel, account, market, command, plan))
     )
     return plan
+
+
+def _may_enter(kernel: Kernel, account: str, market: Market) -> Refusal | None:
+    return not_flattening(kernel, account) or may_enter(kernel, market)
 
 
 def _leverage(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:

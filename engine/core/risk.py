@@ -36,6 +36,14 @@ def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     return None
 
 
+def not_carried(market: Market) -> Refusal | None:
+    """An exit of an instrument without prices would wait for ever."""
+    if market.carried:
+        return None
+    symbol = market.instrument.symbol
+    return Refusal("NOT_CARRIED", f"no prices of {symbol} come in; start with --symbols that include {symbol}")
+
+
 def not_flattening(kernel: Kernel, account: str) -> Refusal | None:
     """Nothing new opens while an account is being flattened."""
     if account in kernel.state.flattening:
