@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from engine.clock import mono_ns
 from engine.ledger.errors import LedgerError, QueryRefused
 from engine.ledger.replay import connect_readonly
+from engine.ledger.schema import INTENTS
 
 MAX_ROWS = 100_000
 MAX_NS = 5_000_000_000
@@ -169,6 +170,15 @@ class Reader:
     def events_after(self, seq: int, limit: int = 100) -> Rows:
         """The page of events that begins after `seq`, oldest first."""
         return self._all("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+
+    def intent_seq(self, request_id: str) -> int | None:
+        """The event that took a request in; None where there is none. Raises LedgerError when it cannot be read."""
+        sql = f"SELECT seq FROM events WHERE {INTENTS} AND request_id = ?"  # noqa: S608  a constant
+        try:
+            row = self._db.execute(sql, (request_id,)).fetchone()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from None
+        return None if row is None else int(row[0])
 
     def _all(self, sql: str, *values: object) -> Rows:
         return [dict(row) for row in self._db.execute(sql, values)]

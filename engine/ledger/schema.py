@@ -81,6 +81,10 @@ PROJECTIONS: dict[str, str] = {
 
 TRADES_BY_TIME = "CREATE INDEX trades_by_time ON trades (created_at)"
 
+INTENTS = "type = 'IntentCreated' AND request_id <> ''"
+INTENTS_BY_REQUEST = f"CREATE UNIQUE INDEX intents_by_request ON events (request_id) WHERE {INTENTS}"
+"""One intent to a request id, for ever: a repeat is found whatever its age, and cannot be written twice."""
+
 _CHUNKS = (128, 64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)
 """Rows of one INSERT: what one order leaves is a single one, any number a few, and their statements stay prepared."""
 
@@ -90,7 +94,7 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        for statement in (META, *EVENTS, SNAPSHOTS, *PROJECTIONS.values(), TRADES_BY_TIME):
+        for statement in (META, *EVENTS, INTENTS_BY_REQUEST, SNAPSHOTS, *PROJECTIONS.values(), TRADES_BY_TIME):
             db.execute(statement)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"schema": str(SCHEMA_VERSION), **meta}.items())
         db.execute("COMMIT")
@@ -98,6 +102,15 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def index_intents(db: sqlite3.Connection) -> None:
+    """Give a file from before it the index; where a request was taken in twice then, it only finds."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'intents_by_request'").fetchone() is None:
+        try:
+            db.execute(INTENTS_BY_REQUEST)
+        except sqlite3.IntegrityError:
+            db.execute(INTENTS_BY_REQUEST.replace("UNIQUE ", ""))
 
 
 @cache

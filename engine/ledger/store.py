@@ -109,6 +109,7 @@ class Ledger:
                 ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
                 ledger._check_head()
                 ledger._check_tail()
+                schema.index_intents(db)
                 head.write(ledger._last)
                 head.sync()
             except (sqlite3.Error, OSError) as error:

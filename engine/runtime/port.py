@@ -14,6 +14,8 @@ from msgspec.structs import replace
 
 from engine.clock import mono_ns
 from engine.core.desk import Intent, Note
+from engine.core.state import KEEP_REQUESTS
+from engine.ledger.errors import LedgerError
 from engine.ledger.query import Reader
 from engine.link.hub import is_exit
 from engine.link.messages import PROTOCOL, Ack, Welcome
@@ -200,14 +202,39 @@ class DeskPort:
 
     def known(self, request_id: str) -> bool:
         """See EnginePort."""
-        return request_id in self._acks or request_id in self._keeper.desk.state.requests
+        try:
+            return request_id in self._acks or self._taken_in(request_id) is not None
+        except LedgerError:
+            return False
+
+    def _taken_in(self, request_id: str) -> int | None:
+        """Seq of the intent of this request: from the state, else, where that forgets old ones, from the ledger.
+
+        Raises LedgerError when it cannot be read.
+        """
+        requests = self._keeper.desk.state.requests
+        first = requests.get(request_id)
+        if first is not None or len(requests) < KEEP_REQUESTS:
+            return first
+        with Reader(self._config.ledger) as reader:
+            return reader.intent_seq(request_id)
 
     async def submit(self, command: AnyCommand, *, entry: Permit, key_ns: int, received_ns: int) -> Ack:
         """See EnginePort."""
         keeper = self._keeper
         request_id = command.request_id
-        if self.known(request_id):
-            return await self._repeated(request_id)
+        ack = self._acks.get(request_id)
+        if ack is not None:
+            return ack
+        try:
+            first = self._taken_in(request_id)
+        except LedgerError as error:
+            first = None
+            if not saves(command):
+                message = f"nothing was done: whether {request_id} was asked before is not known: {error}"
+                return Ack(request_id, False, "LEDGER", message)
+        if first is not None:
+            return await self._repeated(request_id, first)
         if not entry.allowed and adds_exposure(keeper, command):
             return Ack(request_id, False, entry.code, entry.message)
         if keeper.mode is Mode.EXITS_ONLY and not saves(command):
@@ -228,15 +255,10 @@ class DeskPort:
             self._acks.popitem(last=False)
         return ack
 
-    async def _repeated(self, request_id: str) -> Ack:
-        """The first outcome of a request: from memory, else from the ledger."""
-        keeper = self._keeper
-        ack = self._acks.get(request_id)
-        if ack is not None:
-            return ack
-        first = keeper.desk.state.requests[request_id]
+    async def _repeated(self, request_id: str, first: int) -> Ack:
+        """The first outcome of a request whose intent is event `first`: from memory, else from the ledger."""
         try:
-            await keeper.durable(first)
+            await self._keeper.durable(first)
         except NotDurable as error:
             return Ack(request_id, False, "NOT_DURABLE", f"nothing was done: {error}")
         ack = self._acks.get(request_id)

@@ -7,8 +7,10 @@ import sqlite3
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from engine.link.local import InProcessLink
-from engine.model.command import PlaceOrder
+from engine.model.command import PlaceOrder, SetKill
 from engine.model.market import Side
 from engine.model.order import OrderType
 from engine.runtime import Engine, EngineConfig
@@ -88,3 +90,26 @@ async def test_the_simulated_market_resumes_from_its_last_price(tmp_path: Path) 
     finally:
         await link.close()
         await again.stop("test")
+
+
+async def test_a_request_id_is_taken_in_once_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's memory of ids is bounded, the ledger's is not: a repeat of an old one gets its first outcome."""
+    monkeypatch.setattr("engine.core.fold.KEEP_REQUESTS", 8)
+    monkeypatch.setattr("engine.runtime.port.KEEP_REQUESTS", 8)
+    monkeypatch.setattr("engine.runtime.port.KEEP_ACKS", 2)
+    engine, link = await started(tmp_path / "sim.sqlite")
+    try:
+        first = await link.submit(market_buy("once"))
+        assert first.ok
+        for number in range(12):
+            assert (await link.submit(SetKill(request_id=f"k{number}", on=False))).ok
+        assert "once" not in engine.keeper.desk.state.requests
+        made = engine.keeper.desk.state.orders_made
+        assert engine.port.known("once")
+        assert not engine.port.known("never")
+        assert await link.submit(market_buy("once")) == first
+        assert engine.keeper.desk.state.orders_made == made
+        assert (await link.submit(market_buy("never"))).ok
+    finally:
+        await link.close()
+        await engine.stop("test")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.ledger.errors import LedgerError, QueryRefused
 from engine.ledger.query import Reader, run_query
+from engine.ledger.schema import INTENTS
 from engine.ledger.store import Ledger
 from tests.ledger_events import START_NS, Story
 
@@ -105,3 +109,35 @@ def test_events_are_paged_by_seq_in_both_directions(path: Path) -> None:
         older = reader.events_before(newest[-1]["seq"], limit=3)
         assert [event["seq"] for event in newest + older] == [37, 36, 35, 34, 33, 32]
         assert [event["seq"] for event in reader.events_after(34, limit=10)] == [35, 36, 37]
+
+
+def test_a_request_is_found_by_its_index_and_cannot_be_written_twice(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    story = Story()
+    ledger.append(story.opening())
+    intent = story.create()[0]
+    ledger.append([intent])
+    with Reader(ledger.path) as reader:
+        assert reader.intent_seq("r-1") == intent.seq
+        assert reader.intent_seq("r-2") is None
+    plan = run_query(ledger.path, f"EXPLAIN QUERY PLAN SELECT seq FROM events WHERE {INTENTS} AND request_id = 'r-1'")
+    assert "intents_by_request" in str(plan.rows)
+    with pytest.raises(LedgerError):
+        ledger.append([msgspec.structs.replace(intent, seq=intent.seq + 1)])
+    assert ledger.seq == intent.seq
+    ledger.close()
+
+
+def test_a_ledger_from_before_the_index_gets_it_when_it_is_opened(path: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old" / "sim.sqlite"
+    old.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM INTO ?", (str(old),))
+    with closing(sqlite3.connect(old)) as db:
+        db.execute("DROP INDEX intents_by_request")
+    for _ in range(2):
+        Ledger.open(old, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0).close()
+    with Reader(old) as reader:
+        assert reader.intent_seq("r-1") is not None
+    indexes = run_query(old, "SELECT name FROM sqlite_master WHERE type = 'index'").rows
+    assert ("intents_by_request",) in indexes
