@@ -132,7 +132,9 @@ def _round_trigger(market: Market, command: PlaceOrder, plan: Plan) -> Refusal |
         if trigger <= ZERO:
             return _below_tick("trigger", instrument)
         plan.activate_above = now is None or now < trigger
-    return _trail_distance(instrument, command, now) if command.type.trails else None
+    if not command.type.trails:
+        return None
+    return trail_distance(instrument, command.trigger or now, command.trail_bps, command.trail_offset)
 
 
 def _round_bracket(market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
@@ -164,12 +166,12 @@ def round_trigger(
     return (round_stop if reduce_only else round_stop_entry)(instrument, side, trigger)
 
 
-def _trail_distance(instrument: Instrument, command: PlaceOrder, now: Decimal | None) -> Refusal | None:
+def trail_distance(
+    instrument: Instrument, reference: Decimal | None, bps: Decimal | None, offset: Decimal | None = None
+) -> Refusal | None:
     """A distance under one tick would fire on the next price; an offset beyond the price never."""
-    reference = command.trigger or now
-    offset = command.trail_offset
-    if offset is None and reference is not None and command.trail_bps is not None:
-        offset = reference * command.trail_bps / 10_000
+    if offset is None and reference is not None and bps is not None:
+        offset = reference * bps / 10_000
     if offset is not None and offset < instrument.tick:
         return Refusal("TRAIL", f"trail: a distance of {text(offset)} is below one tick of {instrument.tick}; widen it")
     if offset is not None and reference is not None and offset >= reference:

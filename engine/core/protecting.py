@@ -7,7 +7,7 @@ from decimal import Decimal
 from engine.core.brackets import exit_terms
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import create, hold, live_exits, withdraw
-from engine.core.plan import check_protection
+from engine.core.plan import check_protection, trail_distance
 from engine.core.rounding import Refusal, round_stop, round_take_profit
 from engine.core.unknown import open_position, unknown
 from engine.model import command as cmd
@@ -31,6 +31,9 @@ def protect(kernel: Kernel, account: str, command: cmd.SetProtection) -> Refusal
         stop_loss = round_stop(instrument, closing, stop_loss)
     if command.trail_bps is not None and not ZERO < command.trail_bps < 10_000:
         return Refusal("TRAIL", f"trail: {command.trail_bps} bps is not between 0 and 10000; 50 is half a percent")
+    now = kernel.market(position.instrument).price_of(command.source, closing)
+    if refusal := trail_distance(instrument, now, command.trail_bps):
+        return refusal
     if take_profit is not None or stop_loss is not None:
         refusal = protection_refusal(kernel, position, command.source, take_profit, stop_loss)
         if refusal is not None:

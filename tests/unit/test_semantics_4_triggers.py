@@ -377,3 +377,15 @@ def test_a_held_entry_that_triggers_needs_a_market_an_entry_may_meet(bench: Benc
     assert entry.reason.startswith("triggered, but ")
     assert words in entry.reason
     assert stop.status is OrderStatus.SENT
+
+
+def test_a_trail_set_on_a_position_must_be_a_tick_away_like_any_other(bench: Bench) -> None:
+    position = bench.open(BUY, "0.1", leverage=10, stop_loss="59000")
+    code, message = refusal(bench.ask(cmd.SetProtection, position=position.id, trail_bps=D("0.001")))
+    assert code == "TRAIL"
+    assert "below one tick of 0.1; widen it" in message
+    assert [o.terms.role for o in bench.live()] == [Role.STOP_LOSS]
+    bench.market("60000")
+    bench.market("59999.9")
+    bench.wait()
+    assert bench.size == D("0.1")
