@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import nextafter
 
 from engine.core.book import Book
 from engine.core.matching import Matcher
@@ -101,7 +102,9 @@ class Market:
         self.ask_above = ask.above if ask.above < lowest_sell else lowest_sell
         self.ask_below = ask.below if ask.below > highest_buy else highest_buy
         if self.mark_is_mid:
-            self.mid_above, self.mid_below = self.triggers.mark.above, self.triggers.mark.below
+            # The mid of two floats may lie one step off the exact mid, which is what levels are compared with.
+            self.mid_above = nextafter(self.triggers.mark.above, -INF)
+            self.mid_below = nextafter(self.triggers.mark.below, INF)
         else:
             self.mid_above, self.mid_below = INF, -INF
 
