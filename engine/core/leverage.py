@@ -44,7 +44,9 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
         )
     more = ZERO
     if position is not None:
-        margin = round_cost(notional / leverage)
+        # What was added beyond the initial margin stays: it holds the liquidation price where somebody put it.
+        added = max(position.margin - round_cost(notional / position.leverage), ZERO)
+        margin = round_cost(notional / leverage) + added
         more = margin - position.margin
         position = with_liquidation(instrument, msgspec.structs.replace(position, leverage=leverage, margin=margin))
         if refusal := already_liquidated(kernel, position):
