@@ -101,6 +101,9 @@ class Trader:
         self.bench.restart()
         self.quote()
 
+    def set_clock_back(self) -> None:
+        self.bench.at(max(SECOND, self.bench.now - self.dice.choice((10 * MS, SECOND, 3_600 * SECOND))))
+
     def halt(self) -> None:
         self.bench.halt(self.dice.choice(("", "", "the disk is full")))
 
@@ -217,7 +220,7 @@ class Trader:
     def step(self) -> None:
         kinds = (
             (self.walk, 30), (self.trade, 10), (self.depth, 5), (self.mark, 4), (self.wait, 14), (self.funding, 2),
-            (self.restart, 2), (self.halt, 1), (self.feed, 1), (self.place, 22), (self.close, 5), (self.protect, 4),
+            (self.restart, 2), (self.set_clock_back, 1), (self.halt, 1), (self.feed, 1), (self.place, 22), (self.close, 5), (self.protect, 4),
             (self.cancel, 4), (self.cancel_limits, 1), (self.amend, 5), (self.flatten, 1), (self.kill, 1),
             (self.leverage, 2), (self.margin, 2), (self.money, 1), (self.reset, 1),
         )  # fmt: skip
@@ -411,3 +414,21 @@ def test_the_invariants_hold_whatever_happens(block: int) -> None:
             except BaseException as error:
                 error.add_note(f"seed {seed}, step {number}")
                 raise
+
+
+def test_a_flatten_ends_whatever_is_open_and_on_its_way() -> None:
+    for seed in range(100, 130):
+        trader = Trader(seed)
+        for _ in range(STEPS // 2):
+            trader.step()
+        bench = trader.bench
+        for account in bench.state.accounts:
+            bench.ask(cmd.FlattenAll, account=account)
+        for _ in range(100):
+            trader.quote()
+            trader.mark()
+            bench.wait(SECOND)
+            trader.check()
+        assert not bench.state.flattening, f"seed {seed}"
+        assert not bench.state.positions
+        assert not bench.state.orders
