@@ -79,6 +79,9 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         self._status: object = None
         self._blurred = False
         self._greeted = False
+        self._had_hand = False
+        self._epoch = 0
+        """Which start of the engine was last noticed."""
 
     def get_default_screen(self) -> Screen[None]:
         """The desk is what there is."""
@@ -140,6 +143,8 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         if self._beat % CLOCK == 0 or seat.status is not self._status:
             self._status = seat.status
             self.desk.draw_header()
+        if seat.paused_since is not None and seat.undrawn:
+            self.action_toggle_pause()  # what was just ordered must show
         if seat.paused_since is not None:
             return
         # Under a modal every change is blended anew, 20 ms a frame: there the blurred pace is enough.
@@ -173,14 +178,20 @@ class DeskApp(App[Leaving], inherit_bindings=False):
                 seat.note("good", "LINK", "engine is back")
             self.clock.renew()
             self.desk.draw_header()
+        if self._had_hand and not seat.has_hand and not seat.lost:
+            self.notify("Another screen took the trading hand: H takes it back", severity="warning")
+            seat.note("warn", "HAND", "another screen took the trading hand")
+        self._had_hand = seat.has_hand
         if self.desk.follow_instrument():
             self.link.subscribe(self.desk.topics())
         if not self._greeted and seat.status is not None:
             self._greeted = True
             if not seat.status.hand:
                 self.link.take_hand()
+        if seat.status is not None and seat.status.epoch != self._epoch:
+            self._epoch = seat.status.epoch
             if seat.status.recovery:
-                self.notify(seat.status.recovery, title="Recovered", timeout=10)
+                self.notify(seat.status.recovery, timeout=10)
 
     def notify(
         self,

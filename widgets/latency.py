@@ -38,14 +38,19 @@ class LatencyPane(Pane[LatencyView]):
         heading = " " + left("stage", _STAGE) + "".join(right(title, _CELL) for title in _FIGURES[:count])
         lines = [Line(((Tone.HEAD, heading),))]
         begun = 0.0
-        for row in view.rows:
+        for row in _stages(view):
             lines.append(_stage(row, count, begun, whole, room))
             begun += row.last or 0
         return lines
 
 
+def _stages(view: LatencyView) -> list[LatencyRow]:
+    """What the whole is made of; the border says the whole."""
+    return [row for row in view.rows if row.stage != "total"]
+
+
 def _whole(view: LatencyView) -> float | None:
-    return sum(row.last or 0 for row in view.rows) or None
+    return sum(row.last or 0 for row in _stages(view)) or None
 
 
 def _stage(row: LatencyRow, count: int, begun: float, whole: float, room: int) -> Line:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LABELS = 8
 """Times written along the axis."""
+_LEAST = 60
+"""Candles there is room for at least: a few are not blown up to walls."""
 _FIGURES = 4
 """Steps of the price axis."""
 
@@ -101,6 +103,7 @@ class CandleStudy(Widget, can_focus=True):
                 plt.hline(line.price, self._rgb("study--line"))
                 label = line.label or line.kind
                 plt.text(label, 0, line.price, color=self._rgb("study--line"), background=background, alignment="left")
+        plt.xlim(-1, max(len(candles), _LEAST))
         self._write_times(plt, candles, view.seconds)
         self._write_figures(plt, low, high, view.price_places, 0)
         self._price.refresh()
@@ -110,6 +113,7 @@ class CandleStudy(Widget, can_focus=True):
         plt = self._volume.plt
         plt.clear_figure()
         plt.bar(list(range(len(candles))), [c.volume for c in candles], color=self._rgb("study--volume"), width=0.5)
+        plt.xlim(-1, max(len(candles), _LEAST))
         self._write_times(plt, candles, view.seconds)
         most = max(c.volume for c in candles)
         self._write_figures(plt, 0, most, 1, len(f"{max(c.high for c in candles):.{view.price_places}f}"))

@@ -16,7 +16,7 @@ from engine.model.order import OrderType
 from engine.views import InstrumentView, Preview
 from widgets.pane import BLANK, Line, Pane, Run, Tone, faded, merged
 from widgets.text import DASH, left, right
-from widgets.ticket_form import CHOICES, EXTRA_KEYS, NO, Field, TicketError, fields_for, nudged, order
+from widgets.ticket_form import CHOICES, EXTRA_KEYS, NO, Field, TicketError, fields_for, least_size, nudged, order
 
 __all__ = ["Field", "TicketError", "TicketPane"]
 
@@ -63,6 +63,8 @@ class TicketPane(Pane[Preview]):
         self._replace = True
         self._error: TicketError | None = None
         self._outdated = False
+        self._quoted = ""
+        """Id of the instrument the best prices are of."""
         self._bid: str | None = None
         self._ask: str | None = None
 
@@ -71,14 +73,13 @@ class TicketPane(Pane[Preview]):
     def open(self, side: Side | str, instrument: InstrumentView, price: str | None = None) -> None:
         """Begin an order: with a price a limit order, else at market. The last size and leverage of the instrument stay."""
         kept = self._draft if self._instrument is not None and self._instrument.id == instrument.id else None
-        if kept is None:
-            self._bid = self._ask = None
         self._instrument = instrument
+        ask = self._ask if self._quoted == instrument.id else None
         self._draft = {
             **_EMPTY,
             Field.SIDE: Side(side),
             Field.TYPE: OrderType.LIMIT if price else OrderType.MARKET,
-            Field.SIZE: kept[Field.SIZE] if kept else instrument.min_size,
+            Field.SIZE: kept[Field.SIZE] if kept else least_size(instrument, price or ask),
             Field.LEVERAGE: kept[Field.LEVERAGE] if kept else str(instrument.leverage),
             Field.PRICE: price or "",
         }
@@ -86,9 +87,9 @@ class TicketPane(Pane[Preview]):
         self.border_title = f"{self.TITLE} {instrument.symbol}"
         self._changed()
 
-    def show_quote(self, bid: str | None, ask: str | None) -> None:
-        """The best prices: what a size in money is converted with, and where an empty price starts."""
-        self._bid, self._ask = bid, ask
+    def show_quote(self, instrument_id: str, bid: str | None, ask: str | None) -> None:
+        """Best prices of an instrument: what a size in money is converted with, and where an empty price starts."""
+        self._quoted, self._bid, self._ask = instrument_id, bid, ask
 
     def show_preview(self, preview: Preview | None) -> None:
         """The answer to DraftChanged or PreviewRequested."""
@@ -184,6 +185,8 @@ class TicketPane(Pane[Preview]):
         self.screen.focus_next()
 
     def _quote(self) -> str | None:
+        if self._instrument is None or self._quoted != self._instrument.id:
+            return None
         return self._ask if self._draft[Field.SIDE] == Side.BUY else self._bid
 
     def _set(self, text: str) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from engine.model.command import PlaceOrder
 from engine.model.market import Side
-from engine.model.money import ZERO, BadNumber, floor_to, to_decimal
+from engine.model.money import ZERO, BadNumber, ceil_to, floor_to, to_decimal
 from engine.model.order import OrderType, TimeInForce
 from engine.views import InstrumentView
 
@@ -103,6 +103,14 @@ def order(draft: Draft, instrument: InstrumentView, quote: str | None, request_i
         take_profit=_price(asked, Field.TAKE_PROFIT, required=False),
         stop_loss=_price(asked, Field.STOP_LOSS, required=False),
     )
+
+
+def least_size(instrument: InstrumentView, quote: str | None) -> str:
+    """The smallest order there is at a price: of the least size, and worth the least notional."""
+    least = Decimal(instrument.min_size)
+    if quote:
+        least = max(least, ceil_to(Decimal(instrument.min_notional or 0) / Decimal(quote), Decimal(instrument.step)))
+    return f"{least:f}"
 
 
 def nudged(field: Field, text: str, by: int, instrument: InstrumentView, quote: str | None) -> str:

@@ -112,7 +112,7 @@ def _result_rows(
         warnings.append("this flips the position")
     wallet = kernel.state.accounts[account]
     asset = instrument.settle_asset
-    if not command.reduce_only:
+    if not command.reduce_only and plan.reserve:
         rows.append(
             (
                 "margin",

@@ -147,7 +147,8 @@ class DeskScreen(TradingScreen):
 
     def _draw_book(self, view: BookView, now_ns: int) -> None:
         self.book.show(view, now_ns)
-        self.ticket.show_quote(view.bids[0].price if view.bids else None, view.asks[0].price if view.asks else None)
+        bid, ask = (side[0].price if side else None for side in (view.bids, view.asks))
+        self.ticket.show_quote(view.instrument, bid, ask)
 
     def topics(self) -> tuple[str, ...]:
         """What this screen wants of the engine."""

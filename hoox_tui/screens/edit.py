@@ -14,7 +14,8 @@ from textual.widgets import Input, Label, Static
 
 from engine.model.command import AmendOrder, AnyCommand, SetProtection
 from engine.model.money import BadNumber, ceil_to, floor_to, to_decimal
-from engine.views import OrderRow, PositionRow
+from engine.model.order import Role
+from engine.views import OrderRow, OrdersView, PositionRow
 from hoox_tui.screens.modal import BACK, FramedModal
 from hoox_tui.seat import Seat
 
@@ -25,14 +26,17 @@ class EditScreen(FramedModal[AnyCommand | None]):
     AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [BACK]
 
-    def __init__(self, seat: Seat, title: str, fields: Mapping[str, str]) -> None:
+    def __init__(self, seat: Seat, title: str, fields: Mapping[str, str], warning: str = "") -> None:
         super().__init__(seat)
         self._title = title
+        self._warning = warning
         self._fields = dict(fields)
 
     def body(self) -> ComposeResult:
         """One line a field."""
         yield Static(self._title, classes="title", markup=False)
+        if self._warning:
+            yield Static(f"! {self._warning}", classes="warning", markup=False)
         for name, value in self._fields.items():
             with Horizontal(classes="field"):
                 yield Label(name)
@@ -69,10 +73,19 @@ class ProtectScreen(EditScreen):
     """Take profit and stop loss of a position."""
 
     def __init__(self, seat: Seat, row: PositionRow) -> None:
+        view = seat.link.views.get("orders")
+        orders = view.rows if isinstance(view, OrdersView) else ()
+        trailing = any(order.role == Role.TRAILING and order.instrument == row.instrument for order in orders)
         super().__init__(
             seat,
             f"Protection of {row.symbol} {row.side} {row.size} @ {row.entry}",
-            {"Take profit": number(row.take_profit), "Stop loss": number(row.stop_loss), "Trail, bps": ""},
+            # A trailing stop's level is not offered as a stop loss: sent back, it would stand still.
+            {
+                "Take profit": number(row.take_profit),
+                "Stop loss": "" if trailing else number(row.stop_loss),
+                "Trail, bps": "",
+            },
+            "A trailing stop guards it and will be replaced: type its distance again to keep one." if trailing else "",
         )
         self._row = row
 

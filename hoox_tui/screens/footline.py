@@ -30,7 +30,7 @@ class Footline(Static):
         used = 0
         for number, name in enumerate(panes, 1):
             style = "here" if name == focused else "shown" if name in shown else "hidden"
-            text = f" {number} {name} " if width >= WIDE else f" {number}{SHORT.get(name, name)} "
+            text = f" {number} {name} " if width >= WIDE else f" {number}{SHORT.get(name, name)}"
             parts.append((text, style))
             used += cell_len(text)
         # Whatever does not fit, the way to the help does.

@@ -129,8 +129,13 @@ class TradingScreen(Screen[None]):
 
     # --- positions ---
 
+    def _renew(self, pane: PositionsPane | OrdersPane) -> None:
+        """A pane that is not seen is not drawn: its rows are those of the last time it was."""
+        pane.show(self.seat.link.views.get(self.pane_name(pane)), self.seat.now_ns())  # type: ignore[arg-type]
+
     def position(self, position_id: str = "") -> PositionRow | None:
         """The one named, else the selected one, else none, said on screen."""
+        self._renew(self.positions)
         if position_id:
             return next((row for row in self.positions.rows() if row.id == position_id), None)
         row = self.positions.selected
@@ -188,6 +193,7 @@ class TradingScreen(Screen[None]):
 
     def order(self, order_id: str = "") -> OrderRow | None:
         """The one named, else the selected one, else none, said on screen."""
+        self._renew(self.orders)
         if order_id:
             return next((row for row in self.orders.rows() if row.id == order_id), None)
         row = self.orders.selected

@@ -38,6 +38,7 @@ class Desk:
         """Press keys a person's distance apart: 300 ms."""
         for key in keys:
             await self.pilot.press(key)
+            await self.pilot.pause()  # what the key changed is painted before the next one
             self.clock.advance(300 * MS)
         await self.frames(6)
 

@@ -214,13 +214,13 @@ def balance(assets: int = 1) -> BalanceView:
 def latency() -> LatencyView:
     """One order's stages, one of them not measured."""
     stages = (
-        ("key", 180.0),
         ("intent", 42.0),
         ("risk", 6.4),
         ("order", 11.8),
         ("fill", None),
         ("durable", 520.0),
         ("screen", 8_400.0),
+        ("total", 8_980.2),
     )
     rows = tuple(
         LatencyRow(stage, last, last and last * 0.9, last and last * 1.8, last and last * 3) for stage, last in stages

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from textual.command import CommandPalette
 
-from engine.model.command import CancelAll, FlattenAll
+from engine.model.command import CancelAll, CancelOrder, FlattenAll
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Scope
 from hoox_tui.screens.desk import PANES, DeskScreen
 from hoox_tui.screens.edit import EditScreen
@@ -31,16 +31,17 @@ OPENS = {
 async def back(at: Desk) -> None:
     """To the desk, with nothing maximized, the keys on the positions."""
     if at.app.screen is not at.app.desk:
-        await at.pilot.press("f2")
+        at.app.action_show_desk()
+        await at.pilot.pause()
     if at.app.desk.maximized is not None:
-        await at.pilot.press("z")
+        await at.app.desk.action_toggle_maximize()
     if at.app.focused is not at.app.desk.positions:
         at.app.desk.positions.focus()
         await at.pilot.pause()
 
 
 async def test_every_key_of_the_registry_on_the_desk() -> None:
-    async with desk() as at:
+    async with desk(size=SIZES["80x24"]) as at:
         for action in ACTIONS:
             for key in action.keys.split(","):
                 await back(at)
@@ -54,13 +55,14 @@ async def test_every_key_of_the_registry_on_the_desk() -> None:
 
 
 async def test_every_key_of_every_pane_sends_nothing() -> None:
-    async with desk(size=SIZES["160x45"]) as at:
+    async with desk(size=SIZES["80x24"]) as at:
         for name in PANES:
             pane = at.app.desk.panes[name]
             for key in list(pane._bindings.key_to_bindings):
                 if at.app.focused is not pane:
                     await back(at)
-                    pane.focus()
+                    at.app.desk.action_focus_pane(PANES.index(name) + 1)
+                    await at.pilot.pause()
                 await at.pilot.press(key)
                 assert at.link.sent == [], f"{name}: {key}"
 
@@ -76,13 +78,14 @@ async def test_every_key_with_nothing_open_sends_nothing_and_does_not_fail() -> 
 
 async def test_cancel_all_and_flatten_all_from_every_text_field_and_modal() -> None:
     ways = ("3", "/", "e", "?", "Q", "x", "ctrl+p", "!")
-    async with desk() as at:
+    async with desk(size=SIZES["80x24"]) as at:
         for way in ways:
-            for key, command in (("f8", CancelAll), ("f9", FlattenAll)):
-                await back(at)
-                await at.pilot.press(way, key)
-                await at.pilot.pause()
-                assert isinstance(at.preview.chosen.command, command), f"{way} {key}"
+            await back(at)
+            await at.pilot.press(way, "f8")
+            assert isinstance(at.preview.chosen.command, CancelAll), way
+            at.app.pop_screen()
+            await at.pilot.press("f9")
+            assert isinstance(at.preview.chosen.command, FlattenAll), way
         assert at.link.sent == []
 
 
@@ -164,6 +167,20 @@ async def test_arm_needs_the_hand_and_h_takes_it() -> None:
         assert at.app.seat.armed
         await at.press("a")
         assert not at.app.seat.armed
+
+
+async def test_who_loses_the_hand_is_told() -> None:
+    async with desk() as at:
+        at.link.change_status(hand="screen-2")
+        await at.frames()
+        assert "Another screen took the trading hand" in [note.message for note in at.app._notifications][-1]
+
+
+async def test_an_order_nobody_has_looked_at_can_be_cancelled() -> None:
+    async with desk(size=SIZES["80x24"]) as at:
+        assert not at.app.desk.orders.is_on_screen
+        await at.press("c")
+        assert isinstance(at.preview.chosen.command, CancelOrder)
 
 
 async def test_a_hand_nobody_holds_is_taken_at_the_start() -> None:

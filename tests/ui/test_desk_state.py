@@ -15,14 +15,14 @@ from tests.ui.desk_host import MS, desk
 from tests.ui.fake_link import FakeLink, empty_views, full_views
 
 
-@pytest.mark.parametrize("env", ["sim", "paper", "live"])
-async def test_every_modal_is_framed_in_the_environment(env: str) -> None:
+@pytest.mark.parametrize(("env", "keys"), [("sim", "xe/?Q!"), ("paper", "x"), ("live", "x")])
+async def test_every_modal_is_framed_in_the_environment(env: str, keys: str) -> None:
     prices = "SIMULATED PRICES" if env == "sim" else ""
     async with desk(FakeLink(full_views(env=env, prices=prices))) as at:
         colour = at.app.get_css_variables()[f"env-{env}"]
         assert at.app.get_css_variables()["env"] == colour
         assert at.app.has_class(f"-{env}")
-        for key in ("x", "e", "/", "?", "Q", "!"):
+        for key in keys:
             await at.pilot.press("f2", key)
             frame = at.app.screen.query_one(".frame")
             assert str(frame.border_title).startswith(env.upper())
@@ -100,6 +100,15 @@ async def test_pause_stops_the_display_and_says_for_how_long() -> None:
         assert len(at.app.desk.positions.rows()) == 0
 
 
+async def test_an_order_ends_the_pause_so_that_its_result_shows() -> None:
+    async with desk() as at:
+        await at.press("p", "x", "enter")
+        at.link.views["positions"] = seeds.positions(0)
+        await at.frames()
+        assert "PAUSED" not in at.text()
+        assert len(at.app.desk.positions.rows()) == 0
+
+
 async def test_a_hidden_pane_is_not_drawn_until_it_is_seen() -> None:
     async with desk(size=(80, 24)) as at:
         at.link.views["balance"] = seeds.balance(2)
@@ -158,6 +167,16 @@ async def test_a_lost_line_detaches(number: signal.Signals) -> None:
 async def test_the_recovery_line_is_shown_once() -> None:
     async with desk(FakeLink(full_views(recovery="recovered 3 orders from seq 412"))) as at:
         assert [note.message for note in at.app._notifications] == ["recovered 3 orders from seq 412"]
+
+
+async def test_an_engine_that_came_back_after_a_crash_says_what_it_recovered() -> None:
+    async with desk() as at:
+        at.link.lose()
+        await at.frames()
+        at.link.state = LinkState.CONNECTED
+        at.link.change_status(epoch=9, recovery="recovered: 1 position, 2 orders")
+        await at.frames()
+        assert "recovered: 1 position, 2 orders" in [note.message for note in at.app._notifications]
 
 
 async def test_an_unknown_screen_is_refused_by_name() -> None:

@@ -166,6 +166,24 @@ async def test_it_opens_at_market_with_the_size_ready_to_be_replaced() -> None:
         assert pane.command("R7").request_id == "R7"
 
 
+async def test_it_opens_with_the_smallest_order_there_is() -> None:
+    pane = TicketPane()
+    async with Host(pane).run_test(size=SIZE):
+        pane.show_quote(seeds.BTC, "2999.5", "3000.0")  # 0.001 would be worth 3, and 5 is the least
+        pane.open(Side.BUY, seeds.INSTRUMENT)
+        assert pane.draft()["size"] == "0.002"
+
+
+async def test_a_size_in_money_is_never_converted_with_the_price_of_another_market() -> None:
+    pane = TicketPane()
+    async with Host(pane).run_test(size=SIZE) as pilot:
+        pane.open(Side.BUY, seeds.INSTRUMENT)
+        pane.show_quote("binance.perp:ETHUSDT", "2999.5", "3000.0")
+        await pilot.press(*"500u")
+        with pytest.raises(TicketError, match="no price to convert with"):
+            pane.command("R1")
+
+
 async def test_a_price_opens_a_limit_order() -> None:
     pane = TicketPane()
     async with Host(pane).run_test(size=SIZE):

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from engine.model.command import CancelAll, ClosePosition, FlattenAll, PlaceOrder, SetKill, SetProtection
+from engine.views import OrdersView
 from hoox_tui.intents import EnterGuard
 from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.preview import Stage, _table
@@ -230,6 +231,19 @@ async def test_protection_is_edited_then_previewed() -> None:
         (change,) = at.link.sent
         assert isinstance(change, SetProtection)
         assert (change.take_profit, change.stop_loss) == (Decimal("61500.0"), Decimal(60100))
+
+
+async def test_a_trailing_stop_is_not_frozen_by_an_edit_of_the_take_profit() -> None:
+    link = FakeLink(full_views())
+    trailing = seeds.order(1, role="trailing", type="TRAILING_STOP")
+    link.views["orders"] = OrdersView(seeds.NOW, (trailing,), 1)
+    async with desk(link) as at:
+        await at.press("e")
+        assert "will be replaced: type its distance again" in at.said()
+        await at.press(*"62000", "enter", "enter")
+        (change,) = at.link.sent
+        assert isinstance(change, SetProtection)
+        assert (change.take_profit, change.stop_loss, change.trail_bps) == (Decimal(62000), None, None)
 
 
 async def test_a_wrong_number_is_named_with_its_field() -> None:
