@@ -75,7 +75,7 @@ class DeskApp(App[Leaving], inherit_bindings=False):
             self.add_class(f"-{self._env}")
         self.clock = FrameClock(self.seat.convert, self.desk.slots())
         self._beat = 0
-        self._lost = True
+        self._lost = self._old = True
         self._status: object = None
         self._blurred = False
         self._greeted = False
@@ -176,6 +176,8 @@ class DeskApp(App[Leaving], inherit_bindings=False):
                 seat.note("error", "LOST", f"engine lost: {self.link.detail or 'no answer'}")
             elif self._greeted:
                 seat.note("good", "LINK", "engine is back")
+        if seat.old != self._old:
+            self._old = seat.old
             self.clock.renew()
             self.desk.draw_header()
         if self._had_hand and not seat.has_hand and not seat.lost:

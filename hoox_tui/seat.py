@@ -78,6 +78,11 @@ class Seat:
         return max(0, self.mono() - self.link.last_frame_ns) if self.link.last_frame_ns else 0
 
     @property
+    def old(self) -> bool:
+        """Nothing came for so long, or the engine is lost: what is drawn is of another time."""
+        return self.lost or self.heartbeat_age_ns > SILENT_NS
+
+    @property
     def has_hand(self) -> bool:
         """This screen holds the trading hand."""
         status, welcome = self.status, self.link.welcome
@@ -131,7 +136,7 @@ class Seat:
             return f"ENGINE LOST {age // SECOND} s: reconnecting. {self.link.detail}".rstrip(), "error"
         if self.link.state is LinkState.CONNECTING:
             return f"CONNECTING to the engine. {self.link.detail}".rstrip(), "warn"
-        if age > SILENT_NS:
+        if self.old:
             return f"ENGINE SILENT {age // SECOND} s: what you see is old", "error"
         status = self.status
         if status is not None and status.mode is not Mode.OK:
@@ -142,10 +147,10 @@ class Seat:
         return None
 
     def convert(self, view: View) -> View:
-        """A view as it may be drawn: old when the engine is lost; the log with this screen's own lines."""
+        """A view as it may be drawn: marked where it is old; the log with this screen's own lines."""
         if isinstance(view, LogView):
             return self.log.merge(view)
-        return stale(view) if self.lost else view
+        return stale(view) if self.old else view
 
     def note(self, level: Level, code: str, text: str) -> None:
         """A row in the log from this screen."""

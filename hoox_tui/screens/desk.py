@@ -184,7 +184,7 @@ class DeskScreen(TradingScreen):
             link_detail=seat.link.detail,
             has_hand=seat.has_hand,
         )
-        self.set_class(seat.lost, "-lost")
+        self.set_class(seat.old, "-old")
 
     def on_resize(self) -> None:
         """Another size shows other panes, and a ladder of another height."""

@@ -47,7 +47,7 @@ async def test_a_lost_engine_is_said_everywhere_and_everything_is_old() -> None:
         at.clock.advance(3_000 * MS)
         await at.frames(10)
         assert "ENGINE LOST 3 s: reconnecting" in at.text()
-        assert at.app.desk.has_class("-lost")
+        assert at.app.desk.has_class("-old")
         assert "STALE" in at.text()
         await at.press("x")
         assert "ENGINE LOST 3 s: reconnecting" in at.said()
@@ -63,7 +63,7 @@ async def test_a_returned_engine_is_drawn_afresh() -> None:
         at.link.state = LinkState.CONNECTED
         await at.frames(10)
         assert "ENGINE LOST" not in at.text()
-        assert not at.app.desk.has_class("-lost")
+        assert not at.app.desk.has_class("-old")
         assert "STALE" not in at.text()
 
 
@@ -79,6 +79,8 @@ async def test_a_silent_engine_is_not_taken_for_a_lively_one() -> None:
         at.clock.advance(6_000 * MS)
         await at.frames(6)
         assert "ENGINE SILENT 6 s" in at.text()
+        assert "STALE" in at.text()
+        assert at.app.desk.has_class("-old")
 
 
 async def test_exits_only_is_across_the_screen() -> None:
