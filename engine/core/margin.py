@@ -34,7 +34,9 @@ def initial_margin(size: Decimal, price: Decimal, leverage: int) -> Decimal:
 
 
 def max_leverage(instrument: Instrument, notional: Decimal) -> int:
-    """Highest leverage the venue allows at a notional."""
+    """Highest leverage the venue allows at a notional; spot has none."""
+    if instrument.is_spot:
+        return 1
     most = instrument.max_leverage
     tiered = tier_of(instrument, notional).max_leverage if instrument.tiers else 0
     return tiered if 0 < tiered < most else most
@@ -48,7 +50,7 @@ def reserve(instrument: Instrument, size: Decimal, price: Decimal, leverage: int
 
 def liquidation_price(instrument: Instrument, position: Position) -> Decimal | None:
     """Mark at which an isolated position is liquidated, by the venue's margin model; None where there is none (L1-L13)."""
-    if not position.size:
+    if not position.size or instrument.is_spot:
         return None
     profile = instrument.profile
     if profile.margin_model is MarginModel.FRACTION:

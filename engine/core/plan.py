@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct
 
 from engine.core.book import Book
@@ -49,6 +50,7 @@ class Plan(Struct, gc=False):
     activate_above: bool = True
     take_profit: Decimal | None = None
     stop_loss: Decimal | None = None
+    reduce_only: bool = False
     leverage: int = 1
     remargin: Remargin | None = None
     """The change of leverage that comes first, where the command asks for one."""
@@ -64,7 +66,10 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     """Plan an order by the state and the market of this moment; changes nothing."""
     market = kernel.markets[command.instrument]
     instrument = market.instrument
-    plan = Plan(leverage=kernel.leverage(account, command.instrument))
+    if instrument.is_spot and command.side is Side.SELL and not command.reduce_only:
+        # Only what is held can be sold, whatever is left of it when the order gets there.
+        command = msgspec.structs.replace(command, reduce_only=True)
+    plan = Plan(leverage=kernel.leverage(account, command.instrument), reduce_only=command.reduce_only)
     plan.refusal = (
         misshapen(command, kernel.clock)
         or (not_carried(market) if command.reduce_only else _may_enter(kernel, account, market))
@@ -200,6 +205,10 @@ def _size(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOr
     if command.reduce_only:
         position = kernel.state.position_of(account, instrument.id)
         most = clip_reduce_only(position, command.side, plan.size)
+        if most < plan.size and instrument.is_spot and command.side is Side.SELL:
+            return Refusal(
+                "SPOT", f"size: {plan.size} is larger than the {most} {instrument.base} held; sell at most that"
+            )
         if not most:
             return Refusal(
                 "REDUCE_ONLY",

@@ -109,6 +109,11 @@ class Instrument(Struct, frozen=True, omit_defaults=True):
     profile: VenueProfile = VenueProfile()
 
     @property
+    def is_spot(self) -> bool:
+        """Bought and held whole: no leverage, no short, no liquidation."""
+        return self.product == "spot"
+
+    @property
     def settle_asset(self) -> str:
         """Asset that margin and PnL are booked in."""
         return self.settle or self.quote
