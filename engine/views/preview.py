@@ -15,6 +15,7 @@ from engine.core.margin import with_liquidation
 from engine.core.plan import Plan, hypothetical, plan_order, sweep
 from engine.core.positions import apply_fill, split_fill
 from engine.core.protecting import protection_refusal
+from engine.core.risk import not_carried
 from engine.core.rounding import round_stop, round_take_profit
 from engine.core.sanity import malformed
 from engine.core.working import in_scope
@@ -179,6 +180,8 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition, now_ns: int
     title = f"CLOSE {command.fraction:.0%} of {_named(instrument, position)} {instrument.symbol}"
     if size <= ZERO:
         return Preview(title, (), (f"{command.fraction:.0%} of {position.size} is below the step {instrument.step}",))
+    if refusal := not_carried(kernel.market(instrument.id)):
+        return Preview(title, (), (refusal.message,))
     rows: Rows = [("order", f"{side} {fmt.size(instrument, size)} MARKET, reduce-only")]
     warnings: list[str] = []
     rows.extend(_closing_rows(kernel, instrument, position, size, warnings))

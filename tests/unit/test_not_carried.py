@@ -7,6 +7,7 @@ import pytest
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderType
+from engine.views.preview import preview
 from tests.kit import BUY, SECOND, SELL, Bench, D, alarms, bodies, instrument, refusal
 
 ETH = instrument("ETHUSDT")
@@ -42,6 +43,11 @@ def test_closing_it_is_refused_with_the_remedy(bench: Bench) -> None:
         code, message = refusal(events)
         assert code == "NOT_CARRIED"
         assert "--symbols" in message
+
+
+def test_the_preview_of_its_close_says_so_too(bench: Bench) -> None:
+    shown = preview(bench.desk, cmd.ClosePosition(request_id="c", position=bench.position.id), bench.now)
+    assert "--symbols" in shown.errors[0]
 
 
 def test_flattening_says_that_it_waits(bench: Bench) -> None:
