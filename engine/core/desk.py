@@ -164,8 +164,7 @@ class Desk:
         if market is None:
             return
         if isinstance(given, Quote):
-            market.quote = given
-            market.book.apply_quote(given)
+            market.set_quote(given)
         elif isinstance(given, Depth):
             market.book.apply_depth(given)
         elif isinstance(given, Trade):
@@ -222,8 +221,7 @@ class Desk:
 
     def _quote(self, quote: Quote) -> None:
         market = self._markets[quote.instrument]
-        market.quote = quote
-        market.book.apply_quote(quote)
+        market.set_quote(quote)
         kernel = self.kernel
         bid, ask = quote.bid, quote.ask
         triggers = market.triggers
@@ -285,11 +283,6 @@ class Desk:
         before = market.streams.get(status.stream)
         was_live = market.live
         market.set_stream(status.stream, status.state)
-        if status.state is StreamState.RESYNC:
-            # What the book held before the gap is not to be matched against; the last top is all that is known.
-            market.book.clear()
-            if market.quote is not None:
-                market.book.apply_quote(market.quote)
         if was_live and status.state in (StreamState.SILENT, StreamState.DOWN) and market.triggers.armed:
             message = f"{status.stream} of {market.instrument.symbol} is {status.state}: what watches it sees no price"
             self.kernel.journal.emit(ev.AlarmRaised("EXITS_BLIND", message), instrument=status.instrument)

@@ -73,14 +73,18 @@ class Market:
         market.carried = self.carried
         if self.mark is not None:
             market.set_mark(self.mark)
-        for stream, state in self.streams.items():
-            market.set_stream(stream, state)
+        market.streams, market.broken = dict(self.streams), self.broken
         return market
 
     @property
     def live(self) -> bool:
         """A quote is there and no stream is known to be broken."""
         return self.quote is not None and not self.broken
+
+    def set_quote(self, quote: Quote) -> None:
+        """Take the best bid and ask."""
+        self.quote = quote
+        self.book.apply_quote(quote)
 
     def set_mark(self, mark: Mark) -> None:
         """Take the venue's mark."""
@@ -90,6 +94,11 @@ class Market:
 
     def set_stream(self, stream: str, state: StreamState) -> None:
         """Take what the feed knows of one of its streams."""
+        if state is StreamState.RESYNC:
+            # What the book held before the gap is not to be matched against; the last top is all that is known.
+            self.book.clear()
+            if self.quote is not None:
+                self.book.apply_quote(self.quote)
         self.streams[stream] = state
         self.broken = any(known is not StreamState.LIVE for known in self.streams.values())
 
