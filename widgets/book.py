@@ -13,7 +13,6 @@ from engine.views import BookRow, BookView
 from widgets.pane import BLANK, Line, Pane, Part, Run, Tone, faded, merged, packed
 from widgets.text import SECOND, bar, known, right, seconds
 
-STALE_NS = 5 * SECOND
 _BAR_CELLS = 16
 _HEADER_FROM = 7
 """Height from which a header row is worth its place."""
@@ -104,7 +103,7 @@ class BookPane(Pane[BookView]):
         if self._cursor is not None:
             self._top = min(max(self._top, self._cursor_at - count + 1), self._cursor_at)
         self._grow_widths(view)
-        stale = view.stale or (view.age_ns is not None and self._age(view) > STALE_NS)
+        stale = view.stale or (view.age_ns is not None and self._age(view) > view.stale_from_ns)
         lines = [self._heading(width)] if self._header else []
         for at in range(self._top, self._top + count):
             level = self._ladder[at] if 0 <= at < len(self._ladder) else None
@@ -173,8 +172,8 @@ class BookPane(Pane[BookView]):
         parts = [
             Part(0, Tone.WARN, f" STALE {seconds(age)}") if stale else Part(9, Tone.PLAIN, ""),
             Part(1, tone, f" {known(view.last)} {arrow}".rstrip()),
-            Part(2, Tone.DIM, f"spread {known(view.spread)}"),
-            Part(3, Tone.DIM, f"mark {known(view.mark)}"),
+            Part(3, Tone.DIM, f"spread {known(view.spread)}"),
+            Part(2, Tone.DIM, f"mark {known(view.mark)}"),
             Part(4, Tone.WARN, f"{seconds(age)} old") if aged and not stale else Part(9, Tone.PLAIN, ""),
             Part(5, Tone.DIM, f"{view.spread_bps}bp" if view.spread_bps else ""),
             Part(6, Tone.DIM, f"index {known(view.index)}"),

@@ -46,6 +46,7 @@ def book_view(desk: Desk, instrument_id: str, now_ns: int) -> BookView | None:
         next_funding_ns=None if mark is None else mark.next_funding_ns,
         age_ns=None if quote is None else max(0, now_ns - quote.time_ns),
         stale=stale(desk.kernel, instrument_id, now_ns),
+        stale_from_ns=desk.state.limits.max_data_age_ns,
     )
 
 

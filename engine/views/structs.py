@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from engine.model.account import RiskLimits
+
 
 class Mode(StrEnum):
     """What the engine will still do."""
@@ -112,6 +114,8 @@ class BookView(ViewBase, frozen=True):
     next_funding_ns: int | None
     age_ns: int | None
     stale: bool
+    stale_from_ns: int = RiskLimits().max_data_age_ns
+    """Age from which it is stale, for when no newer view comes."""
 
 
 class Candle(Struct, frozen=True, array_like=True):

@@ -28,14 +28,13 @@ from engine.views.structs import (
 
 MAX_ORDERS = 500
 MAX_TRADES = 200
-STALE_NS = 5_000_000_000
-"""Data older than this is drawn grey and blocks entries."""
 
 
 def stale(kernel: Kernel, instrument: str, now_ns: int) -> bool:
-    """Prices of an instrument are too old, or its feed is known to be broken."""
+    """Prices of an instrument are too old for an entry, or its feed is known to be broken."""
     market = kernel.market(instrument)
-    return not market.live or (market.quote is not None and now_ns - market.quote.time_ns > STALE_NS)
+    oldest = kernel.state.limits.max_data_age_ns
+    return not market.live or (market.quote is not None and now_ns - market.quote.time_ns > oldest)
 
 
 def positions_view(desk: Desk, now_ns: int) -> PositionsView:
