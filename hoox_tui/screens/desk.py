@@ -98,7 +98,7 @@ class DeskScreen(TradingScreen):
             )
         )
         self._study: CandleStudy | None = None
-        self._book_slot = Slot("book", LADDER, self._draw_book, self._needs_book)
+        self._book_slot = Slot("book", LADDER, self._draw_book, self._needs_book, ageing=True)
         self._chart_slot = self._slot("chart", NORMAL)
         self._study_slot = Slot("study", CLOCK, self._draw_study, lambda: self._study is not None)
         self._instrument = ""

@@ -56,6 +56,15 @@ async def test_a_lost_engine_is_said_everywhere_and_everything_is_old() -> None:
         assert "nothing can be sent" in at.said()
 
 
+async def test_a_book_nothing_comes_for_goes_on_growing_old() -> None:
+    async with desk() as at:
+        at.link.lose()
+        await at.frames()
+        at.clock.advance(9_000 * MS)
+        await at.frames()
+        assert "STALE 9 s" in at.text()
+
+
 async def test_a_returned_engine_is_drawn_afresh() -> None:
     async with desk() as at:
         at.link.lose()
