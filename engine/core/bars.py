@@ -1,4 +1,7 @@
-"""Exits inside a bar, where only open, high, low and close are known (semantics 4, S4 and S5)."""
+"""Exits inside a bar, where only open, high, low and close are known.
+
+For cases S4 and S5 of semantics 4; the desk itself decides on ticks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Funding payments and rates (semantics 3). Rates are fractions, 0.0001 = 0.01 %."""
+"""Funding payments and rates (semantics 3). Rates are fractions, 0.0001 = 0.01 %.
+
+Venues stream the predicted rate and its interval; the rates below payment are the cases F3 and F4 to check them by.
+"""
 
 from __future__ import annotations
 

@@ -11,10 +11,9 @@ from enum import IntEnum
 from engine.core.journal import Journal
 from engine.core.market import Market
 from engine.core.state import State
-from engine.model.account import Position
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Top
-from engine.model.money import ONE, ZERO, round_cost
+from engine.model.money import ZERO, round_cost
 
 _DRAWS = 0xFFFFFFFF
 SET_BACK_NS = 1_000_000_000
@@ -155,8 +154,3 @@ def _no_probe(stage: str) -> None:
 def share(value: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """The part of an amount of money, to 8 places; all of it when part is the whole."""
     return value if part == whole else round_cost(value * part / whole) if whole else ZERO
-
-
-def sign_of(position: Position) -> Decimal:
-    """+1 for a long, -1 for a short."""
-    return ONE if position.size > 0 else -ONE

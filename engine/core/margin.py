@@ -28,11 +28,6 @@ def maintenance(instrument: Instrument, notional: Decimal) -> Decimal:
     return notional * tier.mmr - tier.cum
 
 
-def initial_margin(size: Decimal, price: Decimal, leverage: int) -> Decimal:
-    """Isolated margin a lot takes when it opens; `size` unsigned."""
-    return round_cost(size * price / leverage)
-
-
 def max_leverage(instrument: Instrument, notional: Decimal) -> int:
     """Highest leverage the venue allows at a notional; spot has none."""
     if instrument.is_spot:
@@ -68,7 +63,10 @@ def liquidation_price(instrument: Instrument, position: Position) -> Decimal | N
 def cross_liquidation_price(
     instrument: Instrument, position: Position, wallet: Decimal, other_maintenance: Decimal, other_unrealised: Decimal
 ) -> Decimal | None:
-    """Liquidation price in cross mode: the wallet backs the position, less what all OTHER positions need and lose (C1)."""
+    """Liquidation price in cross mode: the wallet backs the position, less what all OTHER positions need and lose.
+
+    For case C1; the desk itself is isolated only.
+    """
     if not position.size or not instrument.tiers:
         return None
     return _solve(instrument, position.size, position.cost, wallet - other_maintenance + other_unrealised)

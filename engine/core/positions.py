@@ -1,4 +1,7 @@
-"""Position maths: average price, realised PnL, flips, fees in the base asset, inverse contracts (semantics 1)."""
+"""Position maths: average price, realised PnL, flips, fees in the base asset, inverse contracts (semantics 1).
+
+No venue of the desk is inverse or takes its fee in the base asset: what serves those is there for cases P5, P6 and P7.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sizes from money: by margin and leverage, or by what a stop may cost (semantics 7). Rounded down to the step."""
+"""Sizes from money: by margin and leverage, or by what a stop may cost (semantics 7). Rounded down to the step.
+
+For cases Z1 and Z2; the ticket asks for a size.
+"""
 
 from __future__ import annotations
 

@@ -130,13 +130,6 @@ class Reader:
         """Orders, last changed first."""
         return self._all("SELECT * FROM orders ORDER BY seq DESC LIMIT ?", limit)
 
-    def working_orders(self) -> Rows:
-        """Orders from which something is still expected."""
-        return self._all(
-            """SELECT * FROM orders WHERE status NOT IN ('DENIED', 'FILLED', 'CANCELLED', 'EXPIRED', 'REJECTED')
-            ORDER BY seq DESC"""
-        )
-
     def fills(self, limit: int = 50) -> Rows:
         """Fills."""
         return self._all("SELECT * FROM fills ORDER BY seq DESC LIMIT ?", limit)
@@ -144,10 +137,6 @@ class Reader:
     def positions(self) -> Rows:
         """Open positions."""
         return self._all("SELECT * FROM positions WHERE closed_ns = 0 ORDER BY opened_ns DESC, id")
-
-    def closed_positions(self, limit: int = 50) -> Rows:
-        """Closed positions, last closed first."""
-        return self._all("SELECT * FROM positions WHERE closed_ns > 0 ORDER BY closed_ns DESC, id LIMIT ?", limit)
 
     def balances(self) -> Rows:
         """Wallets by account and asset."""

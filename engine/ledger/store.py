@@ -140,11 +140,6 @@ class Ledger:
         return self._last.seq
 
     @property
-    def head_hash(self) -> bytes:
-        """The hash of the last durable event."""
-        return self._last.hash
-
-    @property
     def epoch(self) -> int:
         """The epoch of the last event; the next engine start is one more."""
         row = self._db.execute("SELECT epoch FROM events WHERE seq = ?", (self.seq,)).fetchone()

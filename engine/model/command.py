@@ -47,7 +47,6 @@ class ClosePosition(Command, frozen=True, omit_defaults=True, kw_only=True):
 
     position: str
     fraction: Decimal = Decimal(1)
-    reason: str = "close"
 
 
 class SetProtection(Command, frozen=True, omit_defaults=True, kw_only=True):

@@ -38,7 +38,7 @@ def close(
     chosen = _chosen(settings, "positions", symbol, every)
     ask.confirm_and_send(
         settings,
-        [ClosePosition(request_id=ask.request_id(), position=row["id"], reason="cli") for row in chosen],
+        [ClosePosition(request_id=ask.request_id(), position=row["id"]) for row in chosen],
         yes=yes,
     )
 

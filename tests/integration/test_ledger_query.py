@@ -95,10 +95,8 @@ def test_the_everyday_questions_have_answers(path: Path) -> None:
     with Reader(path) as reader:
         assert [trade["action"] for trade in reader.trades(2)] == ["LONG", "CLOSE"]
         assert [order["status"] for order in reader.orders(2)] == ["CREATED", "FILLED"]
-        assert [order["id"] for order in reader.working_orders()] == ["o-6"]
         assert [fill["order_id"] for fill in reader.fills(1)] == ["o-5"]
         assert [position["size"] for position in reader.positions()] == ["0.010"]
-        assert len(reader.closed_positions()) == 2
         assert [(balance["account"], balance["asset"]) for balance in reader.balances()] == [("main", "USDT")]
         assert reader.equity() == []
 

@@ -8,12 +8,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.core.margin import bankruptcy_price, initial_margin, liquidation_price, maintenance
+from engine.core.margin import bankruptcy_price, liquidation_price, maintenance
 from engine.core.positions import apply_fill, split_fill
 from engine.model.account import Position
 from engine.model.instrument import Instrument, Tier, VenueProfile, tiers_from
 from engine.model.market import Side
-from engine.model.money import ZERO
+from engine.model.money import ZERO, round_cost
 
 D = Decimal
 BTC = Instrument(
@@ -57,7 +57,7 @@ def test_money_is_conserved_after_every_fill(
 def test_liquidation_solves_its_equation_and_lies_between_bankruptcy_and_entry(
     side: Side, size: Decimal, entry: Decimal, leverage: int, fee: str
 ) -> None:
-    margin = initial_margin(size, entry, leverage)
+    margin = round_cost(size * entry / leverage)
     signed = side.sign * size
     position = Position("p", "a", BTC.id, size=signed, cost=signed * entry, margin=margin, leverage=leverage)
     instrument = msgspec.structs.replace(BTC, profile=VenueProfile(fee_reserve=D(fee)))

@@ -11,7 +11,6 @@ import pytest
 from engine.core.margin import (
     bankruptcy_price,
     cross_liquidation_price,
-    initial_margin,
     liquidation_price,
     maintenance,
     max_leverage,
@@ -121,7 +120,7 @@ def test_L12_an_overmargined_long_has_no_liquidation_price() -> None:
 )
 def test_L13_fraction_of_the_initial_margin(leverage: int, long: str, short: str) -> None:
     simple = of(VenueProfile(margin_model=MarginModel.FRACTION))
-    margin = str(initial_margin(D(1), D(100), leverage))
+    margin = str(D(100) / leverage)
     assert liquidation_price(simple, lot(1, "1", "100", margin, leverage)) == D(long)
     assert liquidation_price(simple, lot(-1, "1", "100", margin, leverage)) == D(short)
 
