@@ -22,7 +22,7 @@ from engine.model.instrument import (
     ReduceOnlyPolicy,
     VenueProfile,
 )
-from engine.model.market import Side, StreamState
+from engine.model.market import Mark, Side, StreamState
 from engine.model.order import ENDED, OrderType, TimeInForce, TriggerSource
 from tests.kit import BUY, MS, SECOND, SELL, Bench, Replayed, instrument
 
@@ -76,6 +76,14 @@ class Trader:
 
     def mark(self) -> None:
         self.bench.mark(str(self.price + D("0.05")), str(self.price))
+        if self.dice.random() < 0.3:
+            self.expect_funding()
+
+    def expect_funding(self) -> None:
+        bench = self.bench
+        due = bench.now + self.dice.randint(1, 3) * SECOND
+        price = self.price + D("0.05")
+        bench.handle(Mark(bench.instruments[0].id, bench.now, bench.now, price, self.price, D("0.0001"), due))
 
     def trade(self) -> None:
         off = D(self.dice.randint(-40, 40)) / 10
@@ -92,6 +100,9 @@ class Trader:
 
     def funding(self) -> None:
         due = self.bench.now - self.dice.randint(0, 3) * SECOND
+        noted = list(self.bench.state.funding_due.values())
+        if noted and self.dice.random() < 0.7:
+            due = noted[0][0]
         self.bench.funding(due, str(D(self.dice.randint(-300, 300)) / 100_000), str(self.price))
 
     def wait(self) -> None:
