@@ -11,7 +11,8 @@ from pathlib import Path
 
 from engine.clock import mono_ns
 from engine.core.brackets import client_id
-from engine.core.desk import Desk, Intent, Start
+from engine.core.desk import Desk
+from engine.core.inputs import Intent, Start
 from engine.core.lifecycle import create, hold
 from engine.core.state import State
 from engine.feeds.binance.frames import FrameDecoder

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from engine.core.desk import Desk, FillReport, Halt, Input, Intent, Start, Tick
+from engine.core.desk import Desk
 from engine.core.fold import fold
+from engine.core.inputs import FillReport, Halt, Input, Intent, Start, Tick
 from engine.core.state import State, decode_state, encode_state
 from engine.model import command as cmd
 from engine.model import event as ev

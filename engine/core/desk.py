@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct
-
 from engine.core.arming import arm_order, arm_position
 from engine.core.closing import RETRY_NS, end_flattened, go_on
 from engine.core.fills import apply_report
 from engine.core.firing import fire
+from engine.core.inputs import FillReport, Halt, Input, Intent, Note, Start, Tick
 from engine.core.intents import take_in
 from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
@@ -21,9 +20,8 @@ from engine.core.settling import expect, note_sizes, settle
 from engine.core.state import State
 from engine.core.triggers import Watched
 from engine.model import event as ev
-from engine.model.account import Oms, RiskLimits
-from engine.model.command import AnyCommand, Command
-from engine.model.event import AnyBody, Event
+from engine.model.command import Command
+from engine.model.event import Event
 from engine.model.instrument import Instrument
 from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
 from engine.model.money import ZERO
@@ -33,67 +31,6 @@ BID, ASK, LAST, MARK, INDEX = Watched.BID, Watched.ASK, Watched.LAST, Watched.MA
 NOTHING: list[Event] = []
 """What a quote that fires nothing returns; never appended to."""
 EQUITY_EVERY_NS = 60_000_000_000
-
-
-class Start(Struct, frozen=True):
-    """An engine takes over a recorded state. `account` is opened with `balance` of `asset` if the ledger has none."""
-
-    time_ns: int
-    epoch: int
-    env: str
-    feed: str
-    version: str
-    seed: int
-    recovered: str
-    account: str
-    venue: str
-    asset: str
-    balance: Decimal
-    instruments: tuple[Instrument, ...]
-    limits: RiskLimits
-    oms: Oms = Oms.NETTING
-
-
-class Tick(Struct, frozen=True, gc=False):
-    """The clock reached a time; needed only where no market input does it."""
-
-    time_ns: int
-
-
-class Intent(Struct, frozen=True):
-    """A command as it reached the engine."""
-
-    time_ns: int
-    command: AnyCommand
-
-
-class FillReport(Struct, frozen=True):
-    """A venue says an order filled."""
-
-    time_ns: int
-    order: str
-    fill_id: str
-    price: Decimal
-    size: Decimal
-    fee: Decimal
-    maker: bool
-
-
-class Halt(Struct, frozen=True):
-    """The engine refuses entries from now on, or lifts that with an empty reason; not recorded."""
-
-    time_ns: int
-    reason: str
-
-
-class Note(Struct, frozen=True):
-    """A fact the engine itself observed: a measured latency, an alarm, its own stop."""
-
-    time_ns: int
-    body: AnyBody
-
-
-Input = MarketInput | Start | Tick | Intent | FillReport | Halt | Note
 
 
 class Desk:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from engine.clock import SteadyClock, wall_ns
-from engine.core.desk import Desk, Intent, Note, Start, Tick
+from engine.core.desk import Desk
+from engine.core.inputs import Intent, Note, Start, Tick
 from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
 from engine.feeds.factory import make_feed

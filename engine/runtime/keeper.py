@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.clock import Clock, mono_ns
-from engine.core.desk import Desk, Halt, Input, Intent, Note, Tick
+from engine.core.desk import Desk
+from engine.core.inputs import Halt, Input, Intent, Note, Tick
 from engine.core.state import State
 from engine.ledger.errors import LedgerError, LedgerFull
 from engine.ledger.store import Ledger

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.clock import ManualClock, mono_ns
-from engine.core.desk import Note
+from engine.core.inputs import Note
 from engine.feeds.base import Feed, Sink
 from engine.feeds.capture import Recorder
 from engine.model.event import AlarmRaised

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.clock import mono_ns
-from engine.core.desk import Intent, Note
+from engine.core.inputs import Intent, Note
 from engine.core.state import KEEP_REQUESTS
 from engine.ledger.errors import LedgerError
 from engine.ledger.query import Reader

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.core.desk import Desk, Intent
+from engine.core.desk import Desk
+from engine.core.inputs import Intent
 from engine.core.state import State
 from engine.model import command as cmd
 from engine.model import event as ev
