@@ -56,16 +56,21 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         screen: str = "desk",
         owns_engine: bool = True,
         theme: str = themes.DEFAULT_THEME,
+        env: str = "",
+        before: Callable[[], None] | None = None,
         mono: Callable[[], int] = mono_ns,
     ) -> None:
+        """`before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`."""
         if screen != "desk":
             raise ValueError(f"screen: {screen!r} is not there; use 'desk'")
         self._styled_env = ""
-        self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol)
+        self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol, env=env)
         super().__init__()
         self.animation_level: AnimationLevel = "none"
         self.link = link
         self.owns_engine = owns_engine
+        self.refused: Exception | None = None
+        self._before = before
         for one in themes.THEMES:
             self.register_theme(one)
         self.theme = theme
@@ -106,10 +111,20 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         for number in (signal.SIGHUP, signal.SIGTERM):
             loop.add_signal_handler(number, self.exit, Leaving.DETACH)
         self.link.subscribe(self.desk.topics())
-        self.run_worker(self.link.start(), group="link")
+        self.run_worker(self._connect(), group="link")
         self.set_interval(TICK, self.tick)
         if not self.is_headless:
             self.call_after_refresh(freeze)
+
+    async def _connect(self) -> None:
+        if self._before is not None:
+            try:
+                await asyncio.to_thread(self._before)
+            except Exception as error:  # noqa: BLE001  whatever it is, who opened the desk must be told
+                self.refused = error
+                self.exit(Leaving.DETACH)
+                return
+        await self.link.start()
 
     async def on_unmount(self) -> None:
         """Leave the engine alone."""
@@ -282,9 +297,10 @@ class DeskApp(App[Leaving], inherit_bindings=False):
 
 
 def freeze() -> None:
-    """What is alive now stays alive: later collections need not look at it."""
+    """What is alive now stays alive: later collections need not look at it. A start goes without any."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 class PanicScreen(PreviewScreen):
@@ -294,10 +310,31 @@ class PanicScreen(PreviewScreen):
 
 
 def run_desk(
-    link: EngineLink, *, symbol: str = "", screen: str = "desk", owns_engine: bool = True, theme: str = ""
+    link: EngineLink,
+    *,
+    symbol: str = "",
+    screen: str = "desk",
+    owns_engine: bool = True,
+    theme: str = "",
+    env: str = "",
+    before: Callable[[], None] | None = None,
 ) -> str:
-    """Open the desk over a link until the person leaves; returns "stop" (already asked of the engine) or "detach"."""
-    app = DeskApp(link, symbol=symbol, screen=screen, owns_engine=owns_engine, theme=theme or themes.DEFAULT_THEME)
+    """Open the desk over a link until the person leaves; returns "stop" (already asked of the engine) or "detach".
+
+    `before` runs while the desk is painted, and what it raises is raised here.
+    """
+    app = DeskApp(
+        link,
+        symbol=symbol,
+        screen=screen,
+        owns_engine=owns_engine,
+        theme=theme or themes.DEFAULT_THEME,
+        env=env,
+        before=before,
+    )
     # Over SSH a mouse costs 13 % CPU while it moves, and a lost line leaves the terminal printing its codes.
     remote = bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
-    return str(app.run(mouse=not remote) or Leaving.DETACH)
+    how = str(app.run(mouse=not remote) or Leaving.DETACH)
+    if app.refused is not None:
+        raise app.refused
+    return how

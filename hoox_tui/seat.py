@@ -35,7 +35,11 @@ Level = Literal["info", "good", "warn", "error"]
 class Seat:
     """One screen's view of its engine. `mono` gives monotonic ns; all ages come from it."""
 
-    def __init__(self, link: EngineLink, ids: RequestIds, mono: Callable[[], int], *, symbol: str = "") -> None:
+    def __init__(
+        self, link: EngineLink, ids: RequestIds, mono: Callable[[], int], *, symbol: str = "", env: str = ""
+    ) -> None:
+        """`env` is what the engine was asked for; what it says of itself counts once it is heard."""
+        self._asked_env = env
         self.link = link
         self.ids = ids
         self.mono = mono
@@ -59,7 +63,7 @@ class Seat:
     def env(self) -> str:
         """The environment, empty before it is known."""
         status, welcome = self.status, self.link.welcome
-        return status.env if status else welcome.env if welcome else ""
+        return status.env if status else welcome.env if welcome else self._asked_env
 
     @property
     def frame_title(self) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,15 +124,20 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
     from hoox_tui.app import run_desk
     from hoox_tui.cli.launch import Keeper
 
-    if started is not None:
-        started.wait_ready(path)
     link = SocketLink(path, _screen_name())
+    before = partial(started.wait_ready, path) if started is not None else None
     keeper = Keeper(link, settings, started) if owns_engine else None
     if keeper is not None:
         keeper.start()
-    gc.enable()
     try:
-        how = run_desk(link, symbol=_first_symbol(settings), owns_engine=owns_engine, theme=settings.theme)
+        how = run_desk(
+            link,
+            symbol=_first_symbol(settings),
+            owns_engine=owns_engine,
+            theme=settings.theme,
+            env=settings.env,
+            before=before,
+        )
     finally:
         if keeper is not None:
             keeper.close()
@@ -146,8 +151,7 @@ def _show_in_process(settings: Settings) -> None:
     from hoox_tui.cli.launch import engine_config
 
     link = EngineHere(json.dumps(engine_config(settings)))
-    gc.enable()
-    run_desk(link, symbol=_first_symbol(settings), owns_engine=True, theme=settings.theme)
+    run_desk(link, symbol=_first_symbol(settings), owns_engine=True, theme=settings.theme, env=settings.env)
 
 
 def _need_terminal() -> None:
