@@ -23,6 +23,7 @@ class SmallEngine:
         self.stopped = ""
         self.refusals: tuple[str, ...] = ()
         self.answers: dict[str, Any] = {}
+        self.seq = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = asyncio.Event()
@@ -35,6 +36,9 @@ class SmallEngine:
 
     def rate(self, topic: str) -> float:
         return 20.0
+
+    def durable_seq(self) -> int:
+        return self.seq
 
     def known(self, request_id: str) -> bool:
         return request_id in self.taken

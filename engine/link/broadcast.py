@@ -10,6 +10,8 @@ from engine.link.wire import frame
 from engine.views import View
 
 MAX_HZ = 20.0
+RECORDED = frozenset({"positions", "orders", "trades", "log"})
+"""Topics that are asked for at once when an event became durable."""
 _EARLY_NS = 5_000_000
 """A topic is due this much early, so that a late tick does not halve its rate."""
 _UNKNOWN_NS = 250_000_000
@@ -25,6 +27,7 @@ class Broadcast:
         self._views: dict[str, View] = {}
         self._frames: dict[str, bytes] = {}
         self._due: dict[str, int] = {}
+        self._seq = 0
 
     @property
     def latest(self) -> Mapping[str, bytes]:
@@ -38,6 +41,12 @@ class Broadcast:
             del self._due[topic]
             self._views.pop(topic, None)
             self._frames.pop(topic, None)
+        seq = self._port.durable_seq()
+        if seq != self._seq:
+            # A person waits for what was just recorded, not for the topic's pace.
+            self._seq = seq
+            for topic in RECORDED & wanted:
+                self._due[topic] = 0
         for topic in wanted:
             if self._due.get(topic, 0) <= now + _EARLY_NS:
                 self._ask(topic, now)

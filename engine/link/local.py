@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.clock import mono_ns
 from engine.link.base import LinkLost, LinkState
-from engine.link.broadcast import MAX_HZ
+from engine.link.broadcast import MAX_HZ, RECORDED
 from engine.link.hub import Hub, Kind, Session
 from engine.link.messages import Ack, HandChanged, Welcome
 from engine.model.command import AnyCommand
@@ -30,6 +30,7 @@ class InProcessLink:
         self._hub: Hub
         self._topics: tuple[str, ...] = ()
         self._due: dict[str, int] = {}
+        self._seq = 0
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -108,9 +109,13 @@ class InProcessLink:
     async def _follow(self) -> None:
         while True:
             now = mono_ns()
+            seq = self._hub.port.durable_seq()
             for topic in ("status", *self._topics):
+                if topic in RECORDED and seq != self._seq:
+                    self._due[topic] = 0
                 if self._due.get(topic, 0) <= now:
                     self._look(topic, now)
+            self._seq = seq
             self.last_frame_ns = now
             await asyncio.sleep(1 / MAX_HZ)
 

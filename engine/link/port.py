@@ -47,6 +47,10 @@ class EnginePort(Protocol):
         """How often a topic may be sent, Hz; the link caps it at 20."""
         ...
 
+    def durable_seq(self) -> int:
+        """The last event that is on the disk: when it moves, what is recorded may look different."""
+        ...
+
     def known(self, request_id: str) -> bool:
         """Whether this request id was taken in before, in flight or done: a repeat skips the check of hand and arm."""
         ...

@@ -127,6 +127,10 @@ class DeskPort:
         """See EnginePort."""
         return RATES.get(topic.partition(":")[0], OTHER_RATE)
 
+    def durable_seq(self) -> int:
+        """See EnginePort."""
+        return self._keeper.durable_seq
+
     def view(self, topic: str) -> View | None:
         """See EnginePort: what runs ahead of the disk is held back until it is durable; prices go on meanwhile."""
         keeper = self._keeper
