@@ -10,6 +10,7 @@ from engine.ledger.query import Reader
 from engine.ledger.store import Loaded
 from engine.model.event import Event, decode_body
 from engine.views import LogLine
+from engine.views.format import count
 from engine.views.log import log_line
 
 OLD_LINES = 100
@@ -25,7 +26,7 @@ def recovery_line(found: Loaded, path: Path) -> str:
     back = f" ({resting} resting at the back of their queues)" if resting else ""
     how = "resumed" if clean else "recovered after a crash"
     return (
-        f"{how}: {len(state.positions)} positions, {len(state.orders)} orders{back}, "
+        f"{how}: {count(len(state.positions), 'position')}, {count(len(state.orders), 'order')}{back}, "
         f"{state.seq} events (snapshot at {found.snapshot_seq}, {found.tail_events} after it)"
     )
 

@@ -51,3 +51,8 @@ def sign(value: Decimal | None) -> int:
 def ratio(value: Decimal, whole: Decimal) -> Decimal | None:
     """value / whole; None without a whole."""
     return value / whole if whole else None
+
+
+def count(number: int, noun: str) -> str:
+    """`1 position`, `2 positions`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -257,7 +257,7 @@ def _orders_rows(kernel: Kernel, orders: list[Order]) -> Rows:
 
 def _unprotected(orders: list[Order]) -> tuple[str, ...]:
     stops = sum(order.terms.role in (Role.STOP_LOSS, Role.TRAILING) for order in orders)
-    return (f"{stops} of these are stop losses: the positions stay open without them",) if stops else ()
+    return (f"{fmt.count(stops, 'stop loss order')} among these: the positions stay open without",) if stops else ()
 
 
 def _cancel(kernel: Kernel, account: str, command: cmd.CancelOrder, now_ns: int) -> Preview:

@@ -189,6 +189,6 @@ async def test_after_a_clean_stop_with_a_position_the_start_says_resumed(start: 
     start()
     await until(lambda: link.views["status"].epoch == 2)
     status = link.views["status"]
-    assert status.recovery.startswith("resumed: 1 positions, 0 orders")
+    assert status.recovery.startswith("resumed: 1 position, 0 orders")
     assert (status.open_positions, status.armed) == (1, False)
     await link.close()
