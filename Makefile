@@ -6,6 +6,8 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+# A plain path instead of an import hook: every start of hoox is a little sooner.
+EDITABLE := --config-settings editable_mode=compat
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
@@ -23,12 +25,12 @@ $(BIN)/python:
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Hoox into $(VENV)"
-	@$(PIP) install -e . -c constraints.txt
+	@$(PIP) install $(EDITABLE) -e . -c constraints.txt
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Hoox and its development tools into $(VENV)"
-	@$(PIP) install -e '.[dev]' -c constraints.txt
+	@$(PIP) install $(EDITABLE) -e '.[dev]' -c constraints.txt
 	@touch $(RUN_STAMP) $@
 
 setup: $(DEV_STAMP) ## Install everything for development
