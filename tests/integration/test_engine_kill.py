@@ -127,7 +127,8 @@ async def kill_and_come_back(config: EngineConfig, kills: int, draw: random.Rand
             assert encode_state(replay(config.ledger, until_seq=before.seq)) == encode_state(before)
             (started,) = [e.body for e in events if e.epoch == epoch and isinstance(e.body, ev.EngineStarted)]
             if before.positions or before.orders:
-                found = f"{len(before.positions)} positions, {len(before.orders)} orders"
+                counts = ((len(before.positions), "position"), (len(before.orders), "order"))
+                found = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counts)
                 assert started.recovered.startswith(f"recovered after a crash: {found}")
                 assert link.views["status"].recovery == started.recovered
         link.stop_engine("the test is over")
