@@ -161,10 +161,9 @@ class Engine:
         try:
             return await self._feed.instruments()
         except FeedError as error:
-            known = [
-                i for i in state.instruments.values() if not self.config.symbols or i.symbol in self.config.symbols
-            ]
-            if not known:
+            symbols, venue = self.config.symbols, self.config.feed
+            known = [i for i in state.instruments.values() if i.venue == venue and (not symbols or i.symbol in symbols)]
+            if not known or len(known) < len(symbols):
                 raise
             log.warning("%s; going on with the instruments the ledger knows", error)
             return known

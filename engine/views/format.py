@@ -6,8 +6,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from engine.model.instrument import Instrument
 
-MINUS = "-"
-
 
 def places(step: Decimal) -> int:
     """Decimal places of a tick or step: 0.10 -> 1."""

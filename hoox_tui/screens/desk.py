@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from textual import on
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from widgets.study import CandleStudy
-
-WidgetT = TypeVar("WidgetT", bound="Widget")
 
 PANES = ("book", "chart", "ticket", "positions", "orders", "trades", "balance", "latency", "log")
 """In the order of their number keys."""
