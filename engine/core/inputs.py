@@ -6,11 +6,12 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from engine.model.account import Oms, RiskLimits
+from engine.model.account import Execution, Oms, RiskLimits
 from engine.model.command import AnyCommand
 from engine.model.event import AnyBody
 from engine.model.instrument import Instrument
 from engine.model.market import MarketInput
+from engine.model.report import VenueOrder, VenuePosition
 
 
 class Start(Struct, frozen=True):
@@ -30,6 +31,7 @@ class Start(Struct, frozen=True):
     instruments: tuple[Instrument, ...]
     limits: RiskLimits
     oms: Oms = Oms.NETTING
+    execution: Execution = Execution.PAPER
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -57,6 +59,81 @@ class FillReport(Struct, frozen=True):
     maker: bool
 
 
+class OrderSaid(Struct, frozen=True):
+    """The venue stated an order: in answer to a submit, on its report stream, or to a direct query by client id.
+
+    An order of another program, or a person's, comes this way too: its client id is not one of ours.
+    """
+
+    time_ns: int
+    account: str
+    order: VenueOrder
+
+
+class NotSent(Struct, frozen=True):
+    """Proven not to have left, and given up: no venue has it."""
+
+    time_ns: int
+    order: str
+    code: str
+    reason: str
+
+
+class Doubt(Struct, frozen=True):
+    """An order may have left or changed, and no answer says what became of it."""
+
+    time_ns: int
+    order: str
+    evidence: str
+
+
+class Asked(Struct, frozen=True):
+    """The venue was asked about an unknown order; `answer` proves nothing (a network error, silence, "not found" in its grace)."""
+
+    time_ns: int
+    order: str
+    answer: str
+
+
+class NoSuchOrder(Struct, frozen=True):
+    """Asked directly by client id, beyond its grace period, the venue answered that it has no such order."""
+
+    time_ns: int
+    order: str
+    answer: str
+
+
+class CancelRefused(Struct, frozen=True):
+    """The venue would not cancel a live order."""
+
+    time_ns: int
+    order: str
+    reason: str
+
+
+class AmendRefused(Struct, frozen=True):
+    """The venue would not amend an order, or the amend never left."""
+
+    time_ns: int
+    order: str
+    reason: str
+
+
+class VenueStands(Struct, frozen=True):
+    """Everything an account has at its venue, asked for at `asked_ns` and answered at `time_ns`.
+
+    What happened between the two may or may not be in it, so it accuses only what stood still meanwhile.
+    """
+
+    time_ns: int
+    account: str
+    asked_ns: int
+    orders: tuple[VenueOrder, ...]
+    """Its open orders: that one is missing proves nothing (semantics 10)."""
+    positions: tuple[VenuePosition, ...]
+    """Its open positions; what is not listed is flat."""
+
+
 class Halt(Struct, frozen=True):
     """The engine refuses entries from now on, or lifts that with an empty reason; not recorded."""
 
@@ -71,4 +148,5 @@ class Note(Struct, frozen=True):
     body: AnyBody
 
 
-Input = MarketInput | Start | Tick | Intent | FillReport | Halt | Note
+VenueInput = OrderSaid | NotSent | Doubt | Asked | NoSuchOrder | CancelRefused | AmendRefused | VenueStands
+Input = MarketInput | Start | Tick | Intent | FillReport | VenueInput | Halt | Note

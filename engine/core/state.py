@@ -26,6 +26,27 @@ class Flattening(Struct, frozen=True):
     request_id: str
 
 
+class Evidence(Struct, frozen=True):
+    """What is known of an order whose outcome is not: shown to a person, and never taken as an answer."""
+
+    since_ns: int
+    """When its outcome was lost."""
+    first: str
+    """What lost it."""
+    asked: int = 0
+    """How often the venue was asked and gave nothing that decides."""
+    last_ns: int = 0
+    last: str = ""
+
+
+class Difference(Struct, frozen=True):
+    """A position that the venue states otherwise; signed sizes."""
+
+    since_ns: int
+    ours: Decimal
+    theirs: Decimal
+
+
 class State(Struct):
     """Everything that survives a crash."""
 
@@ -45,6 +66,10 @@ class State(Struct):
     orders: dict[str, Order] = {}
     """Live orders by id."""
     ended: dict[str, Order] = {}
+    unknown: dict[str, Evidence] = {}
+    """Live orders whose outcome is not known, by id."""
+    differs: dict[str, Difference] = {}
+    """account|instrument -> where the venue's position is not ours."""
     positions: dict[str, Position] = {}
     """Open positions by id."""
     closed: dict[str, Position] = {}

@@ -20,6 +20,13 @@ class Oms(StrEnum):
     PER_ORDER = "per_order"
 
 
+class Execution(StrEnum):
+    """Who carries out an account's orders; fixed when the account is made."""
+
+    PAPER = "paper"
+    VENUE = "venue"
+
+
 class Position(Struct, frozen=True, omit_defaults=True):
     """One lot (semantics 1 and 2). `size` and `cost` are signed; `cost` is the sum of size * price of the open lot."""
 
@@ -76,6 +83,7 @@ class Account(Struct):
     id: str
     venue: str
     oms: Oms = Oms.NETTING
+    execution: Execution = Execution.PAPER
     balances: dict[str, Decimal] = {}
     """Wallet: deposits - withdrawals + realised - fees + funding + insurance."""
     margins: dict[str, Decimal] = {}

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from engine.model.instrument import InstrumentId
 from engine.model.market import Side
+from engine.model.money import ZERO
 from engine.model.order import OrderType, TimeInForce, TriggerSource
 
 
@@ -81,6 +82,15 @@ class AmendOrder(Command, frozen=True, omit_defaults=True, kw_only=True):
     size: Decimal | None = None
 
 
+class AttestOrder(Command, frozen=True, omit_defaults=True, kw_only=True):
+    """Answer for the outcome of an UNKNOWN order: `filled` of it was filled at `price` (0: it never arrived), and why one knows."""
+
+    order: str
+    reason: str
+    filled: Decimal = ZERO
+    price: Decimal | None = None
+
+
 class FlattenAll(Command, frozen=True, kw_only=True):
     """Cancel everything and close every position at market."""
 
@@ -127,6 +137,7 @@ AnyCommand = (
     | CancelOrder
     | CancelAll
     | AmendOrder
+    | AttestOrder
     | FlattenAll
     | SetKill
     | SetLeverage

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 from msgspec import Struct
 
-from engine.model.account import Oms, Position, RiskLimits
+from engine.model.account import Execution, Oms, Position, RiskLimits
 from engine.model.command import AnyCommand
 from engine.model.instrument import Instrument
 from engine.model.market import Top
@@ -53,6 +53,7 @@ class AccountOpened(Body, frozen=True):
     """An account exists; its `oms` never changes."""
 
     oms: Oms = Oms.NETTING
+    execution: Execution = Execution.PAPER
 
 
 class FundsMoved(Body, frozen=True, omit_defaults=True):
@@ -225,6 +226,21 @@ class OrderAmended(Body, frozen=True, omit_defaults=True):
     reserve: Decimal = ZERO
 
 
+class AmendRequested(Body, frozen=True, omit_defaults=True):
+    """A change of price or size may have left for the venue; None keeps."""
+
+    order: str
+    price: Decimal | None = None
+    size: Decimal | None = None
+
+
+class AmendRejected(Body, frozen=True):
+    """The venue would not amend; the order stands as it was."""
+
+    order: str
+    reason: str
+
+
 class CancelRequested(Body, frozen=True):
     """A cancel may have left."""
 
@@ -257,6 +273,42 @@ class OrderUnknown(Body, frozen=True):
 
     order: str
     evidence: str
+
+
+class OrderAsked(Body, frozen=True):
+    """The venue was asked about an order whose outcome is not known; `answer` is what came, and proves nothing."""
+
+    order: str
+    answer: str
+
+
+class OrderAttested(Body, frozen=True, omit_defaults=True):
+    """A person answers for the outcome of an unknown order, with a reason: `filled` of it is taken as filled at `price`."""
+
+    order: str
+    reason: str
+    filled: Decimal = ZERO
+    price: Decimal | None = None
+
+
+class FillCovered(Body, frozen=True):
+    """A reported fill, or as much of it as an attestation had booked already: noted, never booked twice."""
+
+    order: str
+    fill_id: str
+    price: Decimal
+    size: Decimal
+
+
+class PositionDiffers(Body, frozen=True):
+    """The venue states another position than the ledger holds; entries of the instrument wait until they agree. Signed sizes."""
+
+    ours: Decimal
+    theirs: Decimal
+
+
+class PositionAgreed(Body, frozen=True):
+    """The venue's position and the ledger's are the same again."""
 
 
 class Liquidated(Body, frozen=True):
@@ -341,11 +393,18 @@ AnyBody = (
     | OrderFilled
     | OrderResized
     | OrderAmended
+    | AmendRequested
+    | AmendRejected
     | CancelRequested
     | CancelRejected
     | OrderCancelled
     | OrderExpired
     | OrderUnknown
+    | OrderAsked
+    | OrderAttested
+    | FillCovered
+    | PositionDiffers
+    | PositionAgreed
     | Liquidated
     | FundingDue
     | FundingPaid

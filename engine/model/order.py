@@ -65,6 +65,8 @@ class Role(StrEnum):
     TRAILING = "trailing"
     LIQUIDATION = "liquidation"
     FLATTEN = "flatten"
+    EXTERNAL = "external"
+    """Done at the venue by somebody else: another program, a person on its website."""
 
 
 class OrderStatus(StrEnum):
@@ -173,6 +175,8 @@ class Order(Struct, gc=False):
     venue_order_id: str = ""
     fired: bool = False
     cancel_requested: bool = False
+    amending: tuple[Decimal | None, Decimal | None] | None = None
+    """(price, size) that an amend asked the venue for and that is not answered yet; None of a pair keeps."""
     updated_ns: int = 0
     reason: str = ""
 

@@ -1,0 +1,61 @@
+"""What the world must still do for the recorded state: derived from it, so that a crash cannot lose it (DESIGN 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from msgspec import Struct
+
+from engine.core.state import State
+from engine.model.account import Execution
+from engine.model.order import AT_VENUE, Order, OrderStatus
+
+
+class Submit(Struct, frozen=True):
+    """Place an order whose OrderSent is recorded. Carried out once; what may have left is never sent again blind."""
+
+    order: str
+
+
+class Cancel(Struct, frozen=True):
+    """Take an order out of the venue's book."""
+
+    order: str
+
+
+class Amend(Struct, frozen=True):
+    """Change a working order; None keeps."""
+
+    order: str
+    price: Decimal | None
+    size: Decimal | None
+
+
+class Query(Struct, frozen=True):
+    """Ask for an order of unknown outcome by its client id, again and again until the venue's answer ends it."""
+
+    order: str
+
+
+Work = Submit | Cancel | Amend | Query
+
+
+def outbox(state: State) -> Iterator[Work]:
+    """All that is due now, oldest order first. The same state gives the same work."""
+    for order in state.orders.values():
+        if state.accounts[order.terms.account].execution is Execution.VENUE:
+            yield from _of(order)
+
+
+def _of(order: Order) -> Iterator[Work]:
+    if order.status is OrderStatus.SENT:
+        yield Submit(order.terms.id)
+    elif order.status is OrderStatus.UNKNOWN:
+        yield Query(order.terms.id)
+    if order.status not in AT_VENUE:
+        return
+    if order.cancel_requested:
+        yield Cancel(order.terms.id)
+    elif order.amending is not None:
+        yield Amend(order.terms.id, *order.amending)
