@@ -1,19 +1,21 @@
-"""Settings. Later wins: defaults < hoox.toml < .env < environment (HOOX_*) < flags; every value knows where it came from."""
+"""Settings. Later wins: defaults < hoox.toml < .env < environment (HOOX_*) < flags; every value knows where it came from.
+
+No validation library: the desk starts its engine as soon as it has read these, and the import alone would take longer.
+"""
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from hashlib import blake2b
+from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
-from dotenv import dotenv_values
+from msgspec import Struct
 from platformdirs import user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 PREFIX = "HOOX_"
 TOML = "hoox.toml"
@@ -27,91 +29,126 @@ class SettingsError(ValueError):
     """One line per thing that is wrong: where it was set, what it is, what it should be."""
 
 
-def _words(value: object) -> object:
-    return tuple(word.strip().upper() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+class Takes(NamedTuple):
+    """How a setting's value is read (raises when it cannot be), and what a person is told it takes."""
+
+    read: Callable[[Any], Any]
+    text: str
 
 
-def _off(value: object) -> object:
-    return None if isinstance(value, str) and value.strip().lower() == "off" else value
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
 
 
-def _fastest(value: object) -> object:
-    return 0.0 if isinstance(value, str) and value.strip().lower() == "max" else value
+def _some_text(value: Any) -> str:
+    if not value:
+        raise ValueError
+    return _text(value)
 
 
-def _expanded(value: object) -> object:
-    return Path(value).expanduser().absolute() if isinstance(value, str | Path) and str(value) else None
+def _words(value: Any) -> tuple[str, ...]:
+    words = value.split(",") if isinstance(value, str) else [_text(word) for word in value]
+    return tuple(word.strip().upper() for word in words if word.strip())
 
 
-Limit = Annotated[Annotated[Decimal, Field(gt=0)] | None, BeforeValidator(_off)]
-File = Annotated[Path | None, BeforeValidator(_expanded)]
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in choices:
+            raise ValueError
+        return str(value)
+
+    return read
 
 
-class Risk(BaseModel):
+def _whole(least: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = int(_digits(value))
+        if number < least:
+            raise ValueError
+        return number
+
+    return read
+
+
+def _number(least: float, most: float = inf) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        number = float(_digits(value))
+        if not least <= number <= most or number == inf:
+            raise ValueError
+        return number
+
+    return read
+
+
+def _speed(value: Any) -> float:
+    return 0.0 if isinstance(value, str) and value.strip().lower() == "max" else _number(0)(value)
+
+
+def _money(value: Any) -> Decimal:
+    amount = Decimal(_digits(value))
+    if not amount.is_finite() or amount <= 0:
+        raise ValueError
+    return amount
+
+
+def _limit(value: Any) -> Decimal | None:
+    return None if isinstance(value, str) and value.strip().lower() == "off" else _money(value)
+
+
+def _digits(value: Any) -> str:
+    """The text of a number; of a float the shortest that means it, and a truth is no number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise ValueError
+    return str(value)
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError
+    return Path(value).expanduser().absolute()
+
+
+def _file(value: Any) -> Path | None:
+    return None if value == "" else _folder(value)
+
+
+class Risk(Struct, frozen=True, kw_only=True):
     """Pre-trade limits in the settle asset; `off` switches one off."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_order_notional: Limit = Field(
-        default=Decimal(1_000_000), description="largest value of one order, above 0, or off"
+    max_order_notional: Annotated[Decimal | None, Takes(_limit, "largest value of one order, above 0, or off")] = (
+        Decimal(1_000_000)
     )
-    max_position_notional: Limit = Field(
-        default=Decimal(5_000_000), description="largest value of one position, above 0, or off"
-    )
-    max_open_orders: int = Field(default=2_000_000, gt=0, description="a whole number above 0")
-    price_band: Limit = Field(
-        default=Decimal("0.2"), description="how far a limit price may lie beyond the market, as a fraction, or off"
-    )
-    max_data_age_ms: int = Field(default=5_000, gt=0, description="oldest price an entry may use, milliseconds above 0")
-    daily_loss: Limit = Field(default=None, description="loss of a day that stops entries, above 0, or off")
+    max_position_notional: Annotated[
+        Decimal | None, Takes(_limit, "largest value of one position, above 0, or off")
+    ] = Decimal(5_000_000)
+    max_open_orders: Annotated[int, Takes(_whole(1), "a whole number above 0")] = 2_000_000
+    price_band: Annotated[
+        Decimal | None,
+        Takes(_limit, "how far a limit price may lie beyond the market, as a fraction, or off"),
+    ] = Decimal("0.2")
+    max_data_age_ms: Annotated[int, Takes(_whole(1), "oldest price an entry may use, milliseconds above 0")] = 5_000
+    daily_loss: Annotated[Decimal | None, Takes(_limit, "loss of a day that stops entries, above 0, or off")] = None
 
 
-class Settings(BaseModel):
+class Settings(Struct, frozen=True, kw_only=True):
     """What a person may set. Empty `feed`, `symbols` and `ledger` are chosen by `env`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    home: Annotated[Path, BeforeValidator(_expanded)] = Field(
-        default_factory=lambda: user_data_path("hoox"), description="a folder of yours for ledgers, logs and recordings"
-    )
-    env: Literal["sim", "paper", "live"] = Field(default="sim", description="sim, paper or live")
-    feed: str = Field(default="", description="simulated, recording:FILE, backpack or binance")
-    symbols: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
-        default=(), description="symbols with commas between, e.g. BTCUSDT,ETHUSDT"
-    )
-    ledger: File = Field(default=None, description="a file; one engine at a time holds it")
-    record: File = Field(default=None, description="a file for what the feed says")
-    seed: int = Field(default=1, ge=0, description="a whole number; the same seed gives the same simulated market")
-    rate: float = Field(default=50.0, ge=1, le=5_000, description="simulated quotes a second and symbol, 1 to 5000")
-    speed: Annotated[float, BeforeValidator(_fastest)] = Field(
-        default=1.0, ge=0, description="how fast a recording plays, e.g. 1 or 10, or max"
-    )
-    start_balance: Decimal = Field(default=Decimal(10_000), gt=0, description="paper money of a new ledger, above 0")
-    asset: str = Field(default="USDT", min_length=1, description="the asset of the paper money")
-    latency_ms: float = Field(default=5.0, ge=0, le=60_000, description="how long a paper order travels, milliseconds")
-    theme: str = Field(default="hoox-dark", description="hoox-dark, hoox-light, hoox-cb or ansi-dark")
-    risk: Risk = Field(default_factory=Risk, description="a table of limits")
-
-    @model_validator(mode="after")
-    def _agree(self) -> Settings:
-        if self.env == "live":
-            raise ValueError("env live is not built yet: orders cannot reach a venue. Choose --env sim or --env paper")
-        name, _, file = self.feed_name.partition(":")
-        if name in LATER_FEEDS:
-            raise ValueError(
-                f"feed {name} is not built yet: choose {', '.join(LIVE_FEEDS)}, recording:FILE or simulated"
-            )
-        if name not in (SIMULATED, "recording", *LIVE_FEEDS):
-            raise ValueError(
-                f"feed is {self.feed!r}{_meant(name, (SIMULATED, 'recording', *LIVE_FEEDS))}; choose simulated, recording:FILE, {' or '.join(LIVE_FEEDS)}"
-            )
-        if name == "recording" and not file:
-            raise ValueError("feed recording names no file: write recording:FILE")
-        if self.env == "sim" and name != SIMULATED:
-            raise ValueError(f"env sim has its own simulated prices; for feed {self.feed} add --env paper")
-        if self.env == "paper" and name == SIMULATED:
-            raise ValueError("env paper trades on real prices; for simulated ones choose --env sim")
-        return self
+    home: Annotated[Path, Takes(_folder, "a folder of yours for ledgers, logs and recordings")]
+    env: Annotated[str, Takes(_one_of("sim", "paper", "live"), "sim, paper or live")] = "sim"
+    feed: Annotated[str, Takes(_text, "simulated, recording:FILE, backpack or binance")] = ""
+    symbols: Annotated[tuple[str, ...], Takes(_words, "symbols with commas between, e.g. BTCUSDT,ETHUSDT")] = ()
+    ledger: Annotated[Path | None, Takes(_file, "a file; one engine at a time holds it")] = None
+    record: Annotated[Path | None, Takes(_file, "a file for what the feed says")] = None
+    seed: Annotated[int, Takes(_whole(0), "a whole number; the same seed gives the same simulated market")] = 1
+    rate: Annotated[float, Takes(_number(1, 5_000), "simulated quotes a second and symbol, 1 to 5000")] = 50.0
+    speed: Annotated[float, Takes(_speed, "how fast a recording plays, e.g. 1 or 10, or max")] = 1.0
+    start_balance: Annotated[Decimal, Takes(_money, "paper money of a new ledger, above 0")] = Decimal(10_000)
+    asset: Annotated[str, Takes(_some_text, "the asset of the paper money")] = "USDT"
+    latency_ms: Annotated[float, Takes(_number(0, 60_000), "how long a paper order travels, milliseconds")] = 5.0
+    theme: Annotated[str, Takes(_text, "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
+    risk: Risk = Risk()
 
     @property
     def feed_name(self) -> str:
@@ -140,6 +177,16 @@ class Settings(BaseModel):
         return self.home / "logs"
 
 
+def _settings() -> Iterator[tuple[str, Takes]]:
+    for group, kind in (("", Settings), ("risk.", Risk)):
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            yield from ((f"{group}{name}", takes) for takes in getattr(hint, "__metadata__", ()))
+
+
+SETTINGS = dict(_settings())
+"""Every setting by its key, in order; limits are `risk.name`."""
+
+
 class Value(NamedTuple):
     """One setting as it will be used, and where it came from."""
 
@@ -156,7 +203,7 @@ class Loaded(NamedTuple):
 
     def values(self) -> list[Value]:
         """Every setting, in order, risk limits as `risk.name`."""
-        return [Value(key, value, self.sources.get(key, "default")) for key, value in _flat(self.settings)]
+        return [Value(key, _shown(self.settings, key), self.sources.get(key, "default")) for key in SETTINGS]
 
 
 def load(flags: Mapping[str, Any], *, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Loaded:
@@ -166,38 +213,70 @@ def load(flags: Mapping[str, Any], *, environ: Mapping[str, str] | None = None, 
     """
     environ = os.environ if environ is None else environ
     folder = folder or Path.cwd()
-    dotenv = {key: value or "" for key, value in dotenv_values(folder / DOTENV).items()}
+    dotenv = _dotenv(folder / DOTENV)
     home = Path(environ.get(f"{PREFIX}HOME") or dotenv.get(f"{PREFIX}HOME") or user_data_path("hoox")).expanduser()
     toml = next((path for path in (folder / TOML, home / TOML) if path.is_file()), None)
     layers = [
-        (str(toml), _toml(toml)),
+        (str(toml), _flat(_toml(toml))),
         (DOTENV, _prefixed(dotenv)),
         ("environment", _prefixed(environ)),
-        ("flag", {key: value for key, value in flags.items() if value is not None}),
+        ("flag", _flat({key: value for key, value in flags.items() if value is not None})),
     ]
-    merged: dict[str, Any] = {}
+    given: dict[str, Any] = {"home": home}
     sources: dict[str, str] = {}
     problems: list[str] = []
     for source, layer in layers:
         problems += _unknown(source, layer)
-        for key, value in layer.items():
-            if key == "risk" and isinstance(value, dict):
-                merged["risk"] = {**merged.get("risk", {}), **value}
-                sources |= {f"risk.{name}": source for name in value}
-            else:
-                merged[key] = value
-                sources[key] = source
+        given |= layer
+        sources |= dict.fromkeys(layer, source)
     if problems:
         raise SettingsError("\n".join(problems))
-    try:
-        return Loaded(Settings.model_validate(merged), sources)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(error, sources))) from None
+    settings = _read(given, sources)
+    for problem in _disagreements(settings):
+        raise SettingsError(problem)
+    return Loaded(settings, sources)
+
+
+def _read(given: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
+    values: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, value in given.items():
+        group, _, name = key.rpartition(".")
+        takes = SETTINGS[key]
+        try:
+            (limits if group else values)[name] = takes.read(value)
+        except (ValueError, TypeError, ArithmeticError, RuntimeError):
+            source = sources.get(key, "default")
+            problems.append(f"{source}: {_spelled(source, key)} is {value!r}; it takes {takes.text}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return Settings(**values, risk=Risk(**limits))
+
+
+def _disagreements(settings: Settings) -> Iterator[str]:
+    """What cannot be had, or not together; the first says enough."""
+    if settings.env == "live":
+        yield "env live is not built yet: orders cannot reach a venue. Choose --env sim or --env paper"
+    name, _, file = settings.feed_name.partition(":")
+    known = (SIMULATED, "recording", *LIVE_FEEDS)
+    if name in LATER_FEEDS:
+        yield f"feed {name} is not built yet: choose {', '.join(LIVE_FEEDS)}, recording:FILE or simulated"
+    if name not in known:
+        yield f"feed is {settings.feed!r}{_meant(name, known)}; choose simulated, recording:FILE, {' or '.join(LIVE_FEEDS)}"
+    if name == "recording" and not file:
+        yield "feed recording names no file: write recording:FILE"
+    if settings.env == "sim" and name != SIMULATED:
+        yield f"env sim has its own simulated prices; for feed {settings.feed} add --env paper"
+    if settings.env == "paper" and name == SIMULATED:
+        yield "env paper trades on real prices; for simulated ones choose --env sim"
 
 
 def _toml(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -206,29 +285,42 @@ def _toml(path: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
 
 
+def _dotenv(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    return {key: value or "" for key, value in dotenv_values(path).items()}
+
+
 def _prefixed(environ: Mapping[str, str]) -> dict[str, Any]:
     """HOOX_ENV -> env, HOOX_RISK__DAILY_LOSS -> risk.daily_loss; empty means not set."""
-    layer: dict[str, Any] = {}
-    for name, value in environ.items():
-        if name.startswith(PREFIX) and value.strip():
-            group, _, key = name.removeprefix(PREFIX).lower().partition("__")
-            if key:
-                layer.setdefault(group, {})[key] = value
-            else:
-                layer[group] = value
-    return layer
+    return {
+        name.removeprefix(PREFIX).lower().replace("__", "."): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value.strip()
+    }
+
+
+def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table's values as `table.name`."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            flat[key] = value
+    return flat
 
 
 def _unknown(source: str, layer: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in layer.items():
-        if key not in Settings.model_fields:
-            yield f"{source}: {_spelled(source, key)} is not a setting{_meant(key, Settings.model_fields)}; hoox config print lists them"
-        elif key == "risk" and isinstance(value, dict):
-            for name in value.keys() - Risk.model_fields.keys():
-                yield f"{source}: {_spelled(source, f'risk.{name}')} is not a setting{_meant(name, Risk.model_fields)}; hoox config print lists them"
+    for key in [key for key in layer if key not in SETTINGS]:
+        group, dot, name = key.rpartition(".")
+        near = [known.removeprefix(group + dot) for known in SETTINGS if known.startswith(group + dot)]
+        yield f"{source}: {_spelled(source, key)} is not a setting{_meant(name, near)}; hoox config print lists them"
 
 
-def _meant(word: str, known: Any) -> str:
+def _meant(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -243,30 +335,13 @@ def _spelled(source: str, key: str) -> str:
     )
 
 
-def _explain(error: ValidationError, sources: Mapping[str, str]) -> Iterator[str]:
-    for item in error.errors():
-        path = [
-            str(part) for part in item["loc"] if str(part) in Settings.model_fields or str(part) in Risk.model_fields
-        ]
-        if not path:
-            yield str(item["ctx"]["error"]) if "ctx" in item else item["msg"]
-            continue
-        key = ".".join(path)
-        field = (Risk if len(path) > 1 else Settings).model_fields[path[-1]]
-        source = sources.get(key, "default")
-        yield f"{source}: {_spelled(source, key)} is {item['input']!r}: {item['msg'].lower()}; it takes {field.description}"
-
-
-def _flat(settings: Settings) -> Iterator[tuple[str, str]]:
-    shown = {"feed": settings.feed_name, "ledger": settings.ledger_path}
-    for key, value in settings:
-        if isinstance(value, Risk):
-            yield from ((f"{key}.{name}", "off" if limit is None else f"{limit}") for name, limit in value)
-        else:
-            yield key, _text(shown.get(key, value))
-
-
-def _text(value: object) -> str:
+def _shown(settings: Settings, key: str) -> str:
+    chosen = {"feed": settings.feed_name, "ledger": settings.ledger_path}
+    group, _, name = key.rpartition(".")
+    if group:
+        limit = getattr(settings.risk, name)
+        return "off" if limit is None else str(limit)
+    value = chosen.get(key, getattr(settings, key))
     if value is None:
         return ""
     return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from hoox_tui.cli.ask import answers
 from hoox_tui.cli.problems import Problem
 
@@ -33,7 +35,7 @@ def engine_config(settings: Settings) -> dict[str, Any]:
     from engine.link.address import socket_path
 
     ledger = settings.ledger_path
-    risk = settings.risk.model_dump(mode="json")
+    risk = msgspec.to_builtins(settings.risk)
     risk["max_data_age_ns"] = risk.pop("max_data_age_ms") * 1_000_000
     return {
         "env": settings.env,

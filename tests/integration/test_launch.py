@@ -14,6 +14,7 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.link.address import socket_path
@@ -84,7 +85,7 @@ async def test_the_engine_runs_in_a_session_of_its_own_and_a_second_one_is_refus
 
 def test_an_engine_that_cannot_start_says_why_in_its_own_words(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    process = EngineProcess(settings.model_copy(update={"ledger": tmp_path / "file" / "sim.sqlite"}))
+    process = EngineProcess(msgspec.structs.replace(settings, ledger=tmp_path / "file" / "sim.sqlite"))
     with pytest.raises(Problem, match=r"the engine did not start: .*file"):
         process.wait_ready(socket_path(tmp_path / "file" / "sim.sqlite"))
 

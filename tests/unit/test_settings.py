@@ -122,6 +122,37 @@ class TestMistakes:
         assert "1 to 5000" in said
         assert "flag: --seed is -1" in said
 
+    @pytest.mark.parametrize(
+        ("key", "value", "takes"),
+        [
+            ("rate", "nan", "1 to 5000"),
+            ("rate", "5001", "1 to 5000"),
+            ("speed", "inf", "or max"),
+            ("start_balance", "0", "above 0"),
+            ("start_balance", "Infinity", "above 0"),
+            ("seed", "1.5", "a whole number"),
+            ("asset", "", "the asset"),
+            ("env", "demo", "sim, paper or live"),
+            ("symbols", 5, "commas between"),
+            ("ledger", "~nobody-of-that-name/x.sqlite", "a file"),
+        ],
+    )
+    def test_a_value_out_of_range_is_refused(self, layers: Layers, key: str, value: object, takes: str) -> None:
+        said = layers.error(**{key: value})
+        assert f"flag: --{key} is {value!r}; it takes " in said
+        assert takes in said
+
+    def test_everything_that_is_wrong_is_said_at_once(self, layers: Layers) -> None:
+        said = layers.error(
+            toml="seed = true\nsymbols = [1]\n[risk]\nprice_band = -1", dotenv="HOOX_RISK__DAILY_LOSS=x"
+        )
+        assert [line.partition(": ")[2].partition(" is ")[0] for line in said.splitlines()] == [
+            "seed",
+            "symbols",
+            "risk.price_band",
+            "HOOX_RISK__DAILY_LOSS",
+        ]
+
     def test_broken_toml_says_where(self, layers: Layers) -> None:
         assert "line 1" in layers.error(toml="seed = \nrate = 5")
 
