@@ -45,10 +45,11 @@ def outbox(state: State) -> Iterator[Work]:
     """All that is due now, oldest order first. The same state gives the same work."""
     for order in state.orders.values():
         if state.accounts[order.terms.account].execution is Execution.VENUE:
-            yield from _of(order)
+            yield from due_of(order)
 
 
-def _of(order: Order) -> Iterator[Work]:
+def due_of(order: Order) -> Iterator[Work]:
+    """What is due for one live order of an account whose venue carries its orders out."""
     if order.status is OrderStatus.SENT:
         yield Submit(order.terms.id)
     elif order.status is OrderStatus.UNKNOWN:
