@@ -74,6 +74,8 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         for one in themes.THEMES:
             self.register_theme(one)
         self.theme = theme
+        self._variables: dict[str, str] = self.get_css_variables()
+        self.stylesheet.set_variables(self._variables)
         self.desk = DeskScreen(self.seat)
         self._env = self.seat.env
         if self._env:
@@ -102,6 +104,13 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         self._styled_env = self.seat.env
         env = self.seat.env if self.seat.env in ENVIRONMENTS else "none"
         return {**variables, "env": variables[f"env-{env}"]}
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Read the rules again where a variable changed. Textual asks for it at every start, when they were just read."""
+        variables = self.get_css_variables()
+        if variables != self._variables:
+            self._variables = variables
+            super().refresh_css(animate)
 
     # --- life ---
 
@@ -297,8 +306,7 @@ class DeskApp(App[Leaving], inherit_bindings=False):
 
 
 def freeze() -> None:
-    """What is alive now stays alive: later collections need not look at it. A start goes without any."""
-    gc.collect()
+    """What is alive now stays alive: later collections need not look at it. Nor does a start: it leaves next to no garbage."""
     gc.freeze()
     gc.enable()
 

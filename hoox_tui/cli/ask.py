@@ -10,8 +10,6 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
 if TYPE_CHECKING:
@@ -102,11 +100,15 @@ def agree(yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Problem("nothing was done: there is no terminal to ask at; add --yes")
+    import typer
+
     if not typer.confirm("Do it?"):
         raise Problem("nothing was done")
 
 
 def _show(preview: Preview) -> None:
+    import typer
+
     typer.echo(preview.title)
     width = max((len(label) for label, _ in preview.rows), default=0)
     for label, value in preview.rows:

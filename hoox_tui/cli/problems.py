@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
-import typer
-from typer.core import TyperGroup
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FAILED = 1
 USAGE = 2
@@ -26,23 +25,24 @@ class NoEngine(Problem):
 
 def note(text: str) -> None:
     """A line for the person, beside the output."""
-    typer.echo(text, err=True)
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
-class Group(TyperGroup):
-    """Turns what is known to go wrong into a message and an exit code; anything else is a bug and keeps its traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except Problem as problem:
-            _end(str(problem), problem.code)
-        except (RuntimeError, OSError, ValueError) as error:
-            code = _known(error)
-            if code is None:
-                raise
-            _end(str(error), code)
+@contextmanager
+def told() -> Iterator[None]:
+    """What is known to go wrong becomes a message and SystemExit with its code; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except Problem as problem:
+        _say(str(problem))
+        raise SystemExit(problem.code) from None
+    except (RuntimeError, OSError, ValueError) as error:
+        code = _known(error)
+        if code is None:
+            raise
+        _say(str(error))
+        raise SystemExit(code) from None
 
 
 def _known(error: Exception) -> int | None:
@@ -55,6 +55,5 @@ def _known(error: Exception) -> int | None:
     return FAILED if isinstance(error, LedgerError | LinkLost | OSError) else None
 
 
-def _end(message: str, code: int) -> NoReturn:
+def _say(message: str) -> None:
     note("\n".join(f"hoox: {line}" for line in message.splitlines()))
-    raise typer.Exit(code)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from hoox_tui.cli import account, act, bench, config, db, desk, doctor, ledger, read
 from hoox_tui.cli.desk import InProcess
 from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, given_before, load_settings
-from hoox_tui.cli.problems import Group
+from hoox_tui.cli.problems import told
+from hoox_tui.cli.show import open_desk
+
+
+class Group(TyperGroup):
+    """Every command ends the way `told` says."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        with told():
+            return super().invoke(ctx)
+
 
 app = typer.Typer(cls=Group, name="hoox", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (desk, read, act, bench, doctor, bench):
+for group in (desk, read, act, bench, doctor):
     app.registered_commands += group.app.registered_commands
 for name, typer_group in (("account", account.app), ("db", db.app), ("ledger", ledger.app), ("config", config.app)):
     app.add_typer(typer_group, name=name)
@@ -55,4 +67,4 @@ def hoox(
     }
     given_before.set({key: value for key, value in given.items() if value is not None})
     if ctx.invoked_subcommand is None:
-        desk.open_desk(load_settings(), in_process=in_process)
+        open_desk(load_settings(), in_process=in_process)

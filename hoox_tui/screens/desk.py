@@ -114,7 +114,7 @@ class DeskScreen(TradingScreen):
 
     def on_mount(self) -> None:
         """Name the keys of whatever has the focus."""
-        self.watch(self, "focused", self._focus_moved)
+        self.watch(self, "focused", self._focus_moved, init=False)
         self.draw_header()
 
     # --- frames ---
@@ -182,7 +182,8 @@ class DeskScreen(TradingScreen):
             link_detail=seat.link.detail,
             has_hand=seat.has_hand,
         )
-        self.set_class(seat.old, "-old")
+        # Before the first view there is nothing that could be old; restyling all of a screen costs a start 30 ms.
+        self.set_class(seat.old and seat.status is not None, "-old")
 
     def on_resize(self) -> None:
         """Another size shows other panes, and a ladder of another height."""

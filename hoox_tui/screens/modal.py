@@ -29,8 +29,9 @@ class Banner(Static):
         self._shown: tuple[str, str] | None = None
 
     def on_mount(self) -> None:
-        """A screen opened during a loss says so at once."""
-        self.renew()
+        """A screen opened during a loss says so at once; a desk that starts waits for its first beat."""
+        if self._seat.status is not None:
+            self.renew()
 
     def renew(self) -> None:
         """Say what the seat says now."""

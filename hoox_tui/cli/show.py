@@ -1,0 +1,116 @@
+"""Opening a screen: over a running engine, over one started for it, or with the engine in the same process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hoox_tui.cli.ask import running_socket, with_engine
+from hoox_tui.cli.problems import NoEngine, Problem, note
+
+if TYPE_CHECKING:
+    from hoox_tui.cli.launch import EngineProcess
+    from hoox_tui.settings import Loaded, Settings
+
+
+def open_desk(loaded: Loaded, *, in_process: bool) -> None:
+    """The desk over a running engine, or one started for it."""
+    from engine.link.address import socket_path
+    from hoox_tui.cli.launch import EngineProcess
+
+    settings = loaded.settings
+    _need_terminal()
+    if in_process:
+        _show_in_process(settings)
+        return
+    path = running_socket(settings)
+    if path is not None:
+        _check_running(loaded)
+        _show(settings, path, None, owns_engine=True)
+    else:
+        note(f"starting an engine on {settings.feed_name}")
+        _show(settings, socket_path(settings.ledger_path), EngineProcess(settings), owns_engine=True)
+
+
+def open_screen(settings: Settings) -> None:
+    """A screen on a running engine; raises NoEngine when there is none."""
+    _need_terminal()
+    path = running_socket(settings)
+    if path is None:
+        raise NoEngine(f"no engine is running on {settings.ledger_path}; hoox starts one")
+    _show(settings, path, None, owns_engine=False)
+
+
+def _check_running(loaded: Loaded) -> None:
+    """What was asked for must be what runs: another feed is refused, other flags are said to have come too late."""
+    settings = loaded.settings
+    if "feed" in loaded.sources:
+        plays = str(with_engine(settings, lambda link: link.query("status"))["feed"])
+        if not _same_feed(plays, settings.feed_name):
+            raise Problem(
+                f"the engine of {settings.ledger_path} plays {plays}, not {settings.feed_name}; "
+                "quit it first, look at it with hoox attach, or choose another file with --ledger"
+            )
+    late = [f"--{key}" for key in ("symbols", "record", "seed", "rate", "speed") if loaded.sources.get(key) == "flag"]
+    if late:
+        note(f"the engine was running already: {', '.join(late)} changed nothing")
+
+
+def _same_feed(plays: str, wanted: str) -> bool:
+    """`plays` is a feed's identity (recording:NAME:FINGERPRINT), `wanted` what --feed says (recording:FILE)."""
+    kind, _, file = wanted.partition(":")
+    return plays.startswith(f"recording:{Path(file).name}:") if kind == "recording" else plays == wanted
+
+
+def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns_engine: bool) -> None:
+    # The screen's imports take as long as the engine's start: both run at once.
+    from engine.link.client import SocketLink
+    from hoox_tui.app import run_desk
+    from hoox_tui.cli.launch import Keeper
+
+    link = SocketLink(path, _screen_name())
+    before = partial(started.wait_ready, path) if started is not None else None
+    keeper = Keeper(link, settings, started) if owns_engine else None
+    if keeper is not None:
+        keeper.start()
+    try:
+        how = run_desk(
+            link,
+            symbol=_first_symbol(settings),
+            owns_engine=owns_engine,
+            theme=settings.theme,
+            env=settings.env,
+            before=before,
+        )
+    finally:
+        if keeper is not None:
+            keeper.close()
+    if how == "detach":
+        note(f"the engine goes on watching {settings.ledger_path}; hoox attaches to it again")
+
+
+def _show_in_process(settings: Settings) -> None:
+    from hoox_tui.app import run_desk
+    from hoox_tui.cli.engine import EngineHere
+    from hoox_tui.cli.launch import engine_config
+
+    link = EngineHere(json.dumps(engine_config(settings)))
+    run_desk(link, symbol=_first_symbol(settings), owns_engine=True, theme=settings.theme, env=settings.env)
+
+
+def _need_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Problem("the desk needs a terminal; hoox engine runs without one, and hoox positions --json reads")
+
+
+def _screen_name() -> str:
+    """What other screens call this one: its terminal."""
+    return os.ttyname(sys.stdin.fileno()).removeprefix("/dev/")
+
+
+def _first_symbol(settings: Settings) -> str:
+    return settings.symbols[0] if settings.symbols else ""
