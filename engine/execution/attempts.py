@@ -1,0 +1,238 @@
+"""Attempts: one try at one piece of work. What came of it goes to the core; what did not leave is simply due again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from engine.clock import Clock
+from engine.core.inputs import AmendRefused, Doubt, Input, NotSent, OrderSaid
+from engine.core.outbox import Amend, Cancel, Query, Submit, Work, due_of
+from engine.core.rounding import Refusal
+from engine.core.state import State
+from engine.execution.line import Line, Rank
+from engine.execution.sorting import amend_failed, cancel_failed, never_left, query_failed, submit_failed
+from engine.feeds.base import explain
+from engine.model.instrument import InstrumentId
+from engine.model.order import Order, OrderStatus
+from engine.model.report import VenuePosition
+from engine.venues.base import Venue
+from engine.venues.errors import RateLimited, Refused, VenueError
+
+log = logging.getLogger(__name__)
+
+Take = Callable[[Input], bool]
+"""Tells the core; false when that was not written, and so did not happen."""
+MayLeave = Callable[[Order], Refusal | None]
+"""The core's last word before an order leaves, or a change of one."""
+
+
+class Untold(RuntimeError):
+    """What the venue said could not be recorded."""
+
+
+class Effort(Struct):
+    """How one piece of work goes; times are the event loop's."""
+
+    began: float
+    until: float = math.inf
+    """When it is given up."""
+    last: VenueError | None = None
+    """Why the last try did not leave."""
+
+
+class Attempts:
+    """Tries things at one venue, for one account."""
+
+    def __init__(
+        self, venue: Venue, line: Line, take: Take, state: Callable[[], State], clock: Clock, may_leave: MayLeave
+    ) -> None:
+        self._venue = venue
+        self._line = line
+        self._take = take
+        self._state = state
+        self._clock = clock
+        self._may_leave = may_leave
+        self.unsent: set[str] = set()
+        """Orders that provably have not left: nothing else is ever submitted."""
+        self._leverage: dict[InstrumentId, int] = {}
+        """What the venue was last told; nothing where it is not known."""
+
+    def due(self, kind: type[Work], order_id: str) -> Work | None:
+        """The work of this kind that the order still needs."""
+        order = self._state().orders.get(order_id)
+        return next((work for work in due_of(order) if type(work) is kind), None) if order is not None else None
+
+    async def once(self, work: Work, effort: Effort) -> None:
+        """Try. Raises Untold when the outcome could not be recorded."""
+        match work:
+            case Submit():
+                await self._submit(work, effort)
+            case Cancel():
+                await self._cancel(work)
+            case Amend():
+                await self._amend(work, effort)
+            case Query():
+                await self._query(work, effort)
+
+    def hear_leverage(self, positions: Sequence[VenuePosition]) -> None:
+        """Where somebody else changed it, it is set again before the next order."""
+        for position in positions:
+            told = self._leverage.get(position.instrument)
+            if position.leverage and told is not None and told != position.leverage:
+                del self._leverage[position.instrument]
+
+    def tell(self, given: Input) -> None:
+        """Tell the core; raises Untold."""
+        if not self._take(given):
+            raise Untold(f"{type(given).__name__} was not recorded")
+
+    # --- Submit -------------------------------------------------------------------------------------
+
+    async def _submit(self, work: Submit, effort: Effort) -> None:
+        order = self._state().orders[work.order]
+        terms = order.terms
+        if work.order not in self.unsent:
+            self.tell(Doubt(self._clock.now_ns(), work.order, "it may have left, and what came of it was not recorded"))
+            return
+        rank = Rank.EXIT if terms.reduce_only else Rank.ENTRY
+        if not await self._in_time(rank, effort):
+            self._not_sent(order, *_given_up(effort))
+            return
+        if not self._still_leaves(work):
+            return
+        if not terms.reduce_only:
+            if not await self._set_leverage(order, effort) or not self._still_leaves(work):
+                return
+            order = self._state().orders[work.order]
+        self.unsent.discard(work.order)
+        try:
+            said = await self._line.call(self._venue.submit(terms, order.size, order.price))
+        except VenueError as error:
+            if never_left(error):
+                self.unsent.add(work.order)
+            effort.last = error
+            order = self._state().find_order(work.order) or order
+            given = submit_failed(error, order, self._clock.now_ns())
+            if given is not None:
+                self.tell(given)
+        else:
+            self.tell(OrderSaid(self._clock.now_ns(), terms.account, said))
+
+    def _still_leaves(self, work: Submit) -> bool:
+        """Asked right before an attempt, with nothing awaited in between."""
+        if self.due(Submit, work.order) is None:
+            return False
+        order = self._state().orders[work.order]
+        refusal = self._may_leave(order)
+        if order.cancel_requested:
+            refusal = Refusal("CANCELLED", "cancelled before it left")
+        if refusal is not None:
+            self._not_sent(order, refusal.code, refusal.message)
+        return refusal is None
+
+    async def _set_leverage(self, order: Order, effort: Effort) -> bool:
+        """False when it could not be set: then the order does not leave, now or at all."""
+        terms = order.terms
+        if self._leverage.get(terms.instrument) == terms.leverage:
+            return True
+        self._leverage.pop(terms.instrument, None)
+        try:
+            await self._line.call(self._venue.set_leverage(terms.instrument, terms.leverage))
+        except Refused as error:
+            self._not_sent(order, "LEVERAGE", f"leverage {terms.leverage}x was refused: {explain(error)}")
+            return False
+        except VenueError as error:
+            # Setting it twice is setting it once, so an answer that was lost is no reason to give up.
+            effort.last = error
+            return False
+        self._leverage[terms.instrument] = terms.leverage
+        return True
+
+    async def _in_time(self, rank: Rank, effort: Effort) -> bool:
+        if _now() >= effort.until:
+            return False
+        if await self._line.free(rank, effort.until):
+            return True
+        effort.last = effort.last or RateLimited(f"{self._venue.name} takes no requests for now")
+        return False
+
+    def _not_sent(self, order: Order, code: str, reason: str) -> None:
+        self.tell(NotSent(self._clock.now_ns(), order.terms.id, code, reason))
+        self.unsent.discard(order.terms.id)
+
+    # --- What is at the venue -----------------------------------------------------------------------
+
+    async def _cancel(self, work: Cancel) -> None:
+        await self._line.free(Rank.EXIT)
+        order = self._state().orders.get(work.order)
+        if order is None:
+            return
+        try:
+            said = await self._line.call(self._venue.cancel(order.terms))
+        except VenueError as error:
+            order = self._state().orders.get(work.order)
+            given = cancel_failed(error, order, self._clock.now_ns()) if order is not None else None
+            if given is not None:
+                self.tell(given)
+        else:
+            self.tell(OrderSaid(self._clock.now_ns(), order.terms.account, said))
+
+    async def _amend(self, work: Amend, effort: Effort) -> None:
+        order = self._state().orders[work.order]
+        terms = order.terms
+        if order.status is OrderStatus.UNKNOWN:
+            return
+        rank = Rank.EXIT if terms.reduce_only else Rank.ENTRY
+        in_time = await self._in_time(rank, effort)
+        if self.due(Amend, work.order) != work:
+            return
+        order = self._state().orders[work.order]
+        refusal = self._may_leave(order)
+        if refusal is not None or not in_time:
+            why = refusal.message if refusal is not None else _given_up(effort)[1]
+            self.tell(AmendRefused(self._clock.now_ns(), work.order, why))
+            return
+        try:
+            said = await self._line.call(self._venue.amend(terms, work.price, work.size))
+        except VenueError as error:
+            effort.last = error
+            if not never_left(error):
+                effort.until = math.inf
+            now_order = self._state().orders.get(work.order)
+            given = amend_failed(error, now_order, self._clock.now_ns()) if now_order is not None else None
+            if given is not None:
+                self.tell(given)
+        else:
+            self.tell(OrderSaid(self._clock.now_ns(), terms.account, said))
+
+    async def _query(self, work: Query, effort: Effort) -> None:
+        await self._line.free(Rank.QUERY)
+        order = self._state().orders.get(work.order)
+        if order is None:
+            return
+        terms = order.terms
+        # Asking begins when an attempt ended: from then on the venue has its grace.
+        late = _now() - effort.began > self._venue.grace_s
+        try:
+            said = await self._line.call(self._venue.order(terms.client_id, terms.instrument))
+        except VenueError as error:
+            order = self._state().orders.get(work.order)
+            if order is not None and self.due(Query, work.order) is not None:
+                self.tell(query_failed(error, order, self._clock.now_ns(), late=late))
+        else:
+            self.tell(OrderSaid(self._clock.now_ns(), terms.account, said))
+
+
+def _given_up(effort: Effort) -> tuple[str, str]:
+    code = "RATE_LIMITED" if isinstance(effort.last, RateLimited) else "UNREACHABLE"
+    why = explain(effort.last) if effort.last is not None else "what was sent before it is still under way"
+    return code, f"given up after {_now() - effort.began:.0f} s: {why}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
