@@ -17,6 +17,7 @@ from engine.ledger.store import Ledger
 from engine.ledger.writer import Writer, WriterBehind, WriterStopped
 from engine.model.event import AlarmRaised, Event
 from engine.model.market import MarketInput
+from engine.runtime.listeners import Listener, Listeners
 from engine.views import Mode
 
 log = logging.getLogger(__name__)
@@ -32,26 +33,52 @@ class NotDurable(RuntimeError):
     """The events were not written and never will be: what they said did not happen."""
 
 
-class Listener(Protocol):
-    """Who is told what the desk did."""
+class EventWriter(Protocol):
+    """What a keeper needs of engine.ledger.writer.Writer; a simulation commits on its own time instead."""
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """These events are folded and queued for the disk."""
+    snapshot_failure: Exception | None
+
+    @property
+    def durable_seq(self) -> int:
+        """See Writer."""
         ...
 
-    def committed(self, seq: int, committed_ns: int) -> None:
-        """Everything up to `seq` is on the disk, since `committed_ns` (mono ns)."""
+    def submit(self, events: Sequence[Event]) -> None:
+        """See Writer."""
         ...
 
-    def dropped(self, seq: int) -> None:
-        """Whatever was told after `seq` did not happen."""
+    def submit_snapshot(self, seq: int, data: bytes) -> None:
+        """See Writer."""
         ...
+
+    def resume(self) -> None:
+        """See Writer."""
+        ...
+
+    def drain(self) -> bool:
+        """See Writer."""
+        ...
+
+    def close(self) -> None:
+        """See Writer."""
+        ...
+
+
+MakeWriter = Callable[[Ledger, Callable[[int, int], None], Callable[[Exception], None]], EventWriter]
+"""From the ledger, `on_durable` and `on_failed` as Writer takes them."""
 
 
 class Keeper:
     """Feeds inputs to the desk and its events to the ledger. All methods run on the loop's thread."""
 
-    def __init__(self, ledger: Ledger | None, desk: Desk, clock: Clock, listener: Listener) -> None:
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        desk: Desk,
+        clock: Clock,
+        listener: Listener,
+        make_writer: MakeWriter = Writer,
+    ) -> None:
         """Without a ledger it only looks on."""
         self.desk = desk
         self.mode = Mode.OK
@@ -61,7 +88,7 @@ class Keeper:
         self.durable_seq = desk.state.seq
         self._ledger = ledger
         self._clock = clock
-        self._listener = listener
+        self.listeners = Listeners(listener)
         self._loop = asyncio.get_running_loop()
         self._decides = True
         self._for_good = False
@@ -70,7 +97,7 @@ class Keeper:
         self._waiters = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: int | None = None
-        self._writer = Writer(ledger, self._committed, self._refused) if ledger is not None else None
+        self._writer = make_writer(ledger, self._committed, self._refused) if ledger is not None else None
 
     def now_ns(self) -> int:
         """The desk's time."""
@@ -105,6 +132,15 @@ class Keeper:
         if self.desk.next_due() != self._timer_due:
             self._set_timer()
         return events
+
+    def take(self, given: Input) -> bool:
+        """Decide, for who can say it again: false when nothing was written."""
+        try:
+            self.decide(given)
+        except NotDurable as error:
+            log.warning("%s was not taken: %s", type(given).__name__, error)
+            return False
+        return True
 
     async def durable(self, seq: int) -> None:
         """Wait until everything up to `seq` is on the disk; raises NotDurable when it never will be."""
@@ -183,10 +219,7 @@ class Keeper:
         except WriterBehind as error:
             self._undo(error)
             return False
-        try:
-            self._listener.tell(events)
-        except Exception:  # what cannot be told is decided all the same
-            log.exception("events %d to %d cannot be told", events[0].seq, events[-1].seq)
+        self.listeners.tell(events)
         return True
 
     def _committed(self, seq: int, committed_ns: int) -> None:
@@ -201,7 +234,7 @@ class Keeper:
             future = heapq.heappop(self._waiting)[2]
             if not future.done():
                 future.set_result(None)
-        self._listener.committed(seq, committed_ns)
+        self.listeners.committed(seq, committed_ns)
 
     def _give_up(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, []
@@ -257,7 +290,7 @@ class Keeper:
             state = State()
         self.desk = self.desk.on(state)
         self.durable_seq = state.seq
-        self._listener.dropped(state.seq)
+        self.listeners.dropped(state.seq)
         self._writer.resume()
         if not self._decides:
             return
