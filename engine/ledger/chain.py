@@ -6,7 +6,8 @@ from hashlib import blake2b
 
 import msgspec
 
-from engine.model.event import EVENT_VERSION, Event, decode_body, encode_body
+from engine.ledger.upcast import body_of
+from engine.model.event import EVENT_VERSION, Event, encode_body
 
 DIGEST_SIZE = 16
 GENESIS = bytes(DIGEST_SIZE)
@@ -48,6 +49,8 @@ def columns_of(event: Event) -> Columns:
 
 
 def event_of(columns: Columns) -> Event:
-    """Inverse of columns_of; raises msgspec.ValidationError or msgspec.DecodeError on a payload that is no body."""
-    seq, time_ns, _, _, account, venue, instrument, owner, request_id, causation, epoch, payload = columns
-    return Event(seq, time_ns, account, venue, instrument, owner, request_id, causation, epoch, decode_body(payload))
+    """The event that stored columns stand for, whatever their version; raises msgspec.MsgspecError on a payload that is
+    no body."""
+    seq, time_ns, kind, version, account, venue, instrument, owner, request_id, causation, epoch, payload = columns
+    body = body_of(kind, version, payload)
+    return Event(seq, time_ns, account, venue, instrument, owner, request_id, causation, epoch, body)

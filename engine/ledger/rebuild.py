@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.ledger import schema
-from engine.ledger.chain import columns_of
 from engine.ledger.errors import ledger_error
 from engine.ledger.lock import FileLock
 from engine.ledger.projections import Projector
@@ -44,8 +43,9 @@ class ProjectionTables:
 def rebuild_projections(path: Path) -> Path:
     """Put every projection right: events and good snapshots are copied to a new file, whose projections are made anew.
 
-    The old file stays beside it; its path is returned. Works however badly a projection's pages are damaged. Raises
-    LedgerBroken when the events themselves are, LedgerBusy while an engine runs.
+    The old file stays beside it; its path is returned. Works however badly a projection's pages are damaged, and brings
+    a file of an earlier schema to today's. Raises LedgerBroken when the events themselves are damaged, LedgerBusy while an
+    engine runs.
     """
     path = path.resolve()
     lock = FileLock(path)
@@ -54,7 +54,7 @@ def rebuild_projections(path: Path) -> Path:
         made = path.with_name(path.name + ".rebuild")
         made.unlink(missing_ok=True)
         with closing(connect_readonly(path)) as old, closing(sqlite3.connect(made, isolation_level=None)) as new:
-            _copy(old, new)
+            _copy(path, old, new)
         return _exchange(path, made)
     except sqlite3.Error as error:
         raise ledger_error(path, error) from error
@@ -62,23 +62,25 @@ def rebuild_projections(path: Path) -> Path:
         lock.release()
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
+def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     meta = schema.read_meta(old)
-    meta.pop("schema", None)
+    version = schema.version_of(path, meta)
+    meta["schema"] = str(schema.SCHEMA_VERSION)
     schema.create(new, meta)
     new.execute("BEGIN")
     tables = ProjectionTables(new)
     rows: list[schema.Row] = []
-    for event, event_hash in verified_events(old):
+    for event, row in verified_events(old):
         tables.add(event)
-        rows.append((*columns_of(event), event_hash))
+        rows.append(row)
         if len(rows) >= _BATCH:
             schema.insert_rows(new, "events", rows)
             rows.clear()
     schema.insert_rows(new, "events", rows)
     tables.flush()
-    for snapshot in reversed(list(good_snapshots(old, []))):
-        write_snapshot(new, snapshot.seq, snapshot.data)
+    if version == schema.SCHEMA_VERSION:
+        for snapshot in reversed(list(good_snapshots(old, []))):
+            write_snapshot(new, snapshot.seq, snapshot.data)
     new.execute("COMMIT")
 
 

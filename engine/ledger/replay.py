@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,10 @@ _EVENTS_AFTER = """SELECT seq, time_ns, type, version, account, venue, instrumen
     payload, hash FROM events WHERE seq > ? ORDER BY seq"""
 
 
+StoredEvent = tuple[Any, ...]
+"""The columns of an event as they are stored, and its hash."""
+
+
 def connect_readonly(path: Path) -> sqlite3.Connection:
     """A connection that cannot write; raises LedgerError where there is no file."""
     if not path.is_file():
@@ -26,9 +31,11 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
 
 
-def verified_events(db: sqlite3.Connection, after: int = 0, previous: bytes = GENESIS) -> Iterator[tuple[Event, bytes]]:
-    """(event, its hash) for every seq above `after`, whose hash is `previous`; raises LedgerBroken at the first that is not
-    what was written."""
+def verified_events(
+    db: sqlite3.Connection, after: int = 0, previous: bytes = GENESIS
+) -> Iterator[tuple[Event, StoredEvent]]:
+    """(event, its row) for every seq above `after`, whose hash is `previous`; raises LedgerBroken at the first that is not
+    what was written. Events of earlier versions are read as today's; their rows are as they are stored."""
     seq = after
     try:
         for row in db.execute(_EVENTS_AFTER, (after,)):
@@ -39,7 +46,7 @@ def verified_events(db: sqlite3.Connection, after: int = 0, previous: bytes = GE
                 raise _changed(seq, row[0])
             if row[3] > EVENT_VERSION:
                 raise LedgerBroken("events", f"event {seq} has version {row[3]}, newer than this program knows", seq)
-            yield event_of(columns), previous
+            yield event_of(columns), row
     except sqlite3.DatabaseError as error:
         raise LedgerBroken("events", f"event {seq + 1} cannot be read: {error}", seq + 1) from None
     except msgspec.MsgspecError as error:

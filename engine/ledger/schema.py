@@ -6,9 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from functools import cache
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+from engine.ledger.errors import LedgerBroken, LedgerError
+
+SCHEMA_VERSION = 2
+"""Of the tables, of recorded state and of events: what changes one of them raises it, with a step in migrate.py."""
 APPLICATION_ID = 0x484F4F58
 """Marks the file as a ledger in SQLite's header."""
 
@@ -79,7 +83,12 @@ PROJECTIONS: dict[str, str] = {
         ns INTEGER NOT NULL, PRIMARY KEY (seq, stage)) WITHOUT ROWID""",
 }
 
-TRADES_BY_TIME = "CREATE INDEX trades_by_time ON trades (created_at)"
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS trades_by_time ON trades (created_at)",
+    "CREATE INDEX IF NOT EXISTS orders_by_seq ON orders (seq)",
+    "CREATE INDEX IF NOT EXISTS events_by_request ON events (request_id) WHERE request_id <> ''",
+)
+"""What pages and questions of every day go by."""
 
 INTENTS = "type = 'IntentCreated' AND request_id <> ''"
 INTENTS_BY_REQUEST = f"CREATE UNIQUE INDEX intents_by_request ON events (request_id) WHERE {INTENTS}"
@@ -94,7 +103,7 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        for statement in (META, *EVENTS, INTENTS_BY_REQUEST, SNAPSHOTS, *PROJECTIONS.values(), TRADES_BY_TIME):
+        for statement in (META, *EVENTS, INTENTS_BY_REQUEST, SNAPSHOTS, *PROJECTIONS.values(), *INDEXES):
             db.execute(statement)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"schema": str(SCHEMA_VERSION), **meta}.items())
         db.execute("COMMIT")
@@ -149,6 +158,19 @@ def write_projections(db: sqlite3.Connection, rows: dict[str, list[Row]], stale_
 def read_meta(db: sqlite3.Connection) -> dict[str, str]:
     """The stamps of the file."""
     return {key: value for key, value in db.execute("SELECT key, value FROM meta")}  # noqa: C416  typed pairs
+
+
+def version_of(path: Path, meta: dict[str, str]) -> int:
+    """The schema a file was written with; raises LedgerBroken without one, LedgerError where it is newer than this program."""
+    text = meta.get("schema", "")
+    if not text.isdecimal():
+        raise LedgerBroken("meta", f"{path} lacks the version of its schema")
+    if int(text) > SCHEMA_VERSION:
+        raise LedgerError(
+            f"{path} has schema {text}, this program knows {SCHEMA_VERSION}: a newer Hoox wrote it;"
+            " update Hoox, or choose another file with --ledger"
+        )
+    return int(text)
 
 
 class StoredRows:

@@ -17,6 +17,7 @@ from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnv
 from engine.ledger.head import Head, HeadFile, read_head
 from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
+from engine.ledger.migrate import migrate
 from engine.ledger.projections import Projector
 from engine.ledger.replay import fold_verified, verified_events
 from engine.ledger.reserve import RESERVE_BYTES, Reserve
@@ -109,9 +110,9 @@ class Ledger:
                 ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
                 ledger._check_head()
                 ledger._check_tail()
-                schema.index_intents(db)
                 head.write(ledger._last)
                 head.sync()
+                ledger._migrate()
             except (sqlite3.Error, OSError) as error:
                 raise ledger_error(path, error) from error
             except UnicodeDecodeError as error:
@@ -262,6 +263,15 @@ class Ledger:
         if head.seq and (row is None or row[0] != head.hash):
             raise LedgerBroken("HEAD", f"event {head.seq} is not the one HEAD knows", head.seq)
 
+    def _migrate(self) -> None:
+        was = self._meta["schema"]
+        kept = migrate(self._path, self._db)
+        if kept is not None:
+            self._meta = schema.read_meta(self._db)
+            self._warnings.append(
+                f"the ledger was brought from schema {was} to {schema.SCHEMA_VERSION}; the file as it was is {kept.name}"
+            )
+
     def _check_tail(self) -> None:
         after = max(0, self.seq - _CHECK_TAIL)
         row = self._db.execute("SELECT hash FROM events WHERE seq = ?", (after,)).fetchone()
@@ -287,8 +297,7 @@ def _check_stamps(db: sqlite3.Connection, path: Path, env: str) -> None:
     if db.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
         raise LedgerError(f"{path} is a database, but not a ledger; choose another file with --ledger")
     meta = schema.read_meta(db)
-    if meta.get("schema") != str(schema.SCHEMA_VERSION):
-        raise LedgerError(f"{path} has schema {meta.get('schema')}, this program knows {schema.SCHEMA_VERSION}")
+    schema.version_of(path, meta)
     missing = {"env", "feed", "ledger_id"} - meta.keys()
     if missing:
         raise LedgerBroken("meta", f"{path} lacks {', '.join(sorted(missing))}")

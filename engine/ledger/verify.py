@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ __all__ = ["Finding", "Report", "rebuild_projections", "verify", "verify_events"
 
 _UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """The second: names of columns, or of a broken schema, that are no text any more."""
-_STAMPS = {"env", "feed", "ledger_id"}
+_STAMPS = {"env", "feed", "ledger_id", "schema"}
 _DERIVED = {*schema.PROJECTIONS, "snapshots", "pages"}
 
 
@@ -41,6 +42,8 @@ class Report(NamedTuple):
 
     events: int
     findings: tuple[Finding, ...]
+    note: str = ""
+    """What was not looked at, and why."""
 
     @property
     def ok(self) -> bool:
@@ -56,38 +59,66 @@ class Report(NamedTuple):
     def lines(self) -> list[str]:
         """For a person."""
         outcome = "as it was written" if self.ok else "NOT as it was written"
-        return [f"{self.events} events verified; the ledger is {outcome}"] + [
-            f"{finding.part}: {finding.text}" for finding in self.findings
+        return [
+            f"{self.events} events verified; the ledger is {outcome}",
+            *(f"{finding.part}: {finding.text}" for finding in self.findings),
+            *([self.note] if self.note else []),
         ]
 
 
 def verify(path: Path) -> Report:
-    """Everything, from the first event on; reads one moment of a ledger that an engine may be writing."""
+    """Everything, from the first event on; reads one moment of a ledger that an engine may be writing.
+
+    Of a file of an earlier schema only the truth is checked: events, HEAD and pages; the rest is made anew at its next
+    open. Raises LedgerError for a file of a newer one.
+    """
     findings: list[Finding] = []
     head = _head(path, findings)
-    events = 0
+    events, note = 0, ""
     try:
-        with closing(connect_readonly(path)) as db, closing(sqlite3.connect("", isolation_level=None)) as made:
+        with closing(connect_readonly(path)) as db:
             db.execute("BEGIN")
             findings.extend(Finding(*damage) for damage in find_damage(db))
-            missing = _STAMPS - schema.read_meta(db).keys()
-            findings.extend(Finding("meta", f"the stamp {name} is missing") for name in sorted(missing))
-            schema.create(made, {})
-            tables = ProjectionTables(made)
-            states = _States(db, findings)
-
-            def visit(event: Event) -> None:
-                states.add(event)
-                tables.add(event)
-
-            events, whole = _walk(db, head, findings, visit)
-            if whole:
-                tables.flush()
-                for table in schema.PROJECTIONS:
-                    _compare_table(db, made, table, findings)
+            version = _check_meta(path, db, findings)
+            if version == schema.SCHEMA_VERSION:
+                events = _check_all(db, head, findings)
+            else:
+                events, _ = _walk(db, head, findings, partial(fold_verified, State()))
+                note = f"schema {version}: only events, HEAD and pages were checked; its engine brings it to schema {schema.SCHEMA_VERSION}"
     except _UNREADABLE as error:
         findings.append(Finding("file", str(error)))
-    return Report(events, tuple(findings))
+    return Report(events, tuple(findings), note)
+
+
+def _check_meta(path: Path, db: sqlite3.Connection, findings: list[Finding]) -> int:
+    """The schema it was written with; today's where that is not said."""
+    meta = schema.read_meta(db)
+    missing = _STAMPS - meta.keys()
+    findings.extend(Finding("meta", f"the stamp {name} is missing") for name in sorted(missing))
+    try:
+        return schema.version_of(path, meta)
+    except LedgerBroken as broken:
+        if "schema" not in missing:
+            findings.append(_finding(broken))
+        return schema.SCHEMA_VERSION
+
+
+def _check_all(db: sqlite3.Connection, head: Head | None, findings: list[Finding]) -> int:
+    with closing(sqlite3.connect("", isolation_level=None)) as made:
+        schema.create(made, {})
+        tables = ProjectionTables(made)
+        states = _States(db, findings)
+
+        def visit(event: Event) -> None:
+            states.add(event)
+            tables.add(event)
+
+        events, whole = _walk(db, head, findings, visit)
+        if whole:
+            tables.flush()
+            for table in schema.PROJECTIONS:
+                _compare_table(db, made, table, findings)
+        return events
 
 
 def verify_events(path: Path) -> Report:
@@ -126,9 +157,9 @@ def _walk(
     """Good events from the first on, and whether those are all."""
     last = Head(0, b"")
     try:
-        for event, event_hash in verified_events(db):
+        for event, row in verified_events(db):
             visit(event)
-            last = Head(event.seq, event_hash)
+            last = Head(event.seq, row[12])
     except LedgerBroken as broken:
         findings.append(_finding(broken))
         return last.seq, False

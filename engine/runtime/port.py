@@ -17,6 +17,7 @@ from engine.core.inputs import Intent, Note
 from engine.core.state import KEEP_REQUESTS
 from engine.ledger.errors import LedgerError
 from engine.ledger.query import Reader
+from engine.ledger.upcast import body_of
 from engine.link.hub import is_exit
 from engine.link.messages import PROTOCOL, Ack, Welcome
 from engine.link.port import Permit
@@ -270,7 +271,8 @@ class DeskPort:
             return ack
         with Reader(self._config.ledger) as reader:
             rows = reader.events_after(first - 1, 200)
-        bodies = [ev.decode_body(row["payload"]) for row in rows if row["request_id"] == request_id]
+        mine = [row for row in rows if row["request_id"] == request_id]
+        bodies = [body_of(row["type"], row["version"], row["payload"]) for row in mine]
         return ack_of_bodies(request_id, bodies)
 
     def preview(self, command: AnyCommand, *, entry: Permit) -> Preview:

@@ -8,7 +8,8 @@ from pathlib import Path
 from engine.core.state import State
 from engine.ledger.query import Reader
 from engine.ledger.store import Loaded
-from engine.model.event import Event, decode_body
+from engine.ledger.upcast import body_of
+from engine.model.event import Event
 from engine.views import LogLine
 from engine.views.format import count
 from engine.views.log import log_line
@@ -38,7 +39,7 @@ def old_lines(state: State, path: Path) -> list[LogLine]:
     lines: list[LogLine] = []
     for row in reversed(rows):
         columns = {name: row[name] for name in Event.__struct_fields__ if name != "body"}
-        event = Event(**columns, body=decode_body(row["payload"]))
+        event = Event(**columns, body=body_of(row["type"], row["version"], row["payload"]))
         with suppress(KeyError):
             line = log_line(state, event)
             if line is not None:

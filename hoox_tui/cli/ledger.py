@@ -28,6 +28,7 @@ def verify(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_jso
                 "ok": report.ok,
                 "events": report.events,
                 "findings": [finding._asdict() for finding in report.findings],
+                "note": report.note,
             }
         )
     else:

@@ -132,7 +132,7 @@ def test_a_ledger_from_before_the_index_gets_it_when_it_is_opened(path: Path, tm
     with closing(sqlite3.connect(path)) as db:
         db.execute("VACUUM INTO ?", (str(old),))
     with closing(sqlite3.connect(old)) as db:
-        db.execute("DROP INDEX intents_by_request")
+        db.executescript("DROP INDEX intents_by_request; UPDATE meta SET value = '1' WHERE key = 'schema'")
     for _ in range(2):
         Ledger.open(old, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0).close()
     with Reader(old) as reader:

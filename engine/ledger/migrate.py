@@ -1,0 +1,62 @@
+"""Ledgers of earlier versions brought to today's schema, step by step. Events stay as they are: upcast.py reads the old ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.ledger import schema
+from engine.ledger.backup import backup
+from engine.ledger.errors import LedgerBroken
+from engine.ledger.head import read_head
+
+
+def migrate(path: Path, db: sqlite3.Connection) -> Path | None:
+    """Bring a file of an earlier schema to today's in one transaction; None where there is nothing to do.
+
+    The file as it was is kept beside it, verified, and its path returned. Raises LedgerFull where there is no room for it,
+    LedgerBroken where its events are damaged; the file is then as it was.
+    """
+    version = schema.version_of(path, schema.read_meta(db))
+    if version == schema.SCHEMA_VERSION:
+        return None
+    kept = _keep(path, version)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for at in range(version, schema.SCHEMA_VERSION):
+            STEPS[at](db)
+        db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(schema.SCHEMA_VERSION),))
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return kept
+
+
+def _keep(path: Path, version: int) -> Path:
+    """A verified copy; one that a start which did not get further made of the same events is used again."""
+    head, number = read_head(path), 1
+    while (copy := path.with_name(f"{path.name}.schema-{version}-{number}")).exists():
+        try:
+            if head is not None and read_head(copy) == head:
+                return copy
+        except LedgerBroken:
+            pass
+        number += 1
+    backup(path, copy)
+    return copy
+
+
+def _to_2(db: sqlite3.Connection) -> None:
+    """Recorded state says who carries out orders and what is not known, so old snapshots are not today's bytes; pages of
+    every table have an index."""
+    db.execute("DELETE FROM snapshots")
+    for statement in schema.INDEXES:
+        db.execute(statement)
+    schema.index_intents(db)
+
+
+STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
+"""Schema version -> the step to the next one. A step is never changed once there are ledgers it made."""
