@@ -140,13 +140,18 @@ class Carrier:
         """Begin nothing more, wait shortly for answers that are on their way, then let go."""
         self._open = False
         self._closing.set()
-        await self._reconciler.close()
         tasks = list(self._running.values())
         if tasks:
             await asyncio.wait(tasks, timeout=CLOSE_S)
+        await asyncio.gather(*self.abandon(), return_exceptions=True)
+
+    def abandon(self) -> list[asyncio.Task[None]]:
+        """Let go at once, as a process that is killed: not a step is taken any more. Returns what was let go."""
+        self._open = False
+        tasks = [*self._running.values(), *self._reconciler.tasks]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return tasks
 
     # --- Work ---------------------------------------------------------------------------------------
 

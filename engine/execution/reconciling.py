@@ -64,20 +64,15 @@ class Reconciler:
         self._reach = 1
         self._failures = 0
         self._wake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        """Under way since `start`; whoever started them cancels them."""
 
     def start(self) -> None:
         """Listen and ask from now on."""
-        self._tasks = [
+        self.tasks = [
             asyncio.create_task(self._listen(), name="reports"),
             asyncio.create_task(self._watch(), name="reconciliation"),
         ]
-
-    async def close(self) -> None:
-        """Stop; what is heard meanwhile is asked for at the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def soon(self) -> None:
         """Something differs: ask again now."""
@@ -169,7 +164,7 @@ class Reconciler:
         self._gap = False
         try:
             await self._line.free(Rank.RECONCILE)
-            since_ns = self._good_ns - self._reach * MARGIN_NS
+            since_ns = min(self._good_ns, self._clock.now_ns()) - self._reach * MARGIN_NS
             for said in await self._line.call(self._venue.orders_since(since_ns)):
                 if not self._take(OrderSaid(self._clock.now_ns(), self._account, said)):
                     raise Untold("what happened in a gap was not recorded")
