@@ -10,15 +10,16 @@ import msgspec
 
 from engine.core.desk import Desk
 from engine.core.fold import fold
-from engine.core.inputs import FillReport, Halt, Input, Intent, Start, Tick
+from engine.core.inputs import FillReport, Halt, Input, Intent, OrderSaid, Start, Tick
 from engine.core.state import State, decode_state, encode_state
 from engine.model import command as cmd
 from engine.model import event as ev
-from engine.model.account import Account, Position, RiskLimits
+from engine.model.account import Account, Execution, Position, RiskLimits
 from engine.model.event import Event, decode_body, encode_body
 from engine.model.instrument import Instrument, VenueProfile, tiers_from
 from engine.model.market import Depth, FeedStatus, Funding, Mark, Side, StreamState, Trade, quote
-from engine.model.order import Order, OrderType
+from engine.model.order import Order, OrderStatus, OrderType
+from engine.model.report import VenueFill, VenueOrder
 
 D = Decimal
 MS = 1_000_000
@@ -57,10 +58,12 @@ class Bench:
         balance: str = "10000",
         limits: RiskLimits | None = None,
         env: str = "sim",
+        execution: Execution = Execution.PAPER,
     ) -> None:
         self.instruments = instruments or (instrument(),)
         self.limits = limits or RiskLimits()
         self.env = env
+        self.execution = execution
         self.now = SECOND
         self.events: list[Event] = []
         self.made = 0
@@ -78,7 +81,7 @@ class Bench:
         return self.handle(
             Start(
                 self.now, 1, self.env, "simulated", "0", 7, "", account, "sim", "USDT", D(balance),
-                self.instruments, self.limits,
+                self.instruments, self.limits, execution=self.execution,
             )
         )  # fmt: skip
 
@@ -134,6 +137,23 @@ class Bench:
 
     def report(self, order: str, fill: str, price: str, size: str, fee: str = "0") -> list[Event]:
         return self.handle(FillReport(self.now, order, fill, D(price), D(size), D(fee), False))
+
+    def said(self, order: Order, status: OrderStatus, filled: str = "0", *fills: VenueFill, **more: Any) -> list[Event]:
+        """The venue states an order of ours."""
+        self.now += MS
+        stated = {"size": order.size, "price": order.price, "reduce_only": order.terms.reduce_only, **more}
+        terms = order.terms
+        said = VenueOrder(
+            terms.client_id,
+            "v" + terms.id,
+            terms.instrument,
+            terms.side,
+            status,
+            filled=D(filled),
+            fills=fills,
+            **stated,
+        )
+        return self.handle(OrderSaid(self.now, terms.account, said))
 
     def market(self, price: str) -> None:
         """Quote a tick wide around a price, mark and last at it."""
@@ -211,6 +231,11 @@ class Bench:
     def sizes(self, type: OrderType) -> list[Decimal]:  # noqa: A002
         """Unfilled sizes of the live orders of a type, oldest first."""
         return [o.remaining for o in self.live(type)]
+
+
+def fill(fill_id: str, price: str, size: str, fee: str = "0") -> VenueFill:
+    """One execution as a venue reports it."""
+    return VenueFill(fill_id, D(price), D(size), D(fee))
 
 
 _NUMBERS = {"price", "trigger", "trail_bps", "trail_offset", "take_profit", "stop_loss"}

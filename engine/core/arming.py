@@ -8,14 +8,14 @@ from decimal import Decimal
 from engine.core.kernel import Kernel
 from engine.core.market import Market, watched_by
 from engine.core.triggers import INF, Kind, Watched
-from engine.model.account import Position
+from engine.model.account import Execution, Position
 from engine.model.instrument import MarkSource
 from engine.model.market import Side
 from engine.model.money import ONE, ceil_to, floor_to
 from engine.model.order import Order, OrderType, Role
 
 BPS = Decimal(10_000)
-BUY = Side.BUY
+BUY, PAPER = Side.BUY, Execution.PAPER
 _TAKES_PROFIT = frozenset({OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 
 
@@ -78,10 +78,14 @@ def _tightens_at(market: Market, order: Order) -> float:
 
 
 def arm_position(kernel: Kernel, position: Position) -> None:
-    """Arm a position's liquidation on its mark; a flat one or one without a price arms nothing."""
+    """Arm a position's liquidation on its mark; a flat one or one without a price arms nothing.
+
+    At a venue only the venue liquidates.
+    """
     market = kernel.market(position.instrument)
     market.triggers.disarm(position.id)
-    if position.size and position.liquidation is not None:
+    liquidates = kernel.state.accounts[position.account].execution is PAPER
+    if liquidates and position.size and position.liquidation is not None:
         long = position.size > 0
         watched = Watched.MARK
         if market.instrument.profile.mark_source is MarkSource.EXIT_SIDE:

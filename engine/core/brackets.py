@@ -8,7 +8,7 @@ import msgspec
 
 from engine.core.arming import role_of_exit
 from engine.core.kernel import Kernel
-from engine.core.lifecycle import create, hold, live_exits, resize, withdraw
+from engine.core.lifecycle import create, hold, let_go, live_exits, resize
 from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus, OrderTerms, OrderType, Role, TriggerSource
@@ -132,7 +132,7 @@ def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
     pools: dict[str, dict[str, list[Order]]] = {}
     for order in exits:
         if order.terms.side is not closing:
-            withdraw(kernel, order, "nothing left to reduce")
+            let_go(kernel, order, "nothing left to reduce")
         else:
             groups = pools.setdefault(_pool(order), {})
             groups.setdefault(order.terms.group or order.terms.id, []).append(order)
@@ -165,12 +165,18 @@ def _share_out(kernel: Kernel, groups: list[list[Order]], room: Decimal) -> None
 
 def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
     """A stop whose market order found too little in the book stands again for the rest: no lot without its stop."""
+    if not order.terms.type.has_price:
+        stand_again(kernel, order, rest)
+
+
+def stand_again(kernel: Kernel, order: Order, rest: Decimal) -> Order | None:
+    """A protection that fired and ended with a rest is held again at its level, while there is something to protect."""
     terms = order.terms
     position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
-    if position is None or not terms.reduce_only or not terms.type.waits or terms.type.has_price:
-        return
+    if position is None or not terms.reduce_only or not terms.type.waits:
+        return None
     if (position.size > 0) is (terms.side is Side.BUY):
-        return
+        return None
     order_id = next_order_id(kernel)
     level = order.trigger
     order_type = OrderType.STOP if terms.type.trails else terms.type
@@ -180,13 +186,16 @@ def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
         client_id=client_id(order_id, terms.request_id),
         size=min(rest, abs(position.size)),
         type=order_type,
+        price=order.price,
         trigger=level,
         trail_bps=None,
         trail_offset=None,
         created_ns=kernel.now,
     )
-    hold(kernel, create(kernel, again))
+    held = create(kernel, again)
+    hold(kernel, held)
     cap_reduce_only(kernel, terms.account, terms.instrument)
+    return held
 
 
 def _distance(kernel: Kernel, order: Order) -> Decimal:

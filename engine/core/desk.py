@@ -4,18 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from engine.core.arming import arm_order, arm_position
 from engine.core.closing import RETRY_NS, end_flattened, go_on
+from engine.core.doubts import (
+    amend_refused,
+    asked,
+    cancel_refused,
+    doubt,
+    lose_what_was_sent,
+    no_such_order,
+    not_sent,
+)
 from engine.core.fills import apply_report
 from engine.core.firing import fire
-from engine.core.inputs import FillReport, Halt, Input, Intent, Note, Start, Tick
+from engine.core.inputs import (
+    AmendRefused,
+    Asked,
+    CancelRefused,
+    Doubt,
+    FillReport,
+    Halt,
+    Input,
+    Intent,
+    NoSuchOrder,
+    Note,
+    NotSent,
+    OrderSaid,
+    Start,
+    Tick,
+)
 from engine.core.intents import take_in
 from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
 from engine.core.market import TWO, Market
-from engine.core.paper import arrive, cancel, expire_at, record_makers, stand_again
+from engine.core.paper import arrive, cancel, expire_at, put_back, record_makers
+from engine.core.reports import arm_again, order_said
 from engine.core.settling import expect, note_sizes, settle
 from engine.core.state import State
 from engine.core.triggers import Watched
@@ -61,6 +87,8 @@ class Desk:
             Halt: self._halt,
             Note: self._note,
         }
+        for kind, rule in VENUE_RULES.items():
+            self._handlers[kind] = partial(rule, self.kernel)
 
     def handle(self, given: Input) -> list[Event]:
         """Decide on one input; the events are folded already. A quote that fires nothing is the fast path."""
@@ -268,7 +296,7 @@ class Desk:
                 self._liquidations_anew(instrument)
             self._carry(instrument)
         if start.account not in self.state.accounts:
-            journal.emit(ev.AccountOpened(start.oms), start.account, start.venue)
+            journal.emit(ev.AccountOpened(start.oms, start.execution), start.account, start.venue)
             journal.emit_account(start.account, ev.FundsMoved(start.asset, start.balance, "start balance"))
         self.account = start.account
         self.asset = start.asset
@@ -277,6 +305,7 @@ class Desk:
         if not self.state.equity:
             self._sample_equity()
         self._say_blind()
+        lose_what_was_sent(self.kernel)
         self.resume()
 
     def _carry(self, instrument: Instrument) -> None:
@@ -325,16 +354,26 @@ class Desk:
             if order.status is OrderStatus.HELD:
                 arm_order(kernel, order)
             else:
-                stand_again(kernel, order)
+                put_back(kernel, order)
         for account in self.state.flattening:
             kernel.after(RETRY_NS, Due.FLATTEN, account)
         self._due = kernel.next_due()
 
 
+VENUE_RULES: dict[type, Callable[[Kernel, Any], None]] = {
+    OrderSaid: order_said,
+    Doubt: doubt,
+    Asked: asked,
+    NoSuchOrder: no_such_order,
+    NotSent: not_sent,
+    CancelRefused: cancel_refused,
+    AmendRefused: amend_refused,
+}
 _TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
     Due.FUNDING: note_sizes,
     Due.EXPIRE: expire_at,
     Due.CANCEL: cancel,
     Due.ARRIVE: arrive,
     Due.FLATTEN: go_on,
+    Due.REARM: arm_again,
 }

@@ -6,12 +6,14 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.core.alarm import raise_once
 from engine.core.arming import arm_position
 from engine.core.brackets import cap_reduce_only, follow_entry, update_alternatives
 from engine.core.closing import close_rest
-from engine.core.kernel import Kernel
+from engine.core.kernel import Kernel, share
 from engine.core.margin import with_liquidation
 from engine.core.positions import Part, apply_fill, split_fill
+from engine.core.state import ATTESTED
 from engine.model import event as ev
 from engine.model.account import Position
 from engine.model.market import Top
@@ -38,7 +40,7 @@ def apply_report(
         if known != (price, size):
             first = f"{known[1]} @ {known[0]}"
             message = f"fill {fill_id} of {order.terms.id} came again as {size} @ {price}; {first} stays recorded"
-            kernel.journal.emit_order(order, ev.AlarmRaised("FILL_DIFFERS", message))
+            raise_once(kernel, order.terms.account, order.terms.instrument, "FILL_DIFFERS", message)
         return
     terms = order.terms
     if order.status in _UNSENT:
@@ -46,6 +48,12 @@ def apply_report(
         kernel.journal.emit_order(order, ev.AlarmRaised("FOREIGN_FILL", message))
         return
     if terms.id not in kernel.state.orders:
+        attested = order.applied.get(ATTESTED)
+        if attested is not None and attested[1] > ZERO:
+            covered = _cover(kernel, order, attested, fill_id, price, size)
+            if covered == size:
+                return
+            size, fee = size - covered, fee - share(fee, covered, size)
         message = f"{order.status} order {terms.id} filled {size} @ {price} late"
         kernel.journal.emit_order(order, ev.AlarmRaised("LATE_FILL", message))
     if size > order.remaining:
@@ -69,6 +77,20 @@ def apply_report(
     cap_reduce_only(kernel, terms.account, terms.instrument)
     if opened and terms.account in kernel.state.flattening:
         close_rest(kernel, terms.account)
+
+
+def _cover(
+    kernel: Kernel, order: Order, attested: tuple[Decimal, Decimal], fill_id: str, price: Decimal, size: Decimal
+) -> Decimal:
+    """A late fill of an attested order: how much of it was booked by the attestation already."""
+    terms = order.terms
+    taken, left = attested
+    covered = min(size, left)
+    kernel.journal.emit_order(order, ev.FillCovered(terms.id, fill_id, price, covered))
+    if price != taken:
+        message = f"{covered} of {terms.id} was attested at {taken}, and the venue says {price} (fill {fill_id})"
+        kernel.journal.emit_order(order, ev.AlarmRaised("ATTESTED_DIFFERS", message))
+    return covered
 
 
 def _record_part(

@@ -9,7 +9,8 @@ from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits, send, withdraw
 from engine.core.liquidation import liquidate
 from engine.core.market import Market
-from engine.core.risk import may_enter
+from engine.core.risk import may_enter, outcomes_known
+from engine.core.rounding import Refusal
 from engine.core.triggers import Kind, Watched
 from engine.model import event as ev
 from engine.model.market import Side
@@ -55,7 +56,7 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
         return
     terms = order.terms
     market.triggers.disarm(terms.id)
-    blocked = None if terms.reduce_only else may_enter(kernel, market)
+    blocked = None if terms.reduce_only else _may_enter(kernel, market, terms.account)
     if blocked is not None:
         withdraw(kernel, order, f"triggered, but {blocked.message}")
         return
@@ -66,6 +67,10 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
         if other is not order and other.terms.group == terms.group and _met(market, other, price, watched):
             withdraw(kernel, other, f"{terms.id} fired on the same price")
     send(kernel, order)
+
+
+def _may_enter(kernel: Kernel, market: Market, account: str) -> Refusal | None:
+    return may_enter(kernel, market) or outcomes_known(kernel, account, market.instrument.id, [])
 
 
 def _met(market: Market, order: Order, price: Decimal, watched: Watched) -> bool:

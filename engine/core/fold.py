@@ -7,7 +7,21 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from engine.core.state import KEEP_CLOSED, KEEP_ENDED, KEEP_EQUITY, KEEP_REQUESTS, Flattening, State, money_key
+from msgspec import structs
+
+from engine.core.state import (
+    ATTESTED,
+    KEEP_CLOSED,
+    KEEP_ENDED,
+    KEEP_EQUITY,
+    KEEP_REQUESTS,
+    Difference,
+    Evidence,
+    Flattening,
+    State,
+    money_key,
+    pair_key,
+)
 from engine.model import event as ev
 from engine.model.account import Account, Position
 from engine.model.market import Side
@@ -15,7 +29,7 @@ from engine.model.money import ZERO, round_cost
 from engine.model.order import TRANSITIONS, IllegalTransition, Order, OrderStatus, OrderTerms
 
 KEEP_ALARMS = 200
-_CREATED, _BUY = OrderStatus.CREATED, Side.BUY
+_CREATED, _UNKNOWN, _BUY = OrderStatus.CREATED, OrderStatus.UNKNOWN, Side.BUY
 _FINAL = frozenset({OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.DENIED})
 """A fill the venue reports all the same is booked; the status stays."""
 DAY_NS = 86_400_000_000_000
@@ -83,6 +97,12 @@ def _set_position(state: State, position: Position) -> None:
     _bound(state.closed, KEEP_CLOSED)
 
 
+def _move(state: State, order: Order, status: OrderStatus) -> None:
+    if order.status is _UNKNOWN:
+        state.unknown.pop(order.terms.id, None)
+    move(order, status)
+
+
 def _end(state: State, order: Order) -> None:
     _set_reserve(state, order, ZERO)
     if state.orders.pop(order.terms.id, None) is not None:
@@ -101,7 +121,7 @@ def _live(state: State, order_id: str) -> Order:
 def _moves(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
     def handler(state: State, event: ev.Event, body: Any) -> None:
         order = state.orders.get(body.order) or _live(state, body.order)
-        move(order, status)
+        _move(state, order, status)
         order.updated_ns = event.time_ns
 
     return handler
@@ -110,7 +130,7 @@ def _moves(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
 def _ends(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
     def handler(state: State, event: ev.Event, body: Any) -> None:
         order = _live(state, body.order)
-        move(order, status)
+        _move(state, order, status)
         order.updated_ns = event.time_ns
         order.reason = body.reason or order.reason
         _end(state, order)
@@ -130,7 +150,7 @@ def _instrument(state: State, event: ev.Event, body: ev.InstrumentChanged) -> No
 
 
 def _account(state: State, event: ev.Event, body: ev.AccountOpened) -> None:
-    state.accounts[event.account] = Account(event.account, event.venue, body.oms)
+    state.accounts[event.account] = Account(event.account, event.venue, body.oms, body.execution)
 
 
 def _funds(state: State, event: ev.Event, body: ev.FundsMoved) -> None:
@@ -191,8 +211,15 @@ def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
 
 def _accepted(state: State, event: ev.Event, body: ev.OrderAccepted) -> None:
     order = _live(state, body.order)
-    move(order, OrderStatus.ACCEPTED)
+    _move(state, order, OrderStatus.PARTIAL if order.filled else OrderStatus.ACCEPTED)
     order.venue_order_id = body.venue_order_id
+    order.updated_ns = event.time_ns
+
+
+def _triggered(state: State, event: ev.Event, body: ev.OrderTriggered) -> None:
+    order = _live(state, body.order)
+    _move(state, order, OrderStatus.TRIGGERED)
+    order.venue_order_id = body.venue_order_id or order.venue_order_id
     order.updated_ns = event.time_ns
 
 
@@ -229,10 +256,11 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     if order.status in _FINAL:
         return
     if order.filled >= order.size:
-        move(order, OrderStatus.FILLED)
+        _move(state, order, OrderStatus.FILLED)
         _end(state, order)
     else:
-        move(order, OrderStatus.PARTIAL)
+        if order.status is not _UNKNOWN or state.unknown[order.terms.id].ended is None:
+            _move(state, order, OrderStatus.PARTIAL)
         if order.reserve:
             _set_reserve(state, order, round_cost(order.reserve * (order.size - order.filled) / left_before))
 
@@ -254,8 +282,18 @@ def _amended(state: State, event: ev.Event, body: ev.OrderAmended) -> None:
     if body.size is not None:
         _work(state, order.terms, body.size - order.size)
         order.size = body.size
+    if body.price is not None or body.size is not None:
+        order.amending = None
     order.updated_ns = event.time_ns
     _set_reserve(state, order, body.reserve)
+
+
+def _amend_requested(state: State, event: ev.Event, body: ev.AmendRequested) -> None:
+    _live(state, body.order).amending = (body.price, body.size)
+
+
+def _amend_rejected(state: State, event: ev.Event, body: ev.AmendRejected) -> None:
+    _live(state, body.order).amending = None
 
 
 def _cancel_requested(state: State, event: ev.Event, body: ev.CancelRequested) -> None:
@@ -266,12 +304,48 @@ def _cancel_rejected(state: State, event: ev.Event, body: ev.CancelRejected) -> 
     _live(state, body.order).cancel_requested = False
 
 
+def _unknown(state: State, event: ev.Event, body: ev.OrderUnknown) -> None:
+    order = _live(state, body.order)
+    known = state.unknown.get(body.order)
+    if known is None:
+        _move(state, order, _UNKNOWN)
+        known = Evidence(event.time_ns, body.evidence)
+        order.updated_ns = event.time_ns
+    else:
+        known = structs.replace(known, last_ns=event.time_ns, last=body.evidence)
+    if body.ended is not None:
+        known = structs.replace(known, ended=body.ended, filled=max(known.filled, body.filled))
+    state.unknown[body.order] = known
+
+
+def _asked(state: State, event: ev.Event, body: ev.OrderAsked) -> None:
+    known = state.unknown[body.order]
+    asked = known.asked + 1
+    state.unknown[body.order] = structs.replace(known, asked=asked, last_ns=event.time_ns, last=body.answer)
+
+
+def _covered(state: State, event: ev.Event, body: ev.FillCovered) -> None:
+    order = _live(state, body.order)
+    price, left = order.applied[ATTESTED]
+    order.applied[ATTESTED] = (price, left - body.size)
+    order.applied[body.fill_id] = (body.price, body.size)
+    order.updated_ns = event.time_ns
+
+
+def _differs(state: State, event: ev.Event, body: ev.PositionDiffers) -> None:
+    state.differs[pair_key(event.account, event.instrument)] = Difference(event.time_ns, body.ours, body.theirs)
+
+
+def _agreed(state: State, event: ev.Event, body: ev.PositionAgreed) -> None:
+    state.differs.pop(pair_key(event.account, event.instrument), None)
+
+
 def _funding_due(state: State, event: ev.Event, body: ev.FundingDue) -> None:
     state.funding_due[event.instrument] = (body.due_ns, body.sizes)
 
 
 def _funding(state: State, event: ev.Event, body: ev.FundingPaid) -> None:
-    state.funded[f"{event.account}|{event.instrument}"] = body.due_ns
+    state.funded[pair_key(event.account, event.instrument)] = body.due_ns
     _add(state.accounts[event.account].balances, _settle_asset(state, event.instrument), body.amount)
     _set_position(state, body.position)
 
@@ -314,17 +388,24 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.OrderHeld: _moves(OrderStatus.HELD),
     ev.OrderSent: _moves(OrderStatus.SENT),
     ev.OrderAccepted: _accepted,
+    ev.OrderTriggered: _triggered,
     ev.OrderRejected: _ends(OrderStatus.REJECTED),
     ev.TriggerMoved: _trigger_moved,
     ev.TriggerFired: _trigger_fired,
     ev.OrderFilled: _filled,
     ev.OrderResized: _resized,
     ev.OrderAmended: _amended,
+    ev.AmendRequested: _amend_requested,
+    ev.AmendRejected: _amend_rejected,
     ev.CancelRequested: _cancel_requested,
     ev.CancelRejected: _cancel_rejected,
     ev.OrderCancelled: _ends(OrderStatus.CANCELLED),
     ev.OrderExpired: _ends(OrderStatus.EXPIRED),
-    ev.OrderUnknown: _moves(OrderStatus.UNKNOWN),
+    ev.OrderUnknown: _unknown,
+    ev.OrderAsked: _asked,
+    ev.FillCovered: _covered,
+    ev.PositionDiffers: _differs,
+    ev.PositionAgreed: _agreed,
     ev.FundingDue: _funding_due,
     ev.FundingPaid: _funding,
     ev.EquitySampled: _equity,

@@ -134,6 +134,13 @@ class VenueStands(Struct, frozen=True):
     """Its open positions; what is not listed is flat."""
 
 
+class Listed(Struct, frozen=True):
+    """A venue changed an instrument while the engine runs: tick, filters, tiers, fees, or whether it is halted."""
+
+    time_ns: int
+    instrument: Instrument
+
+
 class Halt(Struct, frozen=True):
     """The engine refuses entries from now on, or lifts that with an empty reason; not recorded."""
 
@@ -149,4 +156,4 @@ class Note(Struct, frozen=True):
 
 
 VenueInput = OrderSaid | NotSent | Doubt | Asked | NoSuchOrder | CancelRefused | AmendRefused | VenueStands
-Input = MarketInput | Start | Tick | Intent | FillReport | VenueInput | Halt | Note
+Input = MarketInput | Start | Tick | Intent | FillReport | VenueInput | Listed | Halt | Note

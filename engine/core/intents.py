@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.core.brackets import client_id, next_order_id
 from engine.core.closing import close_at_market, flatten
+from engine.core.doubts import attest
 from engine.core.funds import adjust_margin, change_leverage, deposit, reset
 from engine.core.kernel import Kernel
 from engine.core.leverage import set_leverage
@@ -62,7 +63,7 @@ def account_of(kernel: Kernel, command: cmd.AnyCommand, default: str) -> str:
     if isinstance(command, cmd.ClosePosition | cmd.SetProtection | cmd.AdjustMargin):
         position = kernel.state.positions.get(command.position)
         return position.account if position is not None else default
-    if isinstance(command, cmd.CancelOrder | cmd.AmendOrder):
+    if isinstance(command, cmd.CancelOrder | cmd.AmendOrder | cmd.AttestOrder):
         order = kernel.state.orders.get(command.order)
         return order.terms.account if order is not None else default
     return default
@@ -186,6 +187,7 @@ _HANDLERS: dict[type, Callable[[Kernel, str, Any], Refusal | None]] = {
     cmd.CancelOrder: cancel,
     cmd.CancelAll: cancel_all,
     cmd.AmendOrder: amend,
+    cmd.AttestOrder: attest,
     cmd.SetKill: _kill,
     cmd.SetLeverage: change_leverage,
     cmd.AdjustMargin: adjust_margin,

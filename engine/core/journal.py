@@ -60,6 +60,12 @@ class Journal:
         return events
 
 
+def clock_text(time_ns: int) -> str:
+    """A time of day as a refusal shows it."""
+    seconds = time_ns // 1_000_000_000 % 86_400
+    return f"{seconds // 3_600:02}:{seconds // 60 % 60:02}:{seconds % 60:02} UTC"
+
+
 def text(number: Decimal | int | None) -> str:
     """A number as a refusal shows it."""
     return "-" if number is None else format(number, "f") if isinstance(number, Decimal) else str(number)

@@ -28,6 +28,7 @@ class Due(IntEnum):
     CANCEL = 2
     ARRIVE = 3
     FLATTEN = 4
+    REARM = 5
 
 
 _DATED = frozenset({Due.FUNDING, Due.EXPIRE})

@@ -7,11 +7,12 @@ from decimal import Decimal
 from engine.core.arming import arm_order
 from engine.core.kernel import Due, Kernel, share
 from engine.model import event as ev
+from engine.model.account import Execution
 from engine.model.market import Top
 from engine.model.money import ZERO
 from engine.model.order import AT_VENUE, Order, OrderTerms
 
-ARRIVE = Due.ARRIVE
+ARRIVE, VENUE = Due.ARRIVE, Execution.VENUE
 
 
 def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top | None = None) -> Order:
@@ -34,11 +35,16 @@ def hold(kernel: Kernel, order: Order) -> None:
 
 
 def send(kernel: Kernel, order: Order) -> None:
-    """The order leaves for the paper book and arrives after its latency."""
+    """The order leaves: through the outbox, or for the paper book, where it arrives after its latency."""
     terms = order.terms
-    journal = kernel.journal
-    journal.emit_order(order, ev.OrderSent(terms.id))
-    kernel.after(kernel.latency(terms.instrument, terms.id), ARRIVE, terms.id)
+    kernel.journal.emit_order(order, ev.OrderSent(terms.id))
+    if kernel.state.accounts[terms.account].execution is not VENUE:
+        kernel.after(kernel.latency(terms.instrument, terms.id), ARRIVE, terms.id)
+
+
+def at_venue(kernel: Kernel, order: Order) -> bool:
+    """A real venue has it, or may have: what becomes of it is asked for there and never decided here."""
+    return order.status in AT_VENUE and kernel.state.accounts[order.terms.account].execution is VENUE
 
 
 def request_cancel(kernel: Kernel, order: Order, reason: str) -> None:
@@ -48,7 +54,16 @@ def request_cancel(kernel: Kernel, order: Order, reason: str) -> None:
     elif not order.cancel_requested:
         terms = order.terms
         kernel.journal.emit_order(order, ev.CancelRequested(terms.id))
-        kernel.after(kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+        if kernel.state.accounts[terms.account].execution is not VENUE:
+            kernel.after(kernel.latency(terms.instrument, f"{terms.id}/cancel"), Due.CANCEL, terms.id)
+
+
+def let_go(kernel: Kernel, order: Order, reason: str) -> None:
+    """It has nothing left to do: a venue is asked to cancel it, any other ends at once."""
+    if at_venue(kernel, order):
+        request_cancel(kernel, order, reason)
+    else:
+        withdraw(kernel, order, reason)
 
 
 def withdraw(kernel: Kernel, order: Order, reason: str) -> None:
@@ -66,11 +81,14 @@ def expire(kernel: Kernel, order: Order, reason: str) -> None:
 
 
 def resize(kernel: Kernel, order: Order, size: Decimal, reason: str) -> None:
-    """Change the whole size asked for, keeping the place in the queue when it shrinks; one with nothing left is withdrawn."""
+    """Change the whole size asked for, keeping the place in the queue when it shrinks; one with nothing left is let go.
+
+    One at a venue stays as large as it is: the venue itself keeps reduce-only within the position.
+    """
     if size <= order.filled:
-        withdraw(kernel, order, reason)
+        let_go(kernel, order, reason)
         return
-    if size == order.size:
+    if size == order.size or at_venue(kernel, order):
         return
     reserve = share(order.reserve, size - order.filled, order.remaining)
     kernel.journal.emit_order(order, ev.OrderResized(order.terms.id, size, reason, reserve))

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from engine.core.foreign import OWNER
+from engine.core.rounding import Refusal
 from engine.core.state import State
 from engine.model.account import Execution
 from engine.model.order import AT_VENUE, Order, OrderStatus
@@ -60,3 +62,25 @@ def due_of(order: Order) -> Iterator[Work]:
         yield Cancel(order.terms.id)
     elif order.amending is not None:
         yield Amend(order.terms.id, *order.amending)
+
+
+def may_leave(state: State, order_id: str, halted: str = "") -> Refusal | None:
+    """Why an order whose Submit is due must not leave any more; asked right before every attempt (invariant 8).
+
+    `halted`: why the engine refuses entries, as the desk was told by Halt. What reduces a position always may.
+    """
+    order = state.orders.get(order_id)
+    if order is None or order.status is not OrderStatus.SENT or order.terms.owner == OWNER:
+        return Refusal("NOT_DUE", f"order {order_id} is not on its way (any more)")
+    if order.cancel_requested:
+        return Refusal("CANCELLED", f"order {order_id} was cancelled before it left")
+    terms = order.terms
+    if terms.reduce_only:
+        return None
+    if state.kill:
+        return Refusal("KILL_SWITCH", "the kill switch came on before it left")
+    if halted:
+        return Refusal("HALTED", f"entries were halted before it left: {halted}")
+    if terms.account in state.flattening:
+        return Refusal("FLATTENING", f"everything of {terms.account} is being closed, since before it left")
+    return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from engine.core.brackets import cap_reduce_only, rearm_rest
 from engine.core.fills import record_fill
 from engine.core.kernel import Due, Kernel
-from engine.core.lifecycle import expire, resize, withdraw
+from engine.core.lifecycle import at_venue, expire, request_cancel, resize, withdraw
 from engine.core.margin import reserve
 from engine.core.market import Market
 from engine.core.matching import Arrival, MakerFill, Outcome
@@ -89,7 +89,11 @@ def cancel(kernel: Kernel, order_id: str) -> None:
 def expire_at(kernel: Kernel, order_id: str) -> None:
     """A good-till-date order's time has come."""
     order = kernel.state.orders.get(order_id)
-    if order is not None:
+    if order is None:
+        return
+    if at_venue(kernel, order):
+        request_cancel(kernel, order, "good till date reached")
+    else:
         expire(kernel, order, "good till date reached")
 
 
@@ -102,13 +106,15 @@ def record_makers(kernel: Kernel, market: Market, fills: Iterable[MakerFill]) ->
     market.set_band()
 
 
-def stand_again(kernel: Kernel, order: Order) -> None:
+def put_back(kernel: Kernel, order: Order) -> None:
     """Put a recorded order back where it was after a restart: on its way, or at the back of its queue."""
     terms = order.terms
     market = kernel.market(terms.instrument)
     if order.status is OrderStatus.CREATED:
         withdraw(kernel, order, "not sent before the restart")
         return
+    if at_venue(kernel, order):
+        return  # the outbox holds what is still to be done for it
     if order.status is OrderStatus.SENT:
         kernel.after(kernel.latency(terms.instrument, terms.id), Due.ARRIVE, terms.id)
     elif order.price is not None:

@@ -14,7 +14,7 @@ from engine.core.leverage import Remargin, plan_leverage
 from engine.core.margin import liquidation_price, reserve
 from engine.core.market import Market
 from engine.core.positions import clip_reduce_only
-from engine.core.risk import check_entry, may_enter, not_carried, not_flattening
+from engine.core.risk import check_entry, may_enter, not_carried, not_flattening, outcomes_known
 from engine.core.rounding import (
     Refusal,
     check_size,
@@ -72,7 +72,7 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     plan = Plan(leverage=kernel.leverage(account, command.instrument), reduce_only=command.reduce_only)
     plan.refusal = (
         misshapen(command, kernel.clock)
-        or (not_carried(market) if command.reduce_only else _may_enter(kernel, account, market))
+        or (not_carried(market) if command.reduce_only else _may_enter(kernel, account, market, plan))
         or _leverage(kernel, account, instrument, command, plan)
         or _round(market, command, plan)
         or _size(kernel, account, instrument, command, plan)
@@ -83,8 +83,12 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     return plan
 
 
-def _may_enter(kernel: Kernel, account: str, market: Market) -> Refusal | None:
-    return not_flattening(kernel, account) or may_enter(kernel, market)
+def _may_enter(kernel: Kernel, account: str, market: Market, plan: Plan) -> Refusal | None:
+    return (
+        not_flattening(kernel, account)
+        or may_enter(kernel, market)
+        or outcomes_known(kernel, account, market.instrument.id, plan.checks)
+    )
 
 
 def _leverage(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from engine.core.journal import text
+from engine.core.journal import clock_text, text
 from engine.core.kernel import Kernel
 from engine.core.margin import max_leverage
 from engine.core.market import Market
 from engine.core.rounding import Refusal
-from engine.core.state import money_key
+from engine.core.state import money_key, pair_key
 from engine.model.event import Check
-from engine.model.instrument import Instrument
+from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Side
 from engine.model.money import ONE, ZERO
 
@@ -26,6 +26,10 @@ def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     if kernel.halted:
         return Refusal("HALTED", f"entries are halted: {kernel.halted}; closes still work")
     quote, symbol = market.quote, market.instrument.symbol
+    if market.instrument.halted:
+        return Refusal(
+            "SYMBOL_HALTED", f"{symbol} is halted at its venue; entries wait until it trades, closes are tried"
+        )
     if quote is None:
         return Refusal("NO_PRICE", f"no price of {symbol} has arrived yet; wait for the feed")
     if market.broken:
@@ -49,6 +53,33 @@ def not_flattening(kernel: Kernel, account: str) -> Refusal | None:
     if account in kernel.state.flattening:
         return Refusal("FLATTENING", f"everything of {account} is being closed; entries wait until it is flat")
     return None
+
+
+def outcomes_known(kernel: Kernel, account: str, instrument: InstrumentId, checks: list[Check]) -> Refusal | None:
+    """Nothing is added to an instrument while an order's outcome is not known, or the venue states another position (W6)."""
+    state = kernel.state
+    if not state.unknown and not state.differs:
+        return None
+    for order_id, evidence in state.unknown.items():
+        order = state.orders[order_id]
+        terms = order.terms
+        if terms.account == account and terms.instrument == instrument:
+            checks.append(("size of unknown outcome", order.remaining, ZERO))
+            since, word = clock_text(evidence.since_ns), terms.side.lower()
+            return Refusal(
+                "UNKNOWN_OUTCOME",
+                f"what became of {order_id} ({word} {text(order.remaining)}) is not known since {since}; entries wait "
+                "until the venue states it or you attest it, closes still work",
+            )
+    differs = state.differs.get(pair_key(account, instrument))
+    if differs is None:
+        return None
+    checks.append(("position", differs.ours, differs.theirs))
+    return Refusal(
+        "POSITION_DIFFERS",
+        f"the venue states a position of {text(differs.theirs)}, the ledger {text(differs.ours)}, since "
+        f"{clock_text(differs.since_ns)}; entries wait until they agree, closes still work",
+    )
 
 
 def check_entry(

@@ -9,9 +9,9 @@ from engine.core.funding import apply_funding, payment
 from engine.core.kernel import Due, Kernel
 from engine.core.margin import with_liquidation
 from engine.core.market import Market
-from engine.core.state import State
+from engine.core.state import State, pair_key
 from engine.model import event as ev
-from engine.model.account import Position
+from engine.model.account import Execution, Position
 from engine.model.market import Funding, Mark
 
 
@@ -28,7 +28,8 @@ def note_sizes(kernel: Kernel, instrument: str) -> None:
     due_ns = kernel.market(instrument).funding_ns
     if due_ns is None or due_ns > kernel.clock:
         return
-    sizes = {p.id: p.size for p in kernel.state.positions.values() if p.instrument == instrument}
+    state = kernel.state
+    sizes = {p.id: p.size for p in state.positions.values() if p.instrument == instrument and _settles(state, p)}
     if sizes:
         kernel.journal.emit(ev.FundingDue(due_ns, sizes), instrument=instrument)
 
@@ -58,4 +59,13 @@ def _held(state: State, funding: Funding) -> list[tuple[Position, Decimal]]:
             for p in state.positions.values()
             if p.instrument == funding.instrument and p.opened_ns < funding.due_ns
         ]
-    return [(p, size) for p, size in held if state.funded.get(f"{p.account}|{p.instrument}", 0) < funding.due_ns]
+    return [
+        (p, size)
+        for p, size in held
+        if _settles(state, p) and state.funded.get(pair_key(p.account, p.instrument), 0) < funding.due_ns
+    ]
+
+
+def _settles(state: State, position: Position) -> bool:
+    """A venue books the funding of its own positions."""
+    return state.accounts[position.account].execution is Execution.PAPER

@@ -9,13 +9,16 @@ from msgspec import Struct
 
 from engine.model.account import Account, Position, RiskLimits
 from engine.model.instrument import Instrument, InstrumentId
-from engine.model.order import Order
+from engine.model.money import ZERO
+from engine.model.order import Order, OrderStatus
 
 KEEP_ENDED = 500
 """Ended orders kept for late fills and for screens; older ones live in the ledger's projections."""
 KEEP_CLOSED = 500
 KEEP_REQUESTS = 10_000
 KEEP_EQUITY = 1_440
+ATTESTED = "attested"
+"""Fill id of what a person attested; its size is what no reported fill has covered yet."""
 
 
 class Flattening(Struct, frozen=True):
@@ -37,6 +40,10 @@ class Evidence(Struct, frozen=True):
     """How often the venue was asked and gave nothing that decides."""
     last_ns: int = 0
     last: str = ""
+    ended: OrderStatus | None = None
+    """How the venue says it ended, where fills of it are still missing."""
+    filled: Decimal = ZERO
+    """What the venue says is filled of it, where it ended."""
 
 
 class Difference(Struct, frozen=True):
@@ -107,6 +114,11 @@ class State(Struct):
 def money_key(account: str, asset: str) -> str:
     """The key of what is kept for each asset of each account."""
     return f"{account}|{asset}"
+
+
+def pair_key(account: str, instrument: InstrumentId) -> str:
+    """The key of what is kept for each instrument of each account."""
+    return f"{account}|{instrument}"
 
 
 _encoder = msgspec.msgpack.Encoder(decimal_format="string")

@@ -7,12 +7,12 @@ from decimal import Decimal
 from engine.core.arming import arm_order
 from engine.core.brackets import cap_reduce_only
 from engine.core.kernel import Kernel, share
-from engine.core.lifecycle import request_cancel
+from engine.core.lifecycle import at_venue, request_cancel
 from engine.core.margin import reserve
 from engine.core.paper import amend_resting
 from engine.core.plan import check_trigger, round_trigger
 from engine.core.positions import clip_reduce_only
-from engine.core.risk import check_entry, may_enter, not_flattening
+from engine.core.risk import check_entry, may_enter, not_flattening, outcomes_known
 from engine.core.rounding import Refusal, check_size, round_limit, round_size
 from engine.core.unknown import live_order, unknown
 from engine.model import command as cmd
@@ -83,6 +83,9 @@ def amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Refusal | No
         refusal = _entry(kernel, account, instrument, order, left, limit, valued, aside)
         if refusal is not None:
             return refusal
+    if at_venue(kernel, order):
+        kernel.journal.emit_order(order, ev.AmendRequested(terms.id, price, size))
+        return None
     kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, aside))
     if order.status is OrderStatus.HELD:
         arm_order(kernel, order)
@@ -101,6 +104,8 @@ def _shape(order: Order, command: cmd.AmendOrder) -> Refusal | None:
         return Refusal("IN_FLIGHT", f"order {terms.id} is on its way to the venue; amend it once it is there")
     if order.status is OrderStatus.UNKNOWN or order.cancel_requested:
         return Refusal("IN_FLIGHT", f"order {terms.id} is being cancelled or looked for; wait for the venue's answer")
+    if order.amending is not None:
+        return Refusal("IN_FLIGHT", f"order {terms.id} is being amended; wait for the venue's answer")
     if command.trigger is not None and (order.status is not OrderStatus.HELD or terms.type.trails):
         return Refusal("TRIGGER", f"trigger: order {terms.id} has none to change; cancel it and place another")
     if command.price is not None and not terms.type.has_price:
@@ -160,7 +165,11 @@ def _entry(
     aside: Decimal,
 ) -> Refusal | None:
     market = kernel.market(instrument.id)
-    refusal = not_flattening(kernel, account) or may_enter(kernel, market)
+    refusal = (
+        not_flattening(kernel, account)
+        or may_enter(kernel, market)
+        or outcomes_known(kernel, account, instrument.id, [])
+    )
     if refusal is not None or price is None:
         return refusal
     terms = order.terms

@@ -157,7 +157,7 @@ class Projector:
     def order_accepted(self, event: ev.Event, body: ev.OrderAccepted) -> None:
         """The venue's id is known."""
         order = self._order(event, body.order)
-        order.status = OrderStatus.ACCEPTED
+        order.status = OrderStatus.PARTIAL if order.filled else OrderStatus.ACCEPTED
         order.venue_order_id = body.venue_order_id
 
     def trigger_moved(self, event: ev.Event, body: ev.TriggerMoved) -> None:
@@ -232,6 +232,7 @@ _STATUS: dict[type, OrderStatus] = {
     ev.OrderDenied: OrderStatus.DENIED,
     ev.OrderHeld: OrderStatus.HELD,
     ev.OrderSent: OrderStatus.SENT,
+    ev.OrderTriggered: OrderStatus.TRIGGERED,
     ev.OrderRejected: OrderStatus.REJECTED,
     ev.OrderCancelled: OrderStatus.CANCELLED,
     ev.OrderExpired: OrderStatus.EXPIRED,

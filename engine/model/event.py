@@ -12,7 +12,7 @@ from engine.model.command import AnyCommand
 from engine.model.instrument import Instrument
 from engine.model.market import Top
 from engine.model.money import ZERO
-from engine.model.order import OrderTerms
+from engine.model.order import OrderStatus, OrderTerms
 
 EVENT_VERSION = 1
 
@@ -164,6 +164,13 @@ class OrderAccepted(Body, frozen=True, gc=False, omit_defaults=True):
     venue_order_id: str = ""
 
 
+class OrderTriggered(Body, frozen=True, omit_defaults=True):
+    """The venue says that its trigger was met there."""
+
+    order: str
+    venue_order_id: str = ""
+
+
 class OrderRejected(Body, frozen=True):
     """The venue refused it."""
 
@@ -268,11 +275,13 @@ class OrderExpired(Body, frozen=True):
     reason: str
 
 
-class OrderUnknown(Body, frozen=True):
-    """Its outcome is not known; only evidence ends this."""
+class OrderUnknown(Body, frozen=True, omit_defaults=True):
+    """Its outcome is not known; only evidence ends this. `ended`: the venue says so, but of `filled` fills are missing."""
 
     order: str
     evidence: str
+    ended: OrderStatus | None = None
+    filled: Decimal = ZERO
 
 
 class OrderAsked(Body, frozen=True):
@@ -387,6 +396,7 @@ AnyBody = (
     | OrderHeld
     | OrderSent
     | OrderAccepted
+    | OrderTriggered
     | OrderRejected
     | TriggerMoved
     | TriggerFired

@@ -106,6 +106,8 @@ class Instrument(Struct, frozen=True, omit_defaults=True):
     settle: str = ""
     """Asset that margin, PnL and fees are paid in; empty means `quote`."""
     inverse: bool = False
+    halted: bool = False
+    """The venue takes no entries in it for now."""
     profile: VenueProfile = VenueProfile()
 
     @property

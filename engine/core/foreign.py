@@ -1,0 +1,97 @@
+"""Whose order a venue speaks of: ours by its client id, or another's, which is then adopted."""
+
+from __future__ import annotations
+
+from engine.core.alarm import raise_once
+from engine.core.brackets import next_order_id
+from engine.core.kernel import Kernel
+from engine.core.lifecycle import create, send
+from engine.core.margin import reserve
+from engine.model.money import ZERO
+from engine.model.order import AT_VENUE, Order, OrderTerms, OrderType, Role
+from engine.model.report import VenueOrder
+
+OWNER = "venue"
+"""Who owns what others did in the account."""
+
+
+def find(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
+    """The order that a statement is about: one we made, or one adopted before."""
+    state = kernel.state
+    order = state.find_order(said.client_id.partition("-")[0])
+    if order is not None and order.terms.client_id == said.client_id and order.terms.account == account:
+        return order
+    name = _name(said)
+    for orders in (state.orders, state.ended):
+        for order in orders.values():
+            terms = order.terms
+            if terms.owner == OWNER and terms.client_id == name and terms.account == account:
+                return order
+    return None
+
+
+def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
+    """Make a stranger's order one of the account's; None where it concerns nothing the ledger keeps."""
+    state = kernel.state
+    live = said.status in AT_VENUE
+    if not live and not said.filled and not said.fills:
+        return None
+    name = _name(said)
+    if said.instrument not in state.instruments:
+        message = f"order {name} of {account} is in {said.instrument}, which is not known here; look at the venue"
+        raise_once(kernel, account, "", "FOREIGN_INSTRUMENT", message)
+        return None
+    if _made_here(kernel, said.client_id):
+        # Ended and let go of long ago: what it filled is booked, and must not be booked again.
+        if live:
+            message = (
+                f"order {name} ended here long ago, and {account}'s venue says it is {said.status}; cancel it there"
+            )
+            raise_once(kernel, account, said.instrument, "ENDED_HERE", message)
+        return None
+    code, role, what = "FOREIGN_ORDER", Role.EXTERNAL, "was not sent from here; it is counted in, and can be cancelled"
+    if said.liquidation:
+        code, role, what = "LIQUIDATED_AT_VENUE", Role.LIQUIDATION, "is the venue's own: it liquidates the position"
+    message = f"order {name}, {said.side.lower()} {said.size} {said.instrument}, {what}"
+    raise_once(kernel, account, said.instrument, code, message)
+    instrument = kernel.instrument(said.instrument)
+    leverage = kernel.leverage(account, said.instrument)
+    reduces = said.reduce_only or said.liquidation
+    terms = OrderTerms(
+        id=next_order_id(kernel),
+        client_id=name,
+        account=account,
+        instrument=said.instrument,
+        side=said.side,
+        type=OrderType.MARKET if said.price is None else OrderType.LIMIT,
+        size=said.size,
+        role=role,
+        owner=OWNER,
+        created_ns=kernel.now,
+        price=said.price,
+        reduce_only=reduces,
+        leverage=leverage,
+    )
+    aside = ZERO
+    if live and not reduces and said.price is not None:
+        aside = reserve(instrument, said.size, said.price, leverage)
+    order = create(kernel, terms, aside, kernel.top(said.instrument))
+    send(kernel, order)
+    return order
+
+
+def _name(said: VenueOrder) -> str:
+    """What a stranger's order is known by; a person's often has no client id."""
+    return said.client_id or said.venue_order_id
+
+
+def _made_here(kernel: Kernel, client_id: str) -> bool:
+    """The id has the form of an order made here that the state no longer holds."""
+    order_id = client_id.partition("-")[0]
+    number = order_id[1:]
+    return (
+        order_id[:1] == "O"
+        and number.isdecimal()
+        and int(number) <= kernel.state.orders_made
+        and kernel.state.find_order(order_id) is None
+    )

@@ -1,0 +1,171 @@
+"""What a venue states of an order becomes facts, in whatever order and however often it is told (semantics 9, 10)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.alarm import raise_once
+from engine.core.arming import arm_order
+from engine.core.brackets import cap_reduce_only, stand_again
+from engine.core.fills import apply_report
+from engine.core.foreign import adopt, find
+from engine.core.inputs import OrderSaid
+from engine.core.kernel import Due, Kernel, share
+from engine.core.margin import reserve
+from engine.model import event as ev
+from engine.model.account import Execution
+from engine.model.money import ZERO
+from engine.model.order import AT_VENUE, ENDED, Order, OrderStatus
+from engine.model.report import VenueFill, VenueOrder
+
+ACCEPTED, TRIGGERED, PARTIAL = OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIAL
+FILLED, REJECTED, EXPIRED = OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatus.EXPIRED
+SENT, UNKNOWN = OrderStatus.SENT, OrderStatus.UNKNOWN
+STATED = frozenset({ACCEPTED, TRIGGERED, PARTIAL, FILLED, OrderStatus.CANCELLED, EXPIRED, REJECTED})
+_UNSENT = frozenset({OrderStatus.CREATED, OrderStatus.HELD, OrderStatus.DENIED})
+REARM_NS = 1_000_000_000
+"""How long a protection that the venue would not carry out waits before it may fire again."""
+
+
+def order_said(kernel: Kernel, given: OrderSaid) -> None:
+    """An order as its venue states it."""
+    hear(kernel, given.account, given.order)
+
+
+def hear(kernel: Kernel, account: str, said: VenueOrder) -> None:
+    """Take a statement in; a stranger's order is adopted first."""
+    if not at_a_venue(kernel, account):
+        return
+    if message := _bad(said):
+        raise_once(kernel, account, said.instrument, "BAD_REPORT", message)
+        return
+    order = find(kernel, account, said) or adopt(kernel, account, said)
+    if order is None:
+        return
+    if order.status in _UNSENT:
+        message = f"the venue states {order.status} order {order.id}, which never left, as {said.status}; look there"
+        raise_once(kernel, account, said.instrument, "NEVER_LEFT", message)
+        return
+    _answer_amend(kernel, order, said)
+    for fill in said.fills:
+        apply_report(kernel, order, fill.fill_id, fill.price, fill.size, fill.fee, maker=fill.maker)
+    _take_status(kernel, order, said)
+
+
+def at_a_venue(kernel: Kernel, account: str) -> bool:
+    """Whether there is such an account, and a venue carries out its orders."""
+    known = kernel.state.accounts.get(account)
+    return known is not None and known.execution is Execution.VENUE
+
+
+def _take_status(kernel: Kernel, order: Order, said: VenueOrder) -> None:
+    """What the status says beyond the fills; what is older than what is known says nothing. An ending is never undone."""
+    if order.status not in AT_VENUE:
+        return
+    filled, ended = said.filled, None
+    if said.status in ENDED:
+        ended = said.status
+        filled = filled or (said.size if ended is FILLED else ZERO)
+    known = kernel.state.unknown.get(order.id)
+    if known is not None and known.ended is not None:
+        ended, filled = ended or known.ended, max(filled, known.filled)
+    missing = filled - order.filled
+    if ended is not None and missing > ZERO:
+        if known is None or (known.ended, known.filled) != (ended, filled):
+            evidence = f"the venue says {ended} with {filled} filled; {missing} of it was not reported yet"
+            kernel.journal.emit_order(order, ev.OrderUnknown(order.id, evidence, ended, filled))
+    elif ended is not None:
+        _end(kernel, order, ended, said.reason)
+    elif missing < ZERO:
+        return
+    elif said.status is TRIGGERED and not order.filled:
+        if order.status is not TRIGGERED:
+            kernel.journal.emit_order(order, ev.OrderTriggered(order.id, said.venue_order_id))
+    elif order.status in (SENT, UNKNOWN):
+        kernel.journal.emit_order(order, ev.OrderAccepted(order.id, said.venue_order_id))
+
+
+def _end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None:
+    """The venue ended it, and every fill is booked. What protected a position and did not close it stands again."""
+    if status is REJECTED and not order.filled:
+        reject(kernel, order, "REJECTED", reason or "rejected by the venue")
+        return
+    rest = order.remaining
+    reason = reason or f"{status.lower()} by the venue with {order.filled} of {order.size} filled"
+    body = (ev.OrderExpired if status is EXPIRED else ev.OrderCancelled)(order.id, reason)
+    kernel.journal.emit_order(order, body)
+    if not order.cancel_requested:
+        protect_again(kernel, order, rest)
+
+
+def reject(kernel: Kernel, order: Order, code: str, reason: str) -> None:
+    """It did not come to anything."""
+    kernel.journal.emit_order(order, ev.OrderRejected(order.id, code, reason))
+    if not order.cancel_requested:
+        protect_again(kernel, order, order.remaining)
+
+
+def arm_again(kernel: Kernel, order_id: str) -> None:
+    """A protection that stands again may fire from now on."""
+    order = kernel.state.orders.get(order_id)
+    if order is not None and order.status is OrderStatus.HELD:
+        arm_order(kernel, order)
+
+
+def protect_again(kernel: Kernel, order: Order, rest: Decimal) -> None:
+    """No lot without its stop; but it fires again only after a while, so that a refusing venue is not run down."""
+    if rest <= ZERO or (held := stand_again(kernel, order, rest)) is None or held.ended:
+        return
+    market = kernel.market(held.terms.instrument)
+    market.triggers.disarm(held.id)
+    market.set_band()
+    kernel.after(REARM_NS, Due.REARM, held.id)
+
+
+# --- Amending -----------------------------------------------------------------------------------------
+
+
+def _answer_amend(kernel: Kernel, order: Order, said: VenueOrder) -> None:
+    """The venue states what an amend asked for: that is its answer. It comes before the fills it made room for."""
+    if order.amending is None or order.ended:
+        return
+    price, size = order.amending
+    if (price is not None and said.price != price) or (size is not None and said.size != size):
+        return
+    kernel.journal.emit_order(order, ev.OrderAmended(order.id, price, None, size, _aside(kernel, order, price, size)))
+    if order.terms.reduce_only:
+        cap_reduce_only(kernel, order.terms.account, order.terms.instrument)
+
+
+def _aside(kernel: Kernel, order: Order, price: Decimal | None, size: Decimal | None) -> Decimal:
+    """What is set aside for an amended entry: by its new price, or its share where only the size changed."""
+    terms = order.terms
+    left = max((order.size if size is None else size) - order.filled, ZERO)
+    if terms.reduce_only or not order.reserve:
+        return ZERO
+    if price is None:
+        return share(order.reserve, left, order.remaining)
+    leverage = kernel.leverage(terms.account, terms.instrument)
+    return reserve(kernel.instrument(terms.instrument), left, price, leverage)
+
+
+# --- What cannot be --------------------------------------------------------------------------------------
+
+
+def _bad(said: VenueOrder) -> str:
+    """Why a statement cannot be taken; empty where it can."""
+    numbers = (said.size, said.filled, *(() if said.price is None else (said.price,)))
+    whole = (
+        f"order {said.client_id or said.venue_order_id} as {said.status}, {said.filled} of {said.size} @ {said.price}"
+    )
+    if said.status not in STATED or not all(n.is_finite() and n >= ZERO for n in numbers):
+        return f"{whole}: not a statement; ask the venue"
+    for fill in said.fills:
+        if not _sound(fill):
+            return f"{whole}: fill {fill.fill_id} is {fill.size} @ {fill.price}, fee {fill.fee}; ask the venue"
+    return ""
+
+
+def _sound(fill: VenueFill) -> bool:
+    numbers = (fill.price, fill.size, fill.fee)
+    return all(n.is_finite() for n in numbers) and fill.price > ZERO and fill.size > ZERO and fill.fill_id != ""
