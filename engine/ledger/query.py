@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from engine.clock import mono_ns
 from engine.ledger.errors import LedgerError, QueryRefused
 from engine.ledger.replay import connect_readonly
-from engine.ledger.schema import INTENTS
+from engine.ledger.schema import INTENTS, ORDER_FLOW, RARE
 
 MAX_ROWS = 100_000
 MAX_NS = 5_000_000_000
@@ -30,6 +30,14 @@ _REASONS = {
 _WRITES = "writes are refused: the ledger is append-only; only the engine adds to it, and nothing changes what is in it"
 
 Rows = list[dict[str, Any]]
+
+PAGED: dict[str, tuple[str, ...]] = {
+    "trades": ("created_at", "id"),
+    "orders": ("seq",),
+    "fills": ("seq",),
+    "equity": ("seq",),
+}
+"""What a page of a table goes by, so that a deep one costs no more than the first; an order's seq is that of its last change."""
 
 
 class Result(NamedTuple):
@@ -122,17 +130,13 @@ class Reader:
         """Close the connection."""
         self._db.close()
 
-    def trades(self, limit: int = 50) -> Rows:
-        """Rows of the public table (DESIGN 6.1)."""
-        return self._all("SELECT * FROM trades ORDER BY created_at DESC, id DESC LIMIT ?", limit)
+    def before(self, table: str, row: Mapping[str, Any] | None = None, limit: int = 100) -> Rows:
+        """The page of `table` (one of PAGED) that ends before `row` (None: at the end), newest first."""
+        return self._page(table, "<", row, limit)
 
-    def orders(self, limit: int = 50) -> Rows:
-        """Orders, last changed first."""
-        return self._all("SELECT * FROM orders ORDER BY seq DESC LIMIT ?", limit)
-
-    def fills(self, limit: int = 50) -> Rows:
-        """Fills."""
-        return self._all("SELECT * FROM fills ORDER BY seq DESC LIMIT ?", limit)
+    def after(self, table: str, row: Mapping[str, Any] | None = None, limit: int = 100) -> Rows:
+        """The page of `table` that begins after `row` (None: at the beginning), oldest first."""
+        return self._page(table, ">", row, limit)
 
     def positions(self) -> Rows:
         """Open positions."""
@@ -142,23 +146,31 @@ class Reader:
         """Wallets by account and asset."""
         return self._all("SELECT * FROM balances ORDER BY account, asset")
 
-    def equity(self, limit: int = 1_440) -> Rows:
-        """Samples of the equity line."""
-        return self._all("SELECT * FROM equity ORDER BY seq DESC LIMIT ?", limit)
-
     def latency(self, order_id: str) -> Rows:
         """Measured stages of one order."""
         return self._all("SELECT * FROM latency WHERE order_id = ? ORDER BY seq, stage", order_id)
 
-    def events_before(self, seq: int | None = None, limit: int = 100) -> Rows:
-        """The page of events that ends before `seq` (None: at the end), newest first."""
-        return self._all(
-            "SELECT * FROM events WHERE seq < ? ORDER BY seq DESC LIMIT ?", 2**63 - 1 if seq is None else seq, limit
-        )
+    def events_before(
+        self,
+        seq: int | None = None,
+        limit: int = 100,
+        *,
+        kind: str = "",
+        request_id: str = "",
+    ) -> Rows:
+        """The page of events that ends before `seq` (None: at the end), newest first; of one type or one request only."""
+        return self._events(2**63 - 1 if seq is None else seq, "<", "DESC", limit, kind, request_id)
 
-    def events_after(self, seq: int, limit: int = 100) -> Rows:
-        """The page of events that begins after `seq`, oldest first."""
-        return self._all("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+    def events_after(
+        self,
+        seq: int = 0,
+        limit: int = 100,
+        *,
+        kind: str = "",
+        request_id: str = "",
+    ) -> Rows:
+        """The page of events that begins after `seq`, oldest first; of one type or one request only."""
+        return self._events(seq, ">", "ASC", limit, kind, request_id)
 
     def intent_seq(self, request_id: str) -> int | None:
         """The event that took a request in; None where there is none. Raises LedgerError when it cannot be read."""
@@ -168,6 +180,28 @@ class Reader:
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be read: {error}") from None
         return None if row is None else int(row[0])
+
+    def _events(self, seq: int, compare: str, order: str, limit: int, kind: str, request_id: str) -> Rows:
+        where = [f"seq {compare} ?"]
+        values: list[object] = [seq]
+        if request_id:
+            # Spelled out, so that the index of those that have one is used; so is RARE.
+            where, values = ["request_id = ? AND request_id <> ''", *where], [request_id, *values]
+        if kind:
+            rare = f" AND {RARE}" if kind not in ORDER_FLOW and not request_id else ""
+            where, values = [f"type = ?{rare}", *where], [kind, *values]
+        sql = f"SELECT * FROM events WHERE {' AND '.join(where)} ORDER BY seq {order} LIMIT ?"  # noqa: S608  ours
+        return self._all(sql, *values, limit)
+
+    def _page(self, table: str, compare: str, row: Mapping[str, Any] | None, limit: int) -> Rows:
+        key = PAGED[table]
+        order = ", ".join(f"{column} {'DESC' if compare == '<' else 'ASC'}" for column in key)
+        where = ""
+        values: list[object] = []
+        if row is not None:
+            where = f"WHERE ({', '.join(key)}) {compare} ({', '.join('?' * len(key))})"
+            values = [row[column] for column in key]
+        return self._all(f"SELECT * FROM {table} {where} ORDER BY {order} LIMIT ?", *values, limit)  # noqa: S608  ours
 
     def _all(self, sql: str, *values: object) -> Rows:
         return [dict(row) for row in self._db.execute(sql, values)]

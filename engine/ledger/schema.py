@@ -83,10 +83,22 @@ PROJECTIONS: dict[str, str] = {
         ns INTEGER NOT NULL, PRIMARY KEY (seq, stage)) WITHOUT ROWID""",
 }
 
+ORDER_FLOW = (
+    "IntentCreated", "RiskApproved", "OrderCreated", "OrderHeld", "OrderSent", "OrderAccepted", "OrderFilled",
+    "OrderResized", "OrderCancelled", "TriggerMoved", "MarksNoted", "EquitySampled", "LatencyMeasured",
+)  # fmt: skip
+"""Types of which every stretch of a ledger holds some; the rest are rare, and have an index to be found by."""
+RARE = "type NOT IN ('" + "', '".join(ORDER_FLOW) + "')"
+LIVE = "status NOT IN ('DENIED', 'FILLED', 'CANCELLED', 'EXPIRED', 'REJECTED')"
+
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS trades_by_time ON trades (created_at)",
     "CREATE INDEX IF NOT EXISTS orders_by_seq ON orders (seq)",
+    f"CREATE INDEX IF NOT EXISTS orders_live ON orders (seq) WHERE {LIVE}",
+    "CREATE INDEX IF NOT EXISTS positions_by_close ON positions (closed_ns)",
+    "CREATE INDEX IF NOT EXISTS fills_by_position ON fills (position)",
     "CREATE INDEX IF NOT EXISTS events_by_request ON events (request_id) WHERE request_id <> ''",
+    f"CREATE INDEX IF NOT EXISTS events_rare ON events (type) WHERE {RARE}",
 )
 """What pages and questions of every day go by."""
 

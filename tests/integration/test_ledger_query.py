@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from engine.ledger.errors import LedgerError, QueryRefused
-from engine.ledger.query import Reader, run_query
+from engine.ledger.query import PAGED, Reader, run_query
 from engine.ledger.schema import INTENTS
 from engine.ledger.store import Ledger
-from tests.ledger_events import START_NS, Story
+from tests.ledger_events import START_NS, Story, history
 
 
 @pytest.fixture
@@ -93,12 +93,12 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
 
 def test_the_everyday_questions_have_answers(path: Path) -> None:
     with Reader(path) as reader:
-        assert [trade["action"] for trade in reader.trades(2)] == ["LONG", "CLOSE"]
-        assert [order["status"] for order in reader.orders(2)] == ["CREATED", "FILLED"]
-        assert [fill["order_id"] for fill in reader.fills(1)] == ["o-5"]
+        assert [trade["action"] for trade in reader.before("trades", limit=2)] == ["LONG", "CLOSE"]
+        assert [order["status"] for order in reader.before("orders", limit=2)] == ["CREATED", "FILLED"]
+        assert [fill["order_id"] for fill in reader.before("fills", limit=1)] == ["o-5"]
         assert [position["size"] for position in reader.positions()] == ["0.010"]
         assert [(balance["account"], balance["asset"]) for balance in reader.balances()] == [("main", "USDT")]
-        assert reader.equity() == []
+        assert reader.before("equity") == []
 
 
 def test_events_are_paged_by_seq_in_both_directions(path: Path) -> None:
@@ -107,6 +107,86 @@ def test_events_are_paged_by_seq_in_both_directions(path: Path) -> None:
         older = reader.events_before(newest[-1]["seq"], limit=3)
         assert [event["seq"] for event in newest + older] == [37, 36, 35, 34, 33, 32]
         assert [event["seq"] for event in reader.events_after(34, limit=10)] == [35, 36, 37]
+
+
+@pytest.mark.parametrize("table", ["trades", "orders", "fills", "equity"])
+def test_tables_are_paged_from_any_row_in_both_directions(tmp_path: Path, table: str) -> None:
+    with closing(
+        Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    ) as ledger:
+        for batch in history(120, seed=1):
+            # At one moment: time alone tells no two rows apart.
+            ledger.append([msgspec.structs.replace(event, time_ns=START_NS) for event in batch])
+    with Reader(ledger.path) as reader:
+        whole = reader.after(table, limit=1_000)
+        assert len(whole) > 12
+        assert reader.before(table, limit=1_000) == whole[::-1]
+        forward: list[dict[str, object]] = []
+        while page := reader.after(table, forward[-1] if forward else None, 5):
+            forward += page
+        assert forward == whole
+        backward: list[dict[str, object]] = []
+        while page := reader.before(table, backward[-1] if backward else None, 5):
+            backward += page
+        assert backward == whole[::-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_id"), [("OrderSent", ""), ("EngineStarted", ""), ("", "r-3"), ("OrderFilled", "r-3")]
+)
+def test_events_of_one_type_or_one_request_are_paged(path: Path, kind: str, request_id: str) -> None:
+    with Reader(path) as reader:
+        mine = [
+            event
+            for event in reader.events_after(0)
+            if kind in ("", event["type"]) and request_id in ("", event["request_id"])
+        ]
+        assert mine
+        assert reader.events_after(0, kind=kind, request_id=request_id) == mine
+        assert reader.events_before(None, kind=kind, request_id=request_id) == mine[::-1]
+        assert reader.events_before(mine[-1]["seq"], kind=kind, request_id=request_id) == mine[:-1][::-1]
+
+
+class Plans:
+    """Every statement a reader runs, and how SQLite goes about it."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.seen: list[str] = []
+        self._reader = reader
+
+    def __enter__(self) -> Plans:
+        self._reader._db.set_trace_callback(self.seen.append)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader._db.set_trace_callback(None)
+
+    def told(self) -> list[str]:
+        return [str(row[3]) for sql in self.seen for row in self._reader._db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+
+def test_no_page_skips_rows_or_sorts_them(path: Path) -> None:
+    with Reader(path) as reader:
+        with Plans(reader) as plans:
+            for table in PAGED:
+                row = {"created_at": "2026-01-01", "id": "o-1", "seq": 30}
+                for page in (reader.before, reader.after):
+                    page(table, row)
+                    page(table)
+            for page_of_events in (reader.events_before, reader.events_after):
+                page_of_events(30)
+                page_of_events(30, kind="AlarmRaised")
+                page_of_events(30, kind="OrderFilled")
+                page_of_events(30, request_id="r-1")
+        told = plans.told()
+        assert len(told) == len(plans.seen) == 24
+        assert not [line for line in told if "TEMP B-TREE" in line]
+        assert not [sql for sql in plans.seen if "OFFSET" in sql]
+        starts = [line for line in told if line.startswith("SCAN")]
+        assert len(starts) == 8, "only the first and the last page of a table begin at its edge"
+        assert any("events_rare" in line for line in told)
+        assert any("events_by_request" in line for line in told)
+        assert any("trades_by_time" in line and "created_at" in line for line in told)
 
 
 def test_a_request_is_found_by_its_index_and_cannot_be_written_twice(tmp_path: Path) -> None:

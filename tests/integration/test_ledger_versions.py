@@ -153,7 +153,7 @@ def test_tools_that_read_take_it_as_it_is(old: Path, tmp_path: Path) -> None:
     assert replay.replay(old).positions
     assert run_query(old, "SELECT count(*) FROM events").rows == [(replay.replay(old).seq,)]
     with Reader(old) as reader:
-        assert reader.orders(1)
+        assert reader.before("orders", limit=1)
         assert reader.events_before(limit=1)
     assert backup(old, tmp_path / "copy.sqlite").ok
     assert CliRunner().invoke(app, ["ledger", "verify", "--ledger", str(old)]).exit_code == 0
