@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 # A plain path instead of an import hook: every start of hoox is a little sooner.
 EDITABLE := --config-settings editable_mode=compat
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+# What pip does for an installed package: without it a start may have to compile all of the source.
+COMPILE := $(BIN)/python -m compileall -q engine widgets hoox_tui
 RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
 
@@ -26,11 +28,13 @@ $(BIN)/python:
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Hoox into $(VENV)"
 	@$(PIP) install $(EDITABLE) -e . -c constraints.txt
+	@$(COMPILE)
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Hoox and its development tools into $(VENV)"
 	@$(PIP) install $(EDITABLE) -e '.[dev]' -c constraints.txt
+	@$(COMPILE)
 	@touch $(RUN_STAMP) $@
 
 setup: $(DEV_STAMP) ## Install everything for development

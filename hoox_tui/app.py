@@ -91,7 +91,8 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         """Which start of the engine was last noticed."""
 
     def get_default_screen(self) -> Screen[None]:
-        """The desk is what there is."""
+        """The desk is what there is, laid out for this terminal at once."""
+        self.desk.fit(self.size)
         return self.desk
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

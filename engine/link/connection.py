@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -43,8 +44,10 @@ _GREETING_S = 5.0
 class Connection:
     """Speaks with one screen or command until it goes; its intents in flight are carried out all the same."""
 
-    def __init__(self, hub: Hub, reader: asyncio.StreamReader, viewer: Viewer) -> None:
+    def __init__(self, hub: Hub, reader: asyncio.StreamReader, viewer: Viewer, send_views: Callable[[], None]) -> None:
+        """`send_views` is called when other topics are wanted: a person waits for them."""
         self._hub = hub
+        self._send_views = send_views
         self._reader = reader
         self._viewer = viewer
         self.in_flight: set[asyncio.Task[None]] = set()
@@ -111,6 +114,7 @@ class Connection:
                 task.add_done_callback(self.in_flight.discard)
             case Subscribe(topics=topics):
                 self._viewer.want(topics[:MAX_TOPICS])
+                self._send_views()
             case AskPreview(id=number, command=command):
                 self._viewer.send(PreviewReply(number, self._preview(session, command)))
             case Query(id=number, name=name):

@@ -85,7 +85,7 @@ class LinkServer:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         viewer = Viewer(writer, self._bounds, mono_ns())
-        connection = Connection(self._hub, reader, viewer)
+        connection = Connection(self._hub, reader, viewer, self._send_views)
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -106,19 +106,20 @@ class LinkServer:
 
     async def _run(self) -> None:
         while True:
-            try:
-                self._send_views(mono_ns())
-            except Exception:  # a view that cannot be built must not end the heartbeat of all screens
-                log.exception("views could not be sent")
+            self._send_views()
             await self._look_after_socket(mono_ns())
             await asyncio.sleep(1 / MAX_HZ)
 
-    def _send_views(self, now: int) -> None:
+    def _send_views(self) -> None:
         if not self._viewers:
             return
-        self._broadcast.refresh((topic for viewer in self._viewers for topic in viewer.topics), now)
-        for viewer in tuple(self._viewers):
-            viewer.push(self._broadcast.latest, now)
+        now = mono_ns()
+        try:
+            self._broadcast.refresh((topic for viewer in self._viewers for topic in viewer.topics), now)
+            for viewer in tuple(self._viewers):
+                viewer.push(self._broadcast.latest, now)
+        except Exception:  # a view that cannot be built must not end the heartbeat of all screens
+            log.exception("views could not be sent")
 
 
 def _inode(path: Path) -> int:

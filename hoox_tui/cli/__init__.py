@@ -18,9 +18,12 @@ def main() -> None:
 
 def _open_desk() -> None:
     """`hoox` alone: there is nothing to parse, and without the parser the desk is there a tenth of a second sooner."""
-    from hoox_tui.cli.problems import told
-    from hoox_tui.cli.show import open_desk
-    from hoox_tui.settings import load
+    try:
+        from hoox_tui.cli.problems import told
+        from hoox_tui.cli.show import open_desk
+        from hoox_tui.settings import load
 
-    with told():
-        open_desk(load({}), in_process=False)
+        with told():
+            open_desk(load({}), in_process=False)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -81,6 +81,10 @@ class EngineProcess:
         """It is not running any more."""
         return self._process.poll() is not None
 
+    def end(self) -> None:
+        """Ask it to stop cleanly."""
+        self._process.terminate()
+
     def last_words(self) -> str:
         """The last line it wrote."""
         with self.log.open("rb") as file:

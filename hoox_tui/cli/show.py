@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hoox_tui.cli.ask import running_socket, with_engine
+from hoox_tui.cli.ask import answers, running_socket, with_engine
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
 if TYPE_CHECKING:
@@ -68,12 +68,19 @@ def _same_feed(plays: str, wanted: str) -> bool:
 
 def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns_engine: bool) -> None:
     # The screen's imports take as long as the engine's start: both run at once.
-    from engine.link.client import SocketLink
-    from hoox_tui.app import run_desk
-    from hoox_tui.cli.launch import Keeper
+    try:
+        from engine.link.client import SocketLink
+        from hoox_tui.app import run_desk
+        from hoox_tui.cli.launch import Keeper
+    except KeyboardInterrupt:
+        # Nobody saw this engine: it is not left behind.
+        if started is not None:
+            started.end()
+        raise
 
     link = SocketLink(path, _screen_name())
-    before = partial(started.wait_ready, path) if started is not None else None
+    # It answers already where the imports above took longer than its start.
+    before = partial(started.wait_ready, path) if started is not None and not answers(path) else None
     keeper = Keeper(link, settings, started) if owns_engine else None
     if keeper is not None:
         keeper.start()

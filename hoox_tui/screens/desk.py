@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid, Horizontal
+from textual.geometry import Size
 
 from engine.views import BookView, ChartView
 from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, TALL_LADDER, Slot
@@ -101,6 +102,11 @@ class DeskScreen(TradingScreen):
         self._study_slot = Slot("study", CLOCK, self._draw_study, lambda: self._study is not None)
         self._instrument = ""
         self._beats = 0
+
+    def fit(self, size: Size) -> None:
+        """Take the classes of a size before anything is laid out; without, a start would do it all twice."""
+        for cells, steps in ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS)):
+            self.add_class(max(step for step in steps if step[0] <= cells)[1])
 
     def compose(self) -> ComposeResult:
         """Header, banner, the ladder beside the rest, the line of keys."""
