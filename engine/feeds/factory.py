@@ -35,7 +35,8 @@ def make_feed(
     """The feed that `spec` names; raises FeedError.
 
     `symbols` as the venue writes them, the venue's usual ones when none are given (a recording carries its own). For the simulated market: `seed`, `rate` in quotes
-    a second, `volatility` as a multiple, and `prices` by symbol to resume from. For a recording: `speed` (recording.MAX_SPEED
+    a second, `volatility` as a multiple, and `prices` by symbol to resume from; a live feed drops a
+    first price that lies absurdly far from them. For a recording: `speed` (recording.MAX_SPEED
     for as fast as it goes); it brings its own clock. Funding that was missed since `since_ns`, 0 in a new ledger, is
     delivered first; a recording is told by its `begin`.
     """
@@ -54,9 +55,9 @@ def make_feed(
     if kind == "binance" and not argument:
         from engine.feeds.binance.feed import binance_feed
 
-        return binance_feed(symbols, clock, random.Random(seed), since_ns=since_ns)
+        return binance_feed(symbols, clock, random.Random(seed), since_ns=since_ns, prices=prices)
     if kind == "backpack" and not argument:
         from engine.feeds.backpack.feed import backpack_feed
 
-        return backpack_feed(symbols, clock, random.Random(seed), since_ns=since_ns)
+        return backpack_feed(symbols, clock, random.Random(seed), since_ns=since_ns, prices=prices)
     raise FeedError(f"feed: {spec!r} is not known; choose one of {', '.join(FEEDS)}")

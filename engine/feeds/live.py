@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Protocol
 
 import httpx
@@ -79,14 +80,21 @@ class LiveFeed:
     """The Feed of one venue's public streams. Funding missed since `since_ns` is delivered; 0 says that nothing was."""
 
     def __init__(
-        self, venue: Venue, clock: Clock, rng: random.Random, gate: PriceGate | None = None, since_ns: int = 0
+        self,
+        venue: Venue,
+        clock: Clock,
+        rng: random.Random,
+        since_ns: int = 0,
+        prices: Mapping[str, Decimal] | None = None,
     ) -> None:
+        """`prices` by symbol, as last known: an absurd first price after a start is dropped like any other."""
         self.identity = venue.name
         self.clock = clock
         self.clock_offset_ns = 0
         self._venue = venue
         self._rng = rng
-        self._gate = gate or PriceGate()
+        known = {name: (prices or {}).get(name.partition(":")[2]) for name in venue.wanted()}
+        self._gate = PriceGate(known={name: float(price) for name, price in known.items() if price is not None})
         self._funding = FundingWatch(since_ns - REACH_BACK_NS if since_ns else clock.now_ns())
         self._stats = FeedStats()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -42,16 +43,23 @@ def sane_levels(levels: Levels) -> bool:
 
 
 class PriceGate:
-    """Judges prices against the last good one of the same instrument and kind.
+    """Judges prices against the last good one of the same instrument and kind; the first against the price that is `known`.
 
     A jump of more than `max_jump` (fraction) is absurd, unless prices stay at the new level for `persist_ns`:
     then the market really moved.
     """
 
-    def __init__(self, max_jump: float = 0.2, persist_ns: int = 2_000_000_000) -> None:
+    def __init__(
+        self,
+        max_jump: float = 0.2,
+        persist_ns: int = 2_000_000_000,
+        known: Mapping[InstrumentId, float] | None = None,
+    ) -> None:
+        """`known`: what an instrument was worth when last heard of. Without it the first price of all is taken as it comes."""
         self._up = 1 + max_jump
         self._down = 1 - max_jump
         self._persist_ns = persist_ns
+        self._known = dict(known or {})
         self._quotes: dict[InstrumentId, _Track] = {}
         self._trades: dict[InstrumentId, _Track] = {}
         self._marks: dict[InstrumentId, _Track] = {}
@@ -100,8 +108,8 @@ class PriceGate:
     ) -> Verdict:
         track = tracks.get(key)
         if track is None:
-            tracks[key] = _Track(low, high)
-            return _GOOD
+            known = self._known.get(key)
+            track = tracks[key] = _Track(known or low, known or high)
         last_low, last_high = track.low, track.high
         if low == last_low and high == last_high and not track.suspect:
             return _GOOD

@@ -113,6 +113,18 @@ class TestPriceGate:
         assert gate.mark(Mark(BTC, 0, 0, Decimal(10))) is Verdict.ABSURD
         assert gate.mark(Mark(BTC, 0, 0, Decimal("NaN"))) is Verdict.ABSURD
 
+    def test_the_first_price_after_a_start_is_judged_by_the_last_one_known(self) -> None:
+        gate = PriceGate(max_jump=0.2, persist_ns=2 * SECOND, known={BTC: 100.0})
+        assert gate.quote(self.at("1000", "1001")) is Verdict.ABSURD
+        assert gate.mark(Mark(BTC, 0, 0, Decimal(1000))) is Verdict.ABSURD
+        assert gate.quote(self.at("99", "101")) is Verdict.GOOD
+        assert gate.mark(Mark(BTC, 0, 0, Decimal(101))) is Verdict.GOOD
+
+    def test_a_market_that_moved_far_while_nobody_looked_is_believed_when_it_stays_there(self) -> None:
+        gate = PriceGate(max_jump=0.2, persist_ns=2 * SECOND, known={BTC: 100.0})
+        assert gate.quote(self.at("150", "151", 1 * SECOND)) is Verdict.ABSURD
+        assert gate.quote(self.at("150", "151", 3 * SECOND)) is Verdict.GOOD
+
     def test_a_trade_without_price_or_size_is_dropped(self) -> None:
         gate = PriceGate()
         assert gate.trade(Trade(BTC, 0, 0, "1", Decimal(0), Decimal(1), Side.BUY)) is Verdict.ABSURD

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import httpx
 import msgspec
@@ -81,7 +82,12 @@ class Backpack:
 
 
 def backpack_feed(
-    symbols: Sequence[str], clock: Clock, rng: random.Random, timing: Timing = TIMING, since_ns: int = 0
+    symbols: Sequence[str],
+    clock: Clock,
+    rng: random.Random,
+    timing: Timing = TIMING,
+    since_ns: int = 0,
+    prices: Mapping[str, Decimal] | None = None,
 ) -> LiveFeed:
     """The public feed."""
-    return LiveFeed(Backpack(symbols, timing=timing), clock, rng, since_ns=since_ns)
+    return LiveFeed(Backpack(symbols, timing=timing), clock, rng, since_ns=since_ns, prices=prices)
