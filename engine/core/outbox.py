@@ -74,6 +74,18 @@ def may_leave(state: State, order_id: str, halted: str = "") -> Refusal | None:
         return Refusal("NOT_DUE", f"order {order_id} is not on its way (any more)")
     if order.cancel_requested:
         return Refusal("CANCELLED", f"order {order_id} was cancelled before it left")
+    return _entries_wait(state, order, halted)
+
+
+def may_change(state: State, order_id: str, halted: str = "") -> Refusal | None:
+    """Why an amend that is due must not leave any more: it could add exposure when entries are stopped."""
+    order = state.orders.get(order_id)
+    if order is None or order.amending is None:
+        return Refusal("NOT_DUE", f"order {order_id} is not to be amended (any more)")
+    return _entries_wait(state, order, halted)
+
+
+def _entries_wait(state: State, order: Order, halted: str) -> Refusal | None:
     terms = order.terms
     if terms.reduce_only:
         return None

@@ -11,8 +11,7 @@ from msgspec import Struct
 
 from engine.clock import Clock
 from engine.core.inputs import AmendRefused, Doubt, Input, NotSent, OrderSaid
-from engine.core.outbox import Amend, Cancel, Query, Submit, Work, due_of
-from engine.core.rounding import Refusal
+from engine.core.outbox import Amend, Cancel, Query, Submit, Work, due_of, may_change, may_leave
 from engine.core.state import State
 from engine.execution.line import Line, Rank
 from engine.execution.sorting import amend_failed, cancel_failed, never_left, query_failed, submit_failed
@@ -27,8 +26,8 @@ log = logging.getLogger(__name__)
 
 Take = Callable[[Input], bool]
 """Tells the core; false when that was not written, and so did not happen."""
-MayLeave = Callable[[Order], Refusal | None]
-"""The core's last word before an order leaves, or a change of one."""
+Halted = Callable[[], str]
+"""Why the engine refuses entries at this moment; empty when it does not."""
 
 
 class Untold(RuntimeError):
@@ -49,14 +48,14 @@ class Attempts:
     """Tries things at one venue, for one account."""
 
     def __init__(
-        self, venue: Venue, line: Line, take: Take, state: Callable[[], State], clock: Clock, may_leave: MayLeave
+        self, venue: Venue, line: Line, take: Take, state: Callable[[], State], clock: Clock, halted: Halted
     ) -> None:
         self._venue = venue
         self._line = line
         self._take = take
         self._state = state
         self._clock = clock
-        self._may_leave = may_leave
+        self._halted = halted
         self.unsent: set[str] = set()
         """Orders that provably have not left: nothing else is ever submitted."""
         self._leverage: dict[InstrumentId, int] = {}
@@ -128,9 +127,7 @@ class Attempts:
         if self.due(Submit, work.order) is None:
             return False
         order = self._state().orders[work.order]
-        refusal = self._may_leave(order)
-        if order.cancel_requested:
-            refusal = Refusal("CANCELLED", "cancelled before it left")
+        refusal = may_leave(self._state(), work.order, self._halted())
         if refusal is not None:
             self._not_sent(order, refusal.code, refusal.message)
         return refusal is None
@@ -192,7 +189,7 @@ class Attempts:
         if self.due(Amend, work.order) != work:
             return
         order = self._state().orders[work.order]
-        refusal = self._may_leave(order)
+        refusal = may_change(self._state(), work.order, self._halted())
         if refusal is not None or not in_time:
             why = refusal.message if refusal is not None else _given_up(effort)[1]
             self.tell(AmendRefused(self._clock.now_ns(), work.order, why))

@@ -17,10 +17,11 @@ from contextlib import suppress
 from msgspec import Struct
 
 from engine.clock import Clock
+from engine.core.foreign import OWNER
 from engine.core.inputs import Note
 from engine.core.outbox import Amend, Cancel, Query, Submit, Work, outbox
 from engine.core.state import State
-from engine.execution.attempts import Attempts, Effort, MayLeave, Take, Untold
+from engine.execution.attempts import Attempts, Effort, Halted, Take, Untold
 from engine.execution.line import Line
 from engine.execution.reconciling import Reconciler
 from engine.feeds.base import Backoff
@@ -49,8 +50,6 @@ ASKS: dict[type[ev.Body], type[Work]] = {
     ev.OrderUnknown: Query,
 }
 """Events that ask for something, which waits until they are durable."""
-STRANGER = "venue"
-"""Owner of orders that somebody else sent: the core only takes them over."""
 
 
 class _Ask(Struct, frozen=True):
@@ -58,6 +57,7 @@ class _Ask(Struct, frozen=True):
     kind: type[Work]
     order: str
     ours: bool
+    """Not a stranger's, whose order the core only takes over."""
 
 
 class Carrier:
@@ -71,7 +71,7 @@ class Carrier:
         state: Callable[[], State],
         clock: Clock,
         dice: random.Random,
-        may_leave: MayLeave,
+        halted: Halted,
         *,
         since_ns: int,
         entry_patience_s: float = ENTRY_PATIENCE_S,
@@ -85,7 +85,7 @@ class Carrier:
         self._dice = dice
         self._patience = entry_patience_s
         line = Line(venue.name, dice)
-        self._attempts = Attempts(venue, line, take, state, clock, may_leave)
+        self._attempts = Attempts(venue, line, take, state, clock, halted)
         self._reconciler = Reconciler(
             venue, account, line, take, state, clock, dice, self._stood, since_ns=since_ns, every_s=reconcile_s
         )
@@ -104,8 +104,10 @@ class Carrier:
                 continue
             body = event.body
             kind = ASKS.get(type(body))
+            if kind is Query and (Query, body.order) in self._running:  # type: ignore[union-attr]
+                continue  # it is being asked for already
             if kind is not None:
-                self._asked.append(_Ask(event.seq, kind, body.order, event.owner != STRANGER))  # type: ignore[union-attr]
+                self._asked.append(_Ask(event.seq, kind, body.order, event.owner != OWNER))  # type: ignore[union-attr]
             elif isinstance(body, ev.PositionDiffers):
                 self._reconciler.soon()
 

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 MARGIN_NS = 60_000_000_000
 """How much further back than the last good moment is asked: the venue's clock is another one, and its reports are late."""
-MOST_REACH = 1_440
-"""At most this many margins, while a difference stays."""
+FAR_NS = 3_600_000_000_000
+"""The same where positions differ: what hid it may be older than the last moment that looked good."""
 ALARM_AFTER = 3
 """Rounds that fail before a person is told."""
 
@@ -61,7 +61,6 @@ class Reconciler:
         self._proposed: tuple[int, int] | None = None
         """(seq, time): once that event is durable, that time is good."""
         self._gap = True
-        self._reach = 1
         self._failures = 0
         self._wake = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
@@ -150,10 +149,7 @@ class Reconciler:
         if not self._take(VenueStands(now_ns, self._account, asked_ns, standing.orders, standing.positions)):
             raise Untold("what the venue stated was not recorded")
         self._stood(standing)
-        differs = self._differs()
-        # What a lost report hid may lie further back than the last moment that looked good.
-        self._reach = min(self._reach * 4, MOST_REACH) if differs else 1
-        if self._gap or differs:
+        if self._gap or self._differs():
             return False
         self._proposed = (self._state().seq, asked_ns)
         self.committed(self._durable)
@@ -164,7 +160,8 @@ class Reconciler:
         self._gap = False
         try:
             await self._line.free(Rank.RECONCILE)
-            since_ns = min(self._good_ns, self._clock.now_ns()) - self._reach * MARGIN_NS
+            back_ns = FAR_NS if self._differs() else MARGIN_NS
+            since_ns = min(self._good_ns, self._clock.now_ns()) - back_ns
             for said in await self._line.call(self._venue.orders_since(since_ns)):
                 if not self._take(OrderSaid(self._clock.now_ns(), self._account, said)):
                     raise Untold("what happened in a gap was not recorded")

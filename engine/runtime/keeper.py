@@ -142,6 +142,10 @@ class Keeper:
             return False
         return True
 
+    def halted(self) -> str:
+        """Why no entry may leave at this moment; empty when it may."""
+        return self.desk.kernel.halted if self._decides else self.mode_reason
+
     async def durable(self, seq: int) -> None:
         """Wait until everything up to `seq` is on the disk; raises NotDurable when it never will be."""
         if self.durable_seq >= seq:
