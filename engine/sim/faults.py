@@ -93,6 +93,8 @@ class Fault(StrEnum):
     CLOCK_FORWARD = "clock_forward"
     SUSPEND = "suspend"
 
+    __hash__ = str.__hash__  # the one of enums is written in Python, and every draw looks its kind up
+
 
 Told = Callable[[Fault, str], None]
 
@@ -129,8 +131,9 @@ class Faults:
     def one_of(self, kinds: Iterable[Fault], where: str = "") -> Fault | None:
         """Draw several that exclude each other; the first that comes up is injected."""
         found = None
-        for kind in kinds:
-            if self._comes_up(kind) and found is None:
+        dice = self._dice
+        for kind in kinds:  # all are drawn, whichever comes up: what one kind does must not hang on another
+            if kind in dice and self._comes_up(kind) and found is None:
                 found = kind
         if found is not None:
             self._count(found, where)
