@@ -10,7 +10,7 @@ import msgspec
 
 from engine.core.desk import Desk
 from engine.core.fold import fold
-from engine.core.inputs import FillReport, Halt, Input, Intent, OrderSaid, Start, Tick
+from engine.core.inputs import FillReport, Halt, Input, Intent, OrderSaid, Start, Tick, VenueStands
 from engine.core.state import State, decode_state, encode_state
 from engine.model import command as cmd
 from engine.model import event as ev
@@ -19,7 +19,7 @@ from engine.model.event import Event, decode_body, encode_body
 from engine.model.instrument import Instrument, VenueProfile, tiers_from
 from engine.model.market import Depth, FeedStatus, Funding, Mark, Side, StreamState, Trade, quote
 from engine.model.order import Order, OrderStatus, OrderType
-from engine.model.report import VenueFill, VenueOrder
+from engine.model.report import VenueFill, VenueOrder, VenuePosition
 
 D = Decimal
 MS = 1_000_000
@@ -140,20 +140,21 @@ class Bench:
 
     def said(self, order: Order, status: OrderStatus, filled: str = "0", *fills: VenueFill, **more: Any) -> list[Event]:
         """The venue states an order of ours."""
+        return self.hear(statement(order, status, filled, *fills, **more))
+
+    def hear(self, said: VenueOrder) -> list[Event]:
+        """The venue states an order, ours or another's."""
         self.now += MS
-        stated = {"size": order.size, "price": order.price, "reduce_only": order.terms.reduce_only, **more}
-        terms = order.terms
-        said = VenueOrder(
-            terms.client_id,
-            "v" + terms.id,
-            terms.instrument,
-            terms.side,
-            status,
-            filled=D(filled),
-            fills=fills,
-            **stated,
-        )
-        return self.handle(OrderSaid(self.now, terms.account, said))
+        return self.handle(OrderSaid(self.now, "main", said))
+
+    def stands(
+        self, *positions: VenuePosition, orders: tuple[VenueOrder, ...] = (), asked_ns: int | None = None
+    ) -> list[Event]:
+        """All that the venue has, asked for and answered a moment later."""
+        self.now += MS
+        asked = self.now if asked_ns is None else asked_ns
+        self.now += MS
+        return self.handle(VenueStands(self.now, "main", asked, orders, positions))
 
     def market(self, price: str) -> None:
         """Quote a tick wide around a price, mark and last at it."""
@@ -231,6 +232,15 @@ class Bench:
     def sizes(self, type: OrderType) -> list[Decimal]:  # noqa: A002
         """Unfilled sizes of the live orders of a type, oldest first."""
         return [o.remaining for o in self.live(type)]
+
+
+def statement(order: Order, status: OrderStatus, filled: str = "0", *fills: VenueFill, **more: Any) -> VenueOrder:
+    """An order of ours as a venue states it."""
+    terms = order.terms
+    stated = {"size": order.size, "price": order.price, "reduce_only": terms.reduce_only, **more}
+    return VenueOrder(
+        terms.client_id, "v" + terms.id, terms.instrument, terms.side, status, filled=D(filled), fills=fills, **stated
+    )
 
 
 def fill(fill_id: str, price: str, size: str, fee: str = "0") -> VenueFill:

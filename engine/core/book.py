@@ -66,6 +66,7 @@ class Book:
         "_asks",
         "_bids",
         "_slippage",
+        "_slippage_ticks",
         "best_ask",
         "best_bid",
         "depth_id",
@@ -77,8 +78,13 @@ class Book:
 
     def __init__(self, instrument: Instrument, slippage_ticks: int = 1) -> None:
         """`slippage_ticks`: without depth, how much worse the price gets per multiple of the displayed size."""
-        self._slippage = instrument.tick * slippage_ticks
+        self._slippage_ticks = slippage_ticks
+        self.relist(instrument)
         self.clear()
+
+    def relist(self, instrument: Instrument) -> None:
+        """Go by the changed tick of the same instrument."""
+        self._slippage = instrument.tick * self._slippage_ticks
 
     def clear(self) -> None:
         """Forget everything: after a gap nothing here is known."""

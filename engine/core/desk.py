@@ -29,18 +29,21 @@ from engine.core.inputs import (
     Halt,
     Input,
     Intent,
+    Listed,
     NoSuchOrder,
     Note,
     NotSent,
     OrderSaid,
     Start,
     Tick,
+    VenueStands,
 )
 from engine.core.intents import take_in
 from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
 from engine.core.market import TWO, Market
 from engine.core.paper import arrive, cancel, expire_at, put_back, record_makers
+from engine.core.reconcile import stands
 from engine.core.reports import arm_again, order_said
 from engine.core.settling import expect, note_sizes, settle
 from engine.core.state import State
@@ -84,6 +87,7 @@ class Desk:
             Tick: self._tick,
             Intent: self._intent,
             FillReport: self._report,
+            Listed: self._listed,
             Halt: self._halt,
             Note: self._note,
         }
@@ -149,6 +153,7 @@ class Desk:
         desk.kernel.probe = self.kernel.probe
         desk.kernel.halted = self.kernel.halted
         desk.kernel.clock = self.kernel.clock
+        desk.kernel.heard = self.kernel.heard
         return desk
 
     def next_due(self) -> int | None:
@@ -277,6 +282,23 @@ class Desk:
             return
         apply_report(self.kernel, order, report.fill_id, report.price, report.size, report.fee, maker=report.maker)
 
+    def _listed(self, given: Listed) -> None:
+        """What is open stays; what comes goes by the instrument as it is now."""
+        instrument, journal = given.instrument, self.kernel.journal
+        before = self.state.instruments.get(instrument.id)
+        if before == instrument:
+            return
+        journal.emit(ev.InstrumentChanged(instrument), venue=instrument.venue, instrument=instrument.id)
+        market = self._markets.get(instrument.id)
+        if market is None:
+            self._carry(instrument)
+        else:
+            market.relist(instrument)
+        if instrument.halted and not (before is not None and before.halted):
+            message = f"{instrument.symbol} is halted at its venue: entries are refused, closes are tried"
+            journal.emit(ev.AlarmRaised("SYMBOL_HALTED", message), instrument=instrument.id)
+        self._liquidations_anew(instrument)
+
     def _halt(self, halt: Halt) -> None:
         self.kernel.halted = halt.reason
 
@@ -339,6 +361,7 @@ class Desk:
             if after.liquidation != position.liquidation:
                 body = ev.MarginChanged(ZERO, after)
                 self.kernel.journal.emit_account(position.account, body, instrument.id, "venue")
+                arm_position(self.kernel, after)
 
     def resume(self) -> None:
         """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""
@@ -368,6 +391,7 @@ VENUE_RULES: dict[type, Callable[[Kernel, Any], None]] = {
     NotSent: not_sent,
     CancelRefused: cancel_refused,
     AmendRefused: amend_refused,
+    VenueStands: stands,
 }
 _TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
     Due.FUNDING: note_sizes,

@@ -28,7 +28,7 @@ def doubt(kernel: Kernel, given: Doubt) -> None:
     """An order may have left or changed, and nothing says what became of it."""
     order = _at_venue(kernel, given.order)
     if order is not None:
-        _lose(kernel, order, given.evidence)
+        lose(kernel, order, given.evidence)
 
 
 def asked(kernel: Kernel, given: Asked) -> None:
@@ -80,7 +80,7 @@ def lose_what_was_sent(kernel: Kernel) -> None:
     """After a start nobody knows whether an order on its way got there (W7)."""
     for order in list(kernel.state.orders.values()):
         if order.status is SENT and kernel.state.accounts[order.terms.account].execution is Execution.VENUE:
-            _lose(kernel, order, "the engine restarted while it was on its way")
+            lose(kernel, order, "the engine restarted while it was on its way")
 
 
 def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | None:
@@ -97,6 +97,7 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     if filled and price is not None:
         fee = round_fee(price * filled * instrument.taker_fee)
         apply_report(kernel, order, ATTESTED, price, filled, fee, maker=False)
+    kernel.told(order)
     if order.ended:
         return None
     rest = order.remaining
@@ -120,7 +121,8 @@ def _not_attestable(order: Order, command: cmd.AttestOrder) -> Refusal | None:
     return None
 
 
-def _lose(kernel: Kernel, order: Order, evidence: str) -> None:
+def lose(kernel: Kernel, order: Order, evidence: str) -> None:
+    """Its outcome is not known any more; of one that was lost before, this is one more piece of evidence."""
     if order.status is UNKNOWN:
         kernel.journal.emit_order(order, ev.OrderAsked(order.id, evidence))
     else:

@@ -8,7 +8,7 @@ from engine.core.kernel import Kernel
 from engine.core.lifecycle import create, send
 from engine.core.margin import reserve
 from engine.model.money import ZERO
-from engine.model.order import AT_VENUE, Order, OrderTerms, OrderType, Role
+from engine.model.order import AT_VENUE, Order, OrderStatus, OrderTerms, OrderType, Role
 from engine.model.report import VenueOrder
 
 OWNER = "venue"
@@ -16,18 +16,23 @@ OWNER = "venue"
 
 
 def find(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
-    """The order that a statement is about: one we made, or one adopted before."""
+    """The order that a statement is about: one we made, or one adopted before.
+
+    One that was taken as never arrived may have been adopted since, under the same id.
+    """
     state = kernel.state
-    order = state.find_order(said.client_id.partition("-")[0])
-    if order is not None and order.terms.client_id == said.client_id and order.terms.account == account:
-        return order
+    ours = state.find_order(said.client_id.partition("-")[0])
+    if ours is not None and (ours.terms.client_id != said.client_id or ours.terms.account != account):
+        ours = None
+    if ours is not None and ours.status is not OrderStatus.REJECTED:
+        return ours
     name = _name(said)
     for orders in (state.orders, state.ended):
         for order in orders.values():
             terms = order.terms
             if terms.owner == OWNER and terms.client_id == name and terms.account == account:
                 return order
-    return None
+    return ours
 
 
 def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:

@@ -14,6 +14,7 @@ from engine.core.rounding import Refusal
 from engine.core.unknown import open_position, unknown
 from engine.model import command as cmd
 from engine.model import event as ev
+from engine.model.account import Execution
 from engine.model.money import COST_PLACES, ZERO, round_cost
 
 
@@ -25,7 +26,7 @@ def change_leverage(kernel: Kernel, account: str, command: cmd.SetLeverage) -> R
     change = plan_leverage(kernel, account, instrument, command.leverage)
     if isinstance(change, Refusal):
         return change
-    set_leverage(kernel, account, instrument, change, command)
+    set_leverage(kernel, account, instrument, change, command.owner, command.request_id)
     return None
 
 
@@ -34,7 +35,7 @@ def adjust_margin(kernel: Kernel, account: str, command: cmd.AdjustMargin) -> Re
     position = open_position(kernel, account, command.position)
     if position is None:
         return unknown("position", command.position, kernel.state.positions)
-    refusal = _amount(command.amount)
+    refusal = _paper(kernel, account) or _amount(command.amount)
     if refusal is not None:
         return refusal
     instrument = kernel.instrument(position.instrument)
@@ -56,7 +57,7 @@ def adjust_margin(kernel: Kernel, account: str, command: cmd.AdjustMargin) -> Re
 
 def deposit(kernel: Kernel, account: str, command: cmd.Deposit) -> Refusal | None:
     """Paper money in, or free money out."""
-    refusal = _paper(kernel) or _asset(kernel, account, command.asset) or _amount(command.amount)
+    refusal = _paper(kernel, account) or _asset(kernel, account, command.asset) or _amount(command.amount)
     if refusal is not None:
         return refusal
     free = kernel.state.accounts[account].free(command.asset)
@@ -79,7 +80,7 @@ def reset(kernel: Kernel, account: str, command: cmd.ResetAccount) -> Refusal | 
         return Refusal(
             "NOT_FLAT", f"{open_positions} positions and {open_orders} orders are open; `hoox close --all` first"
         )
-    refusal = _paper(kernel) or _asset(kernel, account, command.asset)
+    refusal = _paper(kernel, account) or _asset(kernel, account, command.asset)
     if refusal is not None:
         return refusal
     if command.balance < 0 or round_cost(command.balance) != command.balance:
@@ -90,8 +91,8 @@ def reset(kernel: Kernel, account: str, command: cmd.ResetAccount) -> Refusal | 
     return None
 
 
-def _paper(kernel: Kernel) -> Refusal | None:
-    if kernel.state.env == "live":
+def _paper(kernel: Kernel, account: str) -> Refusal | None:
+    if kernel.state.env == "live" or kernel.state.accounts[account].execution is Execution.VENUE:
         return Refusal("LIVE", "account: real money moves at the venue, not here; this is for paper accounts")
     return None
 

@@ -88,7 +88,9 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder) -> Refusal | N
         _deny(kernel, account, command, plan, refusal, top)
         return None
     if plan.remargin is not None:
-        set_leverage(kernel, account, kernel.instrument(command.instrument), plan.remargin, command)
+        set_leverage(
+            kernel, account, kernel.instrument(command.instrument), plan.remargin, command.owner, command.request_id
+        )
     order = create(kernel, _terms(kernel, account, command, plan), plan.reserve, top)
     kernel.probe("order")
     if command.type.waits:

@@ -10,14 +10,18 @@ from enum import IntEnum
 
 from engine.core.journal import Journal
 from engine.core.market import Market
-from engine.core.state import State
+from engine.core.state import KEEP_ENDED, State, pair_key
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Top
 from engine.model.money import ZERO, round_cost
+from engine.model.order import Order
 
 _DRAWS = 0xFFFFFFFF
 SET_BACK_NS = 1_000_000_000
 """An input this much earlier than the last says that the clock was set back; less is mere disorder."""
+
+KEEP_HEARD = 4 * KEEP_ENDED
+"""More orders than this are not kept in `heard` once they ended."""
 
 
 class Due(IntEnum):
@@ -38,7 +42,7 @@ _DATED = frozenset({Due.FUNDING, Due.EXPIRE})
 class Kernel:
     """Recorded state behind its journal, volatile markets, and timers in order of time."""
 
-    __slots__ = ("_timers", "clock", "exits", "halted", "journal", "markets", "probe", "state", "timers_made")
+    __slots__ = ("_timers", "clock", "exits", "halted", "heard", "journal", "markets", "probe", "state", "timers_made")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -50,6 +54,8 @@ class Kernel:
         self.timers_made = 0
         self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
         """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
+        self.heard: dict[str, int] = {}
+        """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.probe: Callable[[str], None] = _no_probe
         """Told when an entry has passed a stage, so that whoever holds a clock can time it."""
         self.halted = ""
@@ -90,10 +96,18 @@ class Kernel:
                 (due - (0 if kind in _DATED else back), kind, made, order) for due, kind, made, order in self._timers
             ]
             heapq.heapify(self._timers)
+            self.heard = {key: at - back for key, at in self.heard.items()}
             self.clock = time_ns
         elif back < 0:
             self.clock = time_ns
         return self.clock
+
+    def told(self, order: Order) -> None:
+        """Note that the clock shows now what changed an order and its position last."""
+        terms = order.terms
+        if len(self.heard) > KEEP_HEARD:
+            self.heard = {key: at for key, at in self.heard.items() if "|" in key or key in self.state.orders}
+        self.heard[terms.id] = self.heard[pair_key(terms.account, terms.instrument)] = self.clock
 
     def next_due(self) -> int | None:
         """When the next timer rings, ns; None without timers."""

@@ -12,8 +12,7 @@ from engine.core.kernel import Kernel
 from engine.core.margin import max_leverage, with_liquidation
 from engine.core.rounding import Refusal
 from engine.model import event as ev
-from engine.model.account import Position
-from engine.model.command import Command
+from engine.model.account import Execution, Position
 from engine.model.instrument import Instrument
 from engine.model.market import Side
 from engine.model.money import ONE, ZERO, round_cost
@@ -34,6 +33,11 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
     if before == leverage:
         return Remargin(leverage)
     state = kernel.state
+    if state.accounts[account].execution is Execution.VENUE:
+        return Refusal(
+            "AT_VENUE",
+            f"leverage: {instrument.symbol} of {account} is at {before}x; change it at the venue, it is taken over",
+        )
     position = state.position_of(account, instrument.id)
     notional = abs(position.cost) if position is not None else ZERO
     most = max_leverage(instrument, max(notional, _reach(kernel, account, instrument, position)))
@@ -42,15 +46,32 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
             "LEVERAGE",
             f"leverage: {leverage}x is not within 1x and {most}x for {instrument.symbol}; choose one of these",
         )
+    change = work_out(kernel, account, instrument, leverage)
+    if change.position is not None and (refusal := already_liquidated(kernel, change.position)):
+        return refusal
+    free = state.accounts[account].free(instrument.settle_asset)
+    if change.more > max(free, ZERO):
+        return Refusal(
+            "MARGIN",
+            f"leverage: {leverage}x needs {change.more:.2f} more for what is open and working, {free:.2f} is free; "
+            "choose a higher one or cancel entries",
+        )
+    return change
+
+
+def work_out(kernel: Kernel, account: str, instrument: Instrument, leverage: int) -> Remargin:
+    """What another leverage makes of the open position and of the money set aside for working entries."""
+    before = kernel.leverage(account, instrument.id)
+    state = kernel.state
+    position = state.position_of(account, instrument.id)
     more = ZERO
     if position is not None:
+        notional = abs(position.cost)
         # What was added beyond the initial margin stays: it holds the liquidation price where somebody put it.
         added = max(position.margin - round_cost(notional / position.leverage), ZERO)
         margin = round_cost(notional / leverage) + added
         more = margin - position.margin
         position = with_liquidation(instrument, msgspec.structs.replace(position, leverage=leverage, margin=margin))
-        if refusal := already_liquidated(kernel, position):
-            return refusal
     fee = instrument.taker_fee
     ratio = (ONE / leverage + fee) / (ONE / before + fee)
     reserves = []
@@ -59,13 +80,6 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
             reserve = round_cost(order.reserve * ratio)
             more += reserve - order.reserve
             reserves.append((order.terms.id, reserve))
-    free = state.accounts[account].free(instrument.settle_asset)
-    if more > max(free, ZERO):
-        return Refusal(
-            "MARGIN",
-            f"leverage: {leverage}x needs {more:.2f} more for what is open and working, {free:.2f} is free; "
-            "choose a higher one or cancel entries",
-        )
     return Remargin(leverage, position, tuple(reserves), more)
 
 
@@ -80,12 +94,14 @@ def _reach(kernel: Kernel, account: str, instrument: Instrument, position: Posit
     return max(abs(held + buys), abs(held - sells), buys, sells) * price
 
 
-def set_leverage(kernel: Kernel, account: str, instrument: Instrument, change: Remargin, command: Command) -> None:
+def set_leverage(
+    kernel: Kernel, account: str, instrument: Instrument, change: Remargin, owner: str, request_id: str = ""
+) -> None:
     """Make a planned change a fact."""
     if kernel.leverage(account, instrument.id) == change.leverage:
         return
     body = ev.LeverageChanged(change.leverage, change.position)
-    kernel.journal.emit_account(account, body, instrument.id, command.owner, command.request_id)
+    kernel.journal.emit_account(account, body, instrument.id, owner, request_id)
     for order_id, reserve in change.reserves:
         kernel.journal.emit_order(kernel.state.orders[order_id], ev.OrderAmended(order_id, reserve=reserve))
     if change.position is not None:

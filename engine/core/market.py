@@ -64,6 +64,14 @@ class Market:
         self._top_of: tuple[Quote | None, Mark | None, int] = (None, None, 0)
         self.set_band()
 
+    def relist(self, instrument: Instrument) -> None:
+        """Go by the changed tick, filters and profile of the same instrument."""
+        source = instrument.profile.mark_source
+        self.instrument = instrument
+        self.mark_is_mid = source is _MID or (source is _EXIT_SIDE and self.mark is None)
+        self.matcher.relist(instrument)
+        self.set_band()
+
     def emptied(self) -> Market:
         """The same prices and book with nothing armed and nothing resting."""
         market = Market(self.instrument)

@@ -130,6 +130,11 @@ class Matcher:
         self.highest_buy = -inf
         self.lowest_sell = inf
 
+    def relist(self, instrument: Instrument) -> None:
+        """Go by the changed filters of the same instrument."""
+        self._instrument = instrument
+        self.book.relist(instrument)
+
     # --- Our orders -------------------------------------------------------------------------------
 
     def arrive(

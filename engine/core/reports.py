@@ -32,24 +32,28 @@ def order_said(kernel: Kernel, given: OrderSaid) -> None:
     hear(kernel, given.account, given.order)
 
 
-def hear(kernel: Kernel, account: str, said: VenueOrder) -> None:
-    """Take a statement in; a stranger's order is adopted first."""
+def hear(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
+    """Take a statement in; a stranger's order is adopted first. Returns the order it is about, if the ledger has it."""
     if not at_a_venue(kernel, account):
-        return
+        return None
+    before = kernel.state.seq
     if message := _bad(said):
         raise_once(kernel, account, said.instrument, "BAD_REPORT", message)
-        return
+        return None
     order = find(kernel, account, said) or adopt(kernel, account, said)
     if order is None:
-        return
+        return None
     if order.status in _UNSENT:
         message = f"the venue states {order.status} order {order.id}, which never left, as {said.status}; look there"
         raise_once(kernel, account, said.instrument, "NEVER_LEFT", message)
-        return
+        return order
     _answer_amend(kernel, order, said)
     for fill in said.fills:
         apply_report(kernel, order, fill.fill_id, fill.price, fill.size, fill.fee, maker=fill.maker)
     _take_status(kernel, order, said)
+    if kernel.state.seq > before:
+        kernel.told(order)
+    return order
 
 
 def at_a_venue(kernel: Kernel, account: str) -> bool:
@@ -132,12 +136,14 @@ def _answer_amend(kernel: Kernel, order: Order, said: VenueOrder) -> None:
     price, size = order.amending
     if (price is not None and said.price != price) or (size is not None and said.size != size):
         return
-    kernel.journal.emit_order(order, ev.OrderAmended(order.id, price, None, size, _aside(kernel, order, price, size)))
+    kernel.journal.emit_order(
+        order, ev.OrderAmended(order.id, price, None, size, reserve_of(kernel, order, price, size))
+    )
     if order.terms.reduce_only:
         cap_reduce_only(kernel, order.terms.account, order.terms.instrument)
 
 
-def _aside(kernel: Kernel, order: Order, price: Decimal | None, size: Decimal | None) -> Decimal:
+def reserve_of(kernel: Kernel, order: Order, price: Decimal | None, size: Decimal | None) -> Decimal:
     """What is set aside for an amended entry: by its new price, or its share where only the size changed."""
     terms = order.terms
     left = max((order.size if size is None else size) - order.filled, ZERO)
