@@ -88,7 +88,7 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     order = live_order(kernel, account, command.order)
     if order is None:
         return unknown("order", command.order, kernel.state.orders)
-    if refusal := _not_attestable(order, command):
+    if refusal := not_attestable(order, command):
         return refusal
     filled, price = command.filled, command.price
     body = ev.OrderAttested(order.id, command.reason, filled, price)
@@ -109,7 +109,9 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     return None
 
 
-def _not_attestable(order: Order, command: cmd.AttestOrder) -> Refusal | None:
+def not_attestable(order: Order, command: cmd.AttestOrder) -> Refusal | None:
+    """Why a person cannot answer for this order, or not in this way."""
+    """Why a person cannot answer for this order so; None where one can."""
     if order.status is not UNKNOWN:
         return Refusal("KNOWN", f"order: {order.id} is {order.status}; only one of unknown outcome can be attested")
     if not command.reason.strip():
