@@ -49,7 +49,10 @@ class HeaderBar(LinesWidget):
         if status is None:
             self._lines_of = ((Part(0, Tone.WARN, " NO ENGINE "), place), link)
         else:
-            self._lines_of = (_safety(status, place, has_hand), (*_mode(status), *link, *_money(status)))
+            self._lines_of = (
+                _safety(status, place, has_hand),
+                (*_mode(status), *_told(status), *link, *_money(status)),
+            )
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:
@@ -74,6 +77,8 @@ def _safety(view: StatusView, place: Part, has_hand: bool) -> tuple[Part, ...]:
         Part(0, Tone.WARN if "SIMULATED" in view.prices else Tone.PLAIN, view.prices),
         place,
         Part(0, Tone.ALARM, " KILL ON ") if view.kill else Part(0, Tone.DIM, "kill off"),
+        _count("UNKNOWN", view.unknown),
+        _count("DIFFERS", view.differs),
         Part(0, Tone.WARN, "● ARMED") if view.armed else Part(0, Tone.DIM, "○ disarmed"),
         Part(4, Tone.DIM if has_hand else Tone.WARN, f"hand: {hand}"),
         Part(3, Tone.WARN, "PAUSED") if view.paused else _NOTHING,
@@ -88,6 +93,15 @@ def _mode(view: StatusView) -> tuple[Part, ...]:
         return ()
     words = "EXITS ONLY" if view.mode is Mode.EXITS_ONLY else "READ ONLY"
     return (Part(0, Tone.ALARM, f" {words} "), Part(2, Tone.WARN, clean(view.mode_reason)))
+
+
+def _count(word: str, found: tuple[str, ...]) -> Part:
+    return Part(0, Tone.ALARM, f" {word} {len(found)} ") if found else _NOTHING
+
+
+def _told(view: StatusView) -> tuple[Part, ...]:
+    """What is not known, the worst first: it is what the second line is read for."""
+    return tuple(Part(1, Tone.WARN, clean(text)) for text in (*view.unknown[:1], *view.differs[:1]))
 
 
 def _money(view: StatusView) -> tuple[Part, ...]:

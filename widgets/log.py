@@ -93,3 +93,19 @@ class LogPane(RowsPane[LogView, LogLine]):
         if self.following:
             self._hold_newest()
         self.redraw()
+
+
+class PastLogPane(LogPane):
+    """The log as it stood at a moment: going back takes lines away again."""
+
+    EMPTY = "nothing had been logged by then"
+
+    def show(self, view: LogView | None, now_ns: int = 0) -> None:
+        """Show these lines and no others."""
+        if view is None or view is self._seen:
+            return
+        self._seen = view
+        self._window = view.lines
+        self.following = True
+        self._hold_newest()
+        self.redraw()

@@ -105,6 +105,15 @@ class OrdersPane(RowsPane[OrdersView, OrderRow]):
         shown, total = len(self._view.rows), self._view.total
         return str(total) if shown == total else f"nearest {shown} of {total}"
 
+    def note(self) -> str:
+        """The evidence of an order of unknown outcome: of the selected one, else of the first."""
+        unknown = [row for row in self.rows() if row.evidence]
+        if not unknown:
+            return ""
+        row = self.selected if self.selected in unknown else unknown[0]
+        more = f" (+{len(unknown) - 1} more)" if len(unknown) > 1 else ""
+        return f"{row.id} UNKNOWN: {row.evidence}{more}"
+
     def action_request_cancel(self) -> None:
         """Ask for a cancel of the row under the cursor."""
         if row := self.selected:

@@ -33,6 +33,10 @@ def _mark(row: PositionRow) -> str:
     return f"~{row.mark}" if row.stale and row.mark else known(row.mark)
 
 
+def _size_tone(row: PositionRow) -> Tone:
+    return Tone.UNKNOWN if row.differs else Tone.PLAIN
+
+
 def _left(row: PositionRow) -> str:
     return DASH if row.margin_left is None else row.margin_left.removesuffix("%") + "%"
 
@@ -45,7 +49,7 @@ class PositionsPane(RowsPane[PositionsView, PositionRow]):
     COLUMNS = (
         Column("symbol", 7, 0, lambda r, _: r.symbol, left=True),
         Column("", 1, 0, lambda r, _: r.side, lambda r: side_tone(r.side), left=True),
-        Column("size", 7, 1, lambda r, _: r.size),
+        Column("size", 7, 1, lambda r, _: f"≠{r.size}" if r.differs else r.size, _size_tone),
         Column("entry", 8, 3, lambda r, _: r.entry),
         Column("mark", 8, 4, lambda r, _: _mark(r)),
         Column("uPnL", 8, 0, lambda r, _: signed(r.upnl, r.upnl_sign), lambda r: gain_tone(r.upnl_sign)),
@@ -100,6 +104,11 @@ class PositionsPane(RowsPane[PositionsView, PositionRow]):
         """The position's id."""
         return row.id
 
+    def note(self) -> str:
+        """Where the venue states another position."""
+        row = next((row for row in self.rows() if row.differs), None)
+        return f"{row.symbol} DIFFERS: {row.differs}" if row else ""
+
     def is_stale(self, row: PositionRow) -> bool:
         """Valued with an old price."""
         return row.stale
@@ -123,3 +132,9 @@ class PositionsPane(RowsPane[PositionsView, PositionRow]):
         """Ask for its market to be shown."""
         if row := self.selected:
             self.post_message(self.PositionSelected(row.id, row.instrument))
+
+
+class PastPositionsPane(PositionsPane):
+    """The positions of a moment in the past."""
+
+    EMPTY = "no position was open"

@@ -9,7 +9,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from widgets.pane import Line, Pane, Run, Tone, ViewT, faded, merged
-from widgets.text import left, right
+from widgets.text import clean, left, right
 
 RowT = TypeVar("RowT")
 
@@ -74,6 +74,10 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         """What the border says about the number of rows."""
         return str(len(self.rows())) if self.rows() else ""
 
+    def note(self) -> str:
+        """What the last line must say before anything else, inverted; empty for nothing."""
+        return ""
+
     # --- cursor ---
 
     @property
@@ -128,11 +132,16 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
     def draw(self, width: int, height: int) -> list[Line]:
         """Header and the rows in sight."""
         rows = self.rows()
+        if (note := self.note()) and height > self.HEADER + 1:
+            height -= 1
+        else:
+            note = ""
         self._hold_cursor(rows, self._page(height))
         if self.border_subtitle != (count := self.count()):
             self.border_subtitle = count
+        last = [Line(((Tone.UNKNOWN, left(f" {clean(note)}", width)),))] if note else []
         if not rows:
-            return [Line(((Tone.DIM, left(f" {self.EMPTY}", width)),))]
+            return [Line(((Tone.DIM, left(f" {self.EMPTY}", width)),)), *last]
         shown = rows[self._top : self._top + self._page(height)]
         cells = [[column.text(row, self._now_ns) for column in self.COLUMNS] for row in shown]
         chosen, widths, gap = self._fit(cells, width)
@@ -140,7 +149,8 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
             self._line(row, texts, chosen, widths, gap, self.has_focus and self._top + i == self._cursor)
             for i, (row, texts) in enumerate(zip(shown, cells, strict=True))
         ]
-        return [self._header(chosen, widths, gap), *body] if self.HEADER else body
+        head = [self._header(chosen, widths, gap)] if self.HEADER else []
+        return [*head, *body, *last]
 
     def _hold_cursor(self, rows: Sequence[RowT], page: int) -> None:
         if self._cursor >= len(rows) or self.key(rows[self._cursor]) != self._cursor_key:

@@ -22,10 +22,13 @@ from engine.views.structs import (
     PositionRow,
     PositionsView,
     Preview,
+    PriceRow,
+    PricesView,
     StatusView,
     StreamView,
     TradeRow,
     TradesView,
+    TravelView,
     View,
 )
 
@@ -48,9 +51,12 @@ __all__ = [
     "PositionRow",
     "PositionsView",
     "Preview",
+    "PriceRow",
+    "PricesView",
     "StatusView",
     "StreamView",
     "TradeRow",
     "TradesView",
+    "TravelView",
     "View",
 ]

@@ -109,6 +109,44 @@ def _unknown(state: State, event: ev.Event, body: ev.OrderUnknown) -> tuple[str,
     return "error", f"UNKNOWN {_order_text(state, body.order)}: {body.evidence}"
 
 
+def _asked(state: State, event: ev.Event, body: ev.OrderAsked) -> tuple[str, str]:
+    return "warn", f"asked for {_order_text(state, body.order)}: {body.answer}; its outcome is still not known"
+
+
+def _attested(state: State, event: ev.Event, body: ev.OrderAttested) -> tuple[str, str]:
+    order = state.find_order(body.order)
+    instrument = state.instruments[order.terms.instrument] if order is not None else None
+    at = "" if instrument is None or body.price is None else f" @ {fmt.price(instrument, body.price)}"
+    what = f"{body.filled:f} of it filled{at}" if body.filled else "nothing of it filled"
+    who = event.owner if event.owner != "hand" else "a person"
+    return "warn", f"{who} answers for {_order_text(state, body.order)}: {what}; reason: {body.reason}"
+
+
+def _covered(state: State, event: ev.Event, body: ev.FillCovered) -> tuple[str, str]:
+    return (
+        "info",
+        f"fill {body.fill_id} of {body.order}, {body.size:f} @ {body.price:f}, was booked by an attestation already",
+    )
+
+
+def _differs(state: State, event: ev.Event, body: ev.PositionDiffers) -> tuple[str, str]:
+    symbol = state.instruments[event.instrument].symbol
+    return (
+        "error",
+        f"position of {symbol} DIFFERS: the venue says {body.theirs:+f}, the ledger {body.ours:+f}; entries wait",
+    )
+
+
+def _agreed(state: State, event: ev.Event, body: ev.PositionAgreed) -> tuple[str, str]:
+    return "good", f"position of {state.instruments[event.instrument].symbol}: the venue and the ledger agree again"
+
+
+def _amending(state: State, event: ev.Event, body: ev.AmendRequested) -> tuple[str, str]:
+    parts = (("price", body.price), ("size", body.size))
+    wanted = ", ".join(f"{name} {value:f}" for name, value in parts if value is not None)
+    return "info", f"amending {_order_text(state, body.order)} to {wanted}"
+
+
 _TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
     ev.EngineStarted: _started,
     ev.EngineStopped: lambda state, event, body: ("info", f"engine stopped: {body.reason}"),
@@ -128,6 +166,13 @@ _TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
     ev.OrderResized: _order("info", "resized"),
     ev.OrderAmended: _order("info", "amended"),
     ev.OrderUnknown: _unknown,
+    ev.OrderAsked: _asked,
+    ev.OrderAttested: _attested,
+    ev.FillCovered: _covered,
+    ev.PositionDiffers: _differs,
+    ev.PositionAgreed: _agreed,
+    ev.AmendRequested: _amending,
+    ev.AmendRejected: _order("warn", "not amended, it stands as it was:"),
     ev.CancelRequested: _order("info", "cancelling"),
     ev.TriggerMoved: _moved,
     ev.TriggerFired: _fired,

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.core.desk import Desk
+from engine.core.doubts import not_attestable
 from engine.core.intents import closing_size
 from engine.core.kernel import Kernel
 from engine.core.margin import with_liquidation
@@ -18,6 +19,7 @@ from engine.core.protecting import protection_refusal
 from engine.core.risk import not_carried
 from engine.core.rounding import round_stop, round_take_profit
 from engine.core.sanity import malformed
+from engine.core.unknown import live_order, unknown
 from engine.core.working import in_scope
 from engine.model import command as cmd
 from engine.model.account import Position
@@ -27,7 +29,7 @@ from engine.model.money import ZERO, round_fee
 from engine.model.order import Order, OrderType, Role
 from engine.views import format as fmt
 from engine.views.structs import Preview
-from engine.views.tables import stale
+from engine.views.tables import stale, trail
 
 Rows = list[tuple[str, str]]
 
@@ -328,6 +330,38 @@ def _amend(kernel: Kernel, account: str, command: cmd.AmendOrder, now_ns: int) -
     return Preview(title, tuple(rows), errors, entry=not order.terms.reduce_only)
 
 
+def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int) -> Preview:
+    order = live_order(kernel, account, command.order)
+    if order is None:
+        return Preview("attest", (), (unknown("order", command.order, kernel.state.orders).message,))
+    instrument = kernel.instrument(order.terms.instrument)
+    terms = order.terms
+    title = f"ATTEST {order.id}: {terms.side} {fmt.size(instrument, order.remaining)} {instrument.symbol}"
+    rows: Rows = [("known", trail(kernel, order) or order.status)]
+    if refusal := not_attestable(order, command):
+        return Preview(title, tuple(rows), (refusal.message,))
+    asset = instrument.settle_asset
+    held = kernel.state.position_of(account, instrument.id, terms.leg)
+    if command.filled and command.price is not None:
+        at, size = fmt.price(instrument, command.price), fmt.size(instrument, command.filled)
+        fee = round_fee(command.price * command.filled * instrument.taker_fee)
+        leverage = kernel.leverage(account, instrument.id)
+        after = _after(instrument, account, held, terms.side, command.filled, command.price, leverage)
+        rows.append(("booked", f"{size} filled @ {at}, fee {fee:.4f} {asset} (taker)"))
+        rows.append(("position", f"{_named(instrument, held)} -> {_named(instrument, after)}"))
+    else:
+        rows.append(("booked", "nothing: it never arrived"))
+        rows.append(("position", f"{_named(instrument, held)}, unchanged"))
+    rows.append(("order", "ends; the venue is not asked about it any more"))
+    if order.reserve:
+        rows.append(("margin back", f"{fmt.money(order.reserve)} {asset} no longer set aside"))
+    rows.append(("reason", command.reason))
+    warning = (
+        "your word, not the venue's: recorded with the reason; of fills it reports later, only what is more is booked"
+    )
+    return Preview(title, tuple(rows), (), (warning,))
+
+
 def _plain(kernel: Kernel, account: str, command: Any, now_ns: int) -> Preview:
     """Commands whose fields say all there is."""
     rows = tuple(
@@ -347,6 +381,7 @@ _BUILDERS: dict[type, Callable[[Kernel, str, Any, int], Preview]] = {
     cmd.FlattenAll: _flatten,
     cmd.SetKill: _kill,
     cmd.AmendOrder: _amend,
+    cmd.AttestOrder: _attest,
     cmd.SetLeverage: _plain,
     cmd.AdjustMargin: _plain,
     cmd.Deposit: _plain,

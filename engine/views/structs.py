@@ -84,6 +84,10 @@ class StatusView(ViewBase, frozen=True):
     open_orders: int
     instruments: tuple[InstrumentView, ...]
     streams: tuple[StreamView, ...]
+    unknown: tuple[str, ...] = ()
+    """Orders of unknown outcome, oldest first: id, evidence trail, worst case."""
+    differs: tuple[str, ...] = ()
+    """Positions that the venue states otherwise."""
 
 
 class BookRow(Struct, frozen=True):
@@ -175,6 +179,8 @@ class PositionRow(Struct, frozen=True):
     opened_ns: int
     realised: str
     stale: bool
+    differs: str = ""
+    """What the venue states where that is another size; empty where they agree."""
 
 
 class PositionsView(ViewBase, frozen=True):
@@ -205,6 +211,8 @@ class OrderRow(Struct, frozen=True):
     created_ns: int
     owner: str
     reason: str
+    evidence: str = ""
+    """Of an unknown outcome: how often it was asked for, since when there is silence, the worst case."""
 
 
 class OrdersView(ViewBase, frozen=True):
@@ -296,6 +304,46 @@ class LogView(ViewBase, frozen=True):
     lines: tuple[LogLine, ...]
 
 
+class PriceRow(Struct, frozen=True):
+    """What an event recorded of a market; `seq` 0 where no event did, `age_ns` None where its age is not known."""
+
+    instrument: str
+    symbol: str
+    bid: str | None
+    ask: str | None
+    mark: str | None
+    age_ns: int | None
+    seq: int
+
+
+class PricesView(ViewBase, frozen=True):
+    """Topic `prices` of a recorded desk: the last recorded price of each instrument."""
+
+    rows: tuple[PriceRow, ...]
+
+
+class TravelView(ViewBase, frozen=True):
+    """Topic `travel` of a recorded desk: which moment is shown, of what. `time_ns` is the moment itself."""
+
+    seq: int
+    event_ns: int
+    """When event `seq` happened; the moment may be later."""
+    event: str
+    """It in words."""
+    epoch: int
+    first_ns: int
+    last_seq: int
+    last_ns: int
+    fills: tuple[float, ...] = ()
+    """Where fills lie between the first event (0.0) and the last (1.0)."""
+    starts: tuple[float, ...] = ()
+    """Where engines started."""
+    verified: int = 0
+    """Events verified from the first on so far."""
+    damage: str = ""
+    """Why history ends at `last_seq`; empty where the ledger is whole as far as it was read."""
+
+
 class Preview(Struct, frozen=True):
     """What a command would do, in numbers. Sending is allowed only while `errors` is empty."""
 
@@ -308,4 +356,16 @@ class Preview(Struct, frozen=True):
     """Adds exposure: needs the hand, arm, fresh prices and no kill switch."""
 
 
-View = StatusView | BookView | ChartView | PositionsView | OrdersView | TradesView | BalanceView | LatencyView | LogView
+View = (
+    StatusView
+    | BookView
+    | ChartView
+    | PositionsView
+    | OrdersView
+    | TradesView
+    | BalanceView
+    | LatencyView
+    | LogView
+    | PricesView
+    | TravelView
+)

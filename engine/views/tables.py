@@ -6,12 +6,14 @@ import heapq
 from decimal import Decimal
 
 from engine.core.desk import Desk
+from engine.core.journal import clock_text
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits
 from engine.core.margin import maintenance
-from engine.core.state import money_key
+from engine.core.state import Evidence, money_key, pair_key
 from engine.model.account import Position
 from engine.model.instrument import Instrument
+from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus, OrderType, Role
 from engine.views import format as fmt
@@ -74,6 +76,7 @@ def _position(kernel: Kernel, position: Position, now_ns: int) -> PositionRow:
         opened_ns=position.opened_ns,
         realised=fmt.signed(position.net) or "",
         stale=stale(kernel, position.instrument, now_ns),
+        differs=_difference(kernel, pair_key(position.account, position.instrument)),
     )
 
 
@@ -132,7 +135,57 @@ def _order(kernel: Kernel, order: Order) -> OrderRow:
         created_ns=terms.created_ns,
         owner=terms.owner,
         reason=order.reason,
+        evidence=trail(kernel, order),
     )
+
+
+def trail(kernel: Kernel, order: Order) -> str:
+    """What is known of an order of unknown outcome, and the worst it may have done; empty for any other."""
+    if order.status is not OrderStatus.UNKNOWN:
+        return ""
+    evidence = kernel.state.unknown.get(order.id) or Evidence(order.updated_ns, order.reason)
+    asked = f"asked {evidence.asked}x" if evidence.asked else "not asked yet"
+    said = f", last: {evidence.last}" if evidence.last else f" ({evidence.first})" if evidence.first else ""
+    return f"{asked}, silent since {clock_text(evidence.since_ns)}, {_worst(kernel, order, evidence)}{said}"
+
+
+def _worst(kernel: Kernel, order: Order, evidence: Evidence) -> str:
+    instrument = kernel.instrument(order.terms.instrument)
+    if evidence.ended is not None:
+        missing = fmt.size(instrument, evidence.filled - order.filled)
+        return f"the venue says {evidence.ended}, fills of {missing} are missing"
+    size = fmt.size(instrument, order.remaining)
+    if order.terms.reduce_only:
+        return f"may or may not have closed {size}"
+    return f"worst case {'+' if order.terms.side is Side.BUY else '-'}{size}"
+
+
+def unknown_trails(kernel: Kernel) -> tuple[str, ...]:
+    """The orders of unknown outcome, each with its trail, oldest first."""
+    found = (kernel.state.orders.get(order_id) for order_id in kernel.state.unknown)
+    return tuple(
+        f"{order.id} {kernel.instrument(order.terms.instrument).symbol} {trail(kernel, order)}"
+        for order in found
+        if order is not None
+    )
+
+
+def differing(kernel: Kernel) -> tuple[str, ...]:
+    """The positions that the venue states otherwise, also those it holds and the ledger does not."""
+    return tuple(f"{_symbol(kernel, key.partition('|')[2])} {_difference(kernel, key)}" for key in kernel.state.differs)
+
+
+def _symbol(kernel: Kernel, instrument: str) -> str:
+    known = kernel.state.instruments.get(instrument)
+    return known.symbol if known is not None else instrument
+
+
+def _difference(kernel: Kernel, key: str) -> str:
+    difference = kernel.state.differs.get(key)
+    if difference is None:
+        return ""
+    since = clock_text(difference.since_ns)
+    return f"venue says {difference.theirs:+f}, ledger {difference.ours:+f}, since {since}"
 
 
 def trades_view(desk: Desk, now_ns: int) -> TradesView:
