@@ -138,9 +138,11 @@ def _asked_key(pair: str) -> str:
 
 
 def _take_leverage(kernel: Kernel, account: str, instrument: InstrumentId, leverage: int) -> None:
-    before = kernel.leverage(account, instrument)
+    before = kernel.state.accounts[account].leverage.get(instrument)
     known = kernel.instrument(instrument)
     set_leverage(kernel, account, known, work_out(kernel, account, known, leverage), OWNER)
+    if before is None:
+        return  # it was never known here
     message = f"leverage of {known.symbol} is {leverage}x at the venue, it was {before}x here; it is taken over"
     kernel.journal.emit_account(account, ev.AlarmRaised("LEVERAGE_CHANGED", message), instrument)
 

@@ -306,6 +306,7 @@ def test_what_moves_is_not_judged(bench: Bench, moving: str) -> None:
 def test_leverage_changed_elsewhere_is_taken_over(bench: Bench) -> None:
     opened(bench)
     margin = bench.position.margin
+    assert alarms(bench.stands(position("1", leverage=5))) == []
     events = bench.stands(position("1", leverage=10))
     assert alarms(events) == ["LEVERAGE_CHANGED"]
     (changed,) = bodies(events, ev.LeverageChanged)
