@@ -111,6 +111,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("view.centre", "space", "centre_ladder", "Re-centre", "Centre the ladder on the spread", _D, "view"),
     Action("view.shorter", "[", "step_timeframe(-1)", "Shorter", "Shorter candles", _D, "view"),
     Action("view.longer", "]", "step_timeframe(1)", "Longer", "Longer candles", _D, "view"),
+    Action("view.why", "w", "explain_row", "Why", "Why the selected row is there: what led to it", _D, "view"),
     Action("view.copy", "y", "copy_row", "Copy", "Copy the selected row to the clipboard (OSC 52)", _D, "view"),
     Action("view.symbol", "/", "search_symbol", "Symbol", "Choose the symbol", _D, "view"),
     Action("view.pause", "p", "toggle_pause", "Pause", "Pause the display, never the engine", _A, "view"),

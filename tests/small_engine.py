@@ -64,6 +64,9 @@ class SmallEngine:
             raise KeyError(f"the engine knows no query {name!r}")
         return self.answers[name]
 
+    async def why(self, name: str) -> Any:
+        return self.query(f"why:{name}")
+
     def control_feed(self, action: str, value: float) -> None:
         raise ValueError("a live market does not pause")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 MAX_TOPICS = 64
 MAX_IN_FLIGHT = 256
-"""Intents of one connection that are not durable yet; its next message waits while there are so many."""
+"""Intents of one connection that are not durable yet, and questions without an answer; its next message waits while there are so many."""
 _GREETING_S = 5.0
 
 
@@ -109,16 +110,14 @@ class Connection:
     def _handle(self, session: Session, message: EngineMessage) -> None:
         match message:
             case Submit():
-                task = asyncio.create_task(self._submit(session, message))
-                self.in_flight.add(task)
-                task.add_done_callback(self.in_flight.discard)
+                self._begin(self._submit(session, message))
             case Subscribe(topics=topics):
                 self._viewer.want(topics[:MAX_TOPICS])
                 self._send_views()
             case AskPreview(id=number, command=command):
                 self._viewer.send(PreviewReply(number, self._preview(session, command)))
             case Query(id=number, name=name):
-                self._answer(number, name)
+                self._begin(self._answer(number, name))
             case TakeHand():
                 self._hub.take_hand(session)
             case SetArmed(on=on):
@@ -131,6 +130,11 @@ class Connection:
                 self._hub.stop_engine(session, reason)
             case Hello():
                 raise msgspec.ValidationError("Hello a second time")
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.in_flight.add(task)
+        task.add_done_callback(self.in_flight.discard)
 
     def _preview(self, session: Session, command: AnyCommand) -> Preview:
         try:
@@ -146,8 +150,8 @@ class Connection:
             log.exception("intent %s failed in the engine", message.command.request_id)
             self._viewer.drop()
 
-    def _answer(self, number: int, name: str) -> None:
-        data, error = self._hub.query(name)
+    async def _answer(self, number: int, name: str) -> None:
+        data, error = await self._hub.query(name)
         try:
             self._viewer.send(QueryReply(number, data, error))
         except FrameTooLong as too_long:

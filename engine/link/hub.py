@@ -115,10 +115,11 @@ class Hub:
         """What the command would do if this session sent it now."""
         return self.port.preview(command, entry=self.entry_permit(session))
 
-    def query(self, name: str) -> tuple[Any, str]:
-        """(data, error) of a named read."""
+    async def query(self, name: str) -> tuple[Any, str]:
+        """(data, error) of a named read; `why:NAME` asks the ledger, the rest what the engine knows."""
+        kind, _, rest = name.partition(":")
         try:
-            return self.port.query(name), ""
+            return (await self.port.why(rest) if kind == "why" else self.port.query(name)), ""
         except KeyError as error:
             return None, str(error.args[0])
 

@@ -68,7 +68,7 @@ class InProcessLink:
     async def query(self, name: str) -> Any:
         """A named read; raises RuntimeError with the engine's error."""
         self._attached()
-        data, error = self._hub.query(name)
+        data, error = await self._hub.query(name)
         if error:
             raise RuntimeError(error)
         return data

@@ -48,7 +48,7 @@ class AskPreview(ToEngine, frozen=True):
 
 
 class Query(ToEngine, frozen=True):
-    """A named read: status, positions, orders, trades, balance, latency, log. Answered by QueryReply."""
+    """A named read: status, positions, orders, trades, balance, latency, log, why:ID. Answered by QueryReply."""
 
     id: int
     name: str

@@ -76,6 +76,11 @@ class EnginePort(Protocol):
         """
         ...
 
+    async def why(self, name: str) -> Any:
+        """The chain behind a row as plain data (engine.views.why.Answer), read beside the loop; raises KeyError when nothing
+        is called that, or the ledger cannot be read."""
+        ...
+
     def control_feed(self, action: str, value: float) -> None:
         """Pause | resume | speed of a recording or the simulated market; raises ValueError when it cannot."""
         ...

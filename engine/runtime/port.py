@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections import OrderedDict, deque
@@ -62,6 +63,7 @@ class DeskPort:
         self._awaiting: list[tuple[int, str]] = []
         """(seq, order) of fills whose commit is awaited."""
         self._acks: OrderedDict[str, Ack] = OrderedDict()
+        self._reading = asyncio.Lock()
         self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._shown: dict[str, tuple[View, View]] = {}
         """Topic -> (view, the same without its time)."""
@@ -294,6 +296,16 @@ class DeskPort:
             known = self._build(name, self._keeper.now_ns()) is not None
             raise KeyError("a commit is under way; ask again" if known else f"the engine knows no query {name!r}")
         return without_separators(msgspec.to_builtins(view))
+
+    async def why(self, name: str) -> Any:
+        """See EnginePort; one at a time, in a thread."""
+        from engine.ledger.why import why
+
+        async with self._reading:
+            try:
+                return msgspec.to_builtins(await asyncio.to_thread(why, self._config.ledger, name))
+            except LedgerError as error:
+                raise KeyError(str(error)) from None
 
     def control_feed(self, action: str, value: float) -> None:
         """See EnginePort."""

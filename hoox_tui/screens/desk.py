@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Grid, Horizontal
 from textual.geometry import Size
 
-from engine.views import BookView, ChartView
+from engine.views import BookView, ChartView, LogLine, OrderRow, PositionRow, TradeRow
 from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, TALL_LADDER, Slot
 from hoox_tui.keys import Scope, bindings
 from hoox_tui.screens.footline import Footline
@@ -292,6 +292,29 @@ class DeskScreen(TradingScreen):
     def show_position(self, message: PositionsPane.PositionSelected) -> None:
         """The market of a position."""
         self.show_instrument(message.instrument)
+
+    def action_explain_row(self) -> None:
+        """Why the row under the cursor is there: an order, a position, a closed trade or a line of the log."""
+        name = self.pane_name(self.focused)
+        pane, view = self.panes.get(name), self.seat.link.views.get(name)
+        if pane is not None and view is not None:
+            # It may have come to the front just now, and not be drawn yet.
+            pane.show(self.seat.convert(view), self.seat.now_ns())
+        row = pane.selected if isinstance(pane, RowsPane) else None
+        if isinstance(row, OrderRow | PositionRow | TradeRow):
+            self._explain(row.id)
+        elif isinstance(row, LogLine) and row.seq:
+            self._explain(f"seq:{row.seq}")
+        elif isinstance(row, LogLine):
+            self.notify("This line is of the screen, not of the ledger", severity="warning")
+        else:
+            self.notify("No row to explain: focus orders, positions, trades or the log", severity="warning")
+
+    def _explain(self, name: str) -> None:
+        # Only who asks why pays for the import.
+        from hoox_tui.screens.why import WhyScreen
+
+        self.app.push_screen(WhyScreen(self.seat, name))
 
     def action_copy_row(self) -> None:
         """The row under the cursor, as tab separated text."""

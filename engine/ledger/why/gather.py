@@ -1,0 +1,215 @@
+"""Walking back from a row to where it began: which events belong to its chain, and which of them is the first cause."""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from engine.ledger.why.reader import EventReader, Row
+from engine.model import event as ev
+from engine.model.command import AmendOrder, AttestOrder, CancelOrder
+from engine.model.event import Event
+from engine.model.order import Role
+
+_DECIDED = ("RiskApproved", "RiskRejected", "LeverageChanged", "FlattenBegun")
+"""What an intent led to before it made an order."""
+_ORDER = re.compile(r"\bO\d+\b")
+_MADE_SHOWN = 20
+"""Orders of one request whose fate is told."""
+
+
+class Found(Struct, frozen=True):
+    """The chain of one thing, by seq. `root` is its first cause, `asked` the seqs that were asked about."""
+
+    kind: str
+    id: str
+    events: tuple[Event, ...]
+    root: Event
+    asked: frozenset[int]
+    orders: dict[str, Row]
+    """Rows of the orders that the events name."""
+    row: Row | None = None
+    """The row asked about, where it is one of orders, trades or positions."""
+
+
+class Gatherer:
+    """Collects the events of one chain; each method returns the first cause of what it was given."""
+
+    def __init__(self, reader: EventReader) -> None:
+        self._reader = reader
+        self._events: dict[int, Event] = {}
+        self._roots: dict[str, Event] = {}
+        """Order -> its first cause; also what was looked at already."""
+
+    def found(self, kind: str, name: str, root: Event, asked: frozenset[int], row: Row | None = None) -> Found:
+        """What was collected."""
+        events = tuple(self._events[seq] for seq in sorted(self._events))
+        orders: dict[str, Row] = {}
+        for event in events:
+            order = order_of(event)
+            if order and order not in orders and (known := self._reader.row("orders", order)) is not None:
+                orders[order] = known
+        return Found(kind, name, events, root, asked, orders, row)
+
+    def order(self, row: Row, until: int | None = None) -> Event:
+        """An order from its first cause to its end, or to event `until`."""
+        if row["id"] in self._roots:
+            return self._roots[row["id"]]
+        created = self._reader.created(row)
+        self._roots[row["id"]] = created
+        self._add(created)
+        self._own(row, created, until)
+        root = self._roots[row["id"]] = self._cause_of(created)
+        return root
+
+    def position(self, row: Row) -> Event:
+        """A position from what opened it to what closed it."""
+        changes = self._changes(row)
+        root = self._opening(row, None)
+        if row["closed_ns"]:
+            last = next(event for event in reversed(changes) if isinstance(event.body, ev.OrderFilled))
+            self._named(last, until=last.seq)
+        return root
+
+    def request(self, intent: Event) -> Event:
+        """A request, what was decided at once, and what became of the orders it made or named."""
+        led_to = self._reader.led_to(intent)
+        self._add(intent, *led_to)
+        made = [event.body.terms.id for event in led_to if isinstance(event.body, ev.OrderCreated)]
+        command = intent.body.command if isinstance(intent.body, ev.IntentCreated) else None
+        for order in made[:_MADE_SHOWN]:
+            if (row := self._reader.row("orders", order)) is not None:
+                self._own(row, self._reader.created(row), None)
+        if isinstance(command, CancelOrder | AmendOrder | AttestOrder):
+            row = self._reader.row("orders", command.order)
+            if row is not None and (created := self._reader.created(row)).seq < intent.seq:
+                self._add(created)
+                self._own(row, created, None, since=intent.seq)
+        return intent
+
+    def event(self, event: Event) -> Event:
+        """An event by itself: the chain of the order, request or position it belongs to."""
+        self._add(event)
+        body = event.body
+        if isinstance(body, ev.Liquidated):
+            self._add(*self._reader.led_to(event))
+            self._life_of(body.position, event.seq)
+            return event
+        if order_of(event) and (root := self._named(event)) is not None:
+            return root
+        intent = self._reader.intent(event.request_id) if event.request_id else None
+        if isinstance(body, ev.FundingPaid):
+            self._position_of(body.position.id, event.seq)
+            self._due(event, body.due_ns)
+        elif intent is not None:
+            return self.request(intent)
+        elif event.causation and (cause := self._reader.event(event.causation)) is not None:
+            return self.event(cause)
+        return event
+
+    # --- Causes -------------------------------------------------------------------------------------
+
+    def _cause_of(self, created: Event) -> Event:
+        assert isinstance(created.body, ev.OrderCreated)
+        terms = created.body.terms
+        cause = self._reader.event(created.causation) if created.causation else None
+        if cause is not None:
+            self._add(cause)
+        self._before(created)
+        parent = self._reader.row("orders", terms.parent) if terms.parent else None
+        if parent is not None:
+            return self.order(parent, until=created.seq)
+        intent = self._reader.intent(created.request_id) if created.request_id else None
+        if intent is not None:
+            self._add(intent, *self._reader.between(intent.seq, created.seq, intent.seq, _DECIDED))
+            if terms.position and terms.role is not Role.ENTRY:
+                self._position_of(terms.position, created.seq)
+            return intent
+        if cause is None:
+            return created
+        if isinstance(cause.body, ev.Liquidated):
+            self._life_of(cause.body.position, cause.seq)
+            return cause
+        return self.event(cause)
+
+    def _before(self, created: Event) -> None:
+        """A stop that found too little in the book stands again for the rest: its earlier self comes first."""
+        earlier = self._reader.event(created.seq - 1)
+        if earlier is None or not isinstance(earlier.body, ev.OrderCancelled):
+            return
+        if earlier.request_id == created.request_id and earlier.instrument == created.instrument:
+            row = self._reader.row("orders", earlier.body.order)
+            if row is not None and row["reduce_only"] and row["id"] not in self._roots:
+                self.order(row, until=created.seq)
+
+    def _opening(self, position: Row, until: int | None) -> Event:
+        fill = self._reader.opening_fill(position)
+        assert fill is not None
+        self._add(fill)
+        return self._named(fill, until=fill.seq if until is None else min(fill.seq, until)) or fill
+
+    def _position_of(self, position: str, until: int) -> None:
+        """How the position came about that this is about."""
+        row = self._reader.row("positions", position)
+        if row is not None:
+            self._opening(row, until)
+
+    def _life_of(self, position: str, until: int) -> None:
+        """All that made a position what it was at event `until`."""
+        row = self._reader.row("positions", position)
+        if row is not None:
+            self._changes(row, until)
+            self._opening(row, until)
+
+    def _due(self, paid: Event, due_ns: int) -> None:
+        first = self._reader.first_at(due_ns)
+        for event in self._reader.between(first - 1, paid.seq, 0, ("FundingDue",)):
+            if event.instrument == paid.instrument:
+                self._add(event)
+                return
+
+    # --- Orders -------------------------------------------------------------------------------------
+
+    def _named(self, event: Event, until: int | None = None) -> Event | None:
+        row = self._reader.row("orders", order_of(event))
+        return None if row is None else self.order(row, until)
+
+    def _own(self, row: Row, created: Event, until: int | None, since: int = 0) -> None:
+        """An order's own events, and what somebody asked or the market did to it in between."""
+        for event in self._reader.of_order(row, created):
+            if event.seq < since or (until is not None and event.seq > until):
+                continue
+            self._add(event)
+            # Levels that one price met stand in a row, but none of them fired another.
+            if not isinstance(event.body, ev.TriggerFired):
+                self._add_cause(event)
+
+    def _changes(self, position: Row, until: int | None = None) -> list[Event]:
+        """What changed a position; fills are told by the rows of their orders, the rest with who asked for it."""
+        changes = [event for event in self._reader.of_position(position) if until is None or event.seq < until]
+        self._add(*changes)
+        for event in changes:
+            if not isinstance(event.body, ev.OrderFilled):
+                self._add_cause(event)
+        return changes
+
+    def _add_cause(self, event: Event) -> None:
+        if event.causation and event.causation not in self._events:
+            cause = self._reader.event(event.causation)
+            if cause is not None:
+                self._add(cause)
+
+    def _add(self, *events: Event) -> None:
+        self._events.update((event.seq, event) for event in events)
+
+
+def order_of(event: Event) -> str:
+    """The order an event is about, empty for none."""
+    body = event.body
+    if isinstance(body, ev.OrderCreated):
+        return body.terms.id
+    if isinstance(body, ev.AlarmRaised):
+        named = _ORDER.search(body.message) if event.instrument else None
+        return named.group() if named else ""
+    return getattr(body, "order", "")

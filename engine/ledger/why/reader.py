@@ -1,0 +1,196 @@
+"""Finding the events of one thing without looking at all of them: by key, by time (recorded time never goes back), by range."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from engine.ledger.chain import event_of
+from engine.ledger.errors import LedgerBroken, LedgerError
+from engine.ledger.replay import connect_readonly
+from engine.ledger.schema import INTENTS
+from engine.model.event import Event
+from engine.model.order import ENDED
+
+Row = dict[str, Any]
+
+_EVENTS = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch, payload
+    FROM events WHERE """
+_LATENCY_NS = 30_000_000_000
+"""How long after an order's fill its latency may be recorded."""
+
+
+class EventReader:
+    """One consistent look at a ledger, also while an engine writes it. Raises LedgerError where it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = connect_readonly(path)
+        self._db.row_factory = sqlite3.Row
+        try:
+            self._db.execute("BEGIN")
+            self.last: int = self._one("SELECT max(seq) FROM events") or 0
+        except LedgerError:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    # --- Rows by key --------------------------------------------------------------------------------
+
+    def row(self, table: str, key: str) -> Row | None:
+        """The row of `orders`, `positions` or `trades` with this id."""
+        return next(self._rows(f"SELECT * FROM {table} WHERE id = ?", key), None)  # noqa: S608  ours
+
+    def order_known_as(self, name: str) -> str | None:
+        """The order that a venue knows under this client id or number of its own."""
+        found: str | None = self._one("SELECT id FROM orders WHERE client_id = ?1 OR venue_order_id = ?1", name)
+        return found
+
+    def fill(self, fill_id: str) -> Row | None:
+        """The first part of a fill."""
+        order, dot, _ = fill_id.rpartition(".")
+        if dot and (row := self.row("orders", order)) is not None:
+            # Paper's fill ids name their order.
+            first, last = self.first_at(row["created_ns"]), row["seq"]
+            sql = "SELECT * FROM fills WHERE seq BETWEEN ? AND ? AND fill_id = ?"
+            found = next(self._rows(sql, first, last, fill_id), None)
+            if found is not None:
+                return found
+        return next(self._rows("SELECT * FROM fills WHERE fill_id = ? LIMIT 1", fill_id), None)
+
+    def last_id(self, table: str) -> str | None:
+        """The newest id of `orders` or `positions`, which count up."""
+        found: str | None = self._one(f"SELECT id FROM {table} ORDER BY length(id) DESC, id DESC LIMIT 1")  # noqa: S608
+        return found
+
+    def requests_near(self, name: str) -> list[str]:
+        """The request ids before and after this one in the alphabet."""
+        before = self._one(f"SELECT max(request_id) FROM events WHERE {INTENTS} AND request_id < ?", name)  # noqa: S608
+        after = self._one(f"SELECT min(request_id) FROM events WHERE {INTENTS} AND request_id > ?", name)  # noqa: S608
+        return [found for found in (before, after) if found]
+
+    # --- Events -------------------------------------------------------------------------------------
+
+    def event(self, seq: int) -> Event | None:
+        """One event."""
+        return next(self._events("seq = ?", seq), None)
+
+    def intent(self, request_id: str) -> Event | None:
+        """The event that took a request in."""
+        return next(self._events(f"{INTENTS} AND request_id = ?", request_id), None)
+
+    def first_at(self, time_ns: int) -> int:
+        """Seq of the first event at or after a time; one after the last where there is none."""
+        low, high = 1, self.last + 1
+        while low < high:
+            middle = (low + high) // 2
+            if self._one("SELECT time_ns FROM events WHERE seq = ?", middle) < time_ns:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def created(self, order: Row) -> Event:
+        """The OrderCreated of a row of `orders`; raises LedgerBroken without one."""
+        first = self.first_at(order["created_ns"])
+        text = f'"id":"{order["id"]}"'
+        found = next(
+            self._events(
+                "seq BETWEEN ? AND ? AND type = 'OrderCreated' AND instr(payload, ?) ORDER BY seq LIMIT 1",
+                first,
+                order["seq"],
+                text,
+            ),
+            None,
+        )
+        if found is None:
+            raise LedgerBroken("orders", f"order {order['id']} has a row, but no event made it; hoox ledger rebuild")
+        return found
+
+    def of_order(self, order: Row, created: Event) -> list[Event]:
+        """What happened to an order after it was made, with its alarms and its latency."""
+        ended = order["status"] in ENDED
+        last = order["seq"] if ended else self.last
+        # Spelled out, so that the index of those that have one is used.
+        request = "request_id = ? AND request_id <> ''" if created.request_id else "request_id = ?"
+        where = f"""{request} AND seq > ? AND seq <= ? AND instrument = ?
+            AND (instr(payload, ?) OR type = 'AlarmRaised' AND instr(payload, ?)) ORDER BY seq"""
+        names = (created.instrument, f'"order":"{order["id"]}"', f"{order['id']} ")
+        found = list(self._events(where, created.request_id, created.seq, last, *names))
+        if ended and any(event.type == "OrderAttested" for event in found):
+            # What a person answered for may still be reported.
+            found += self._events(where, created.request_id, last, self.last, *names)
+        fill = next((event for event in found if event.type == "OrderFilled"), None)
+        return found + self._latency(order["id"], fill) if fill is not None else found
+
+    def _latency(self, order: str, fill: Event) -> list[Event]:
+        until = self.first_at(fill.time_ns + _LATENCY_NS)
+        seq = self._one("SELECT seq FROM latency WHERE seq BETWEEN ? AND ? AND order_id = ?", fill.seq, until, order)
+        found = self.event(seq) if seq else None
+        return [found] if found is not None else []
+
+    def of_position(self, position: Row) -> list[Event]:
+        """What changed a position, from the fill that opened it."""
+        text = f'"id":"{position["id"]}"'
+        return list(
+            self._events(
+                """seq BETWEEN ? AND ? AND instrument = ? AND account = ? AND (instr(payload, ?)
+                    AND type IN ('OrderFilled', 'FundingPaid', 'MarginChanged', 'LeverageChanged')
+                    OR type = 'Liquidated' AND instr(payload, ?)) ORDER BY seq""",
+                self.first_at(position["opened_ns"]),
+                position["seq"],
+                position["instrument"],
+                position["account"],
+                text,
+                f'"position":"{position["id"]}"',
+            )
+        )
+
+    def opening_fill(self, position: Row) -> Event | None:
+        """The fill that opened a position."""
+        where = """seq BETWEEN ? AND ? AND type = 'OrderFilled' AND instr(payload, ?) ORDER BY seq LIMIT 1"""
+        text = f'"id":"{position["id"]}"'
+        return next(self._events(where, self.first_at(position["opened_ns"]), position["seq"], text), None)
+
+    def between(self, first: int, last: int, cause: int, types: tuple[str, ...]) -> list[Event]:
+        """Events of some types that one event led to."""
+        marks = ", ".join("?" * len(types))
+        where = f"seq > ? AND seq < ? AND causation = ? AND type IN ({marks}) ORDER BY seq"
+        return list(self._events(where, first, last, cause, *types))
+
+    def led_to(self, cause: Event) -> list[Event]:
+        """What was decided at once because of an event."""
+        found = []
+        for event in self._events("seq > ? ORDER BY seq", cause.seq):
+            if event.causation != cause.seq:
+                break
+            found.append(event)
+        return found
+
+    # --- SQL ----------------------------------------------------------------------------------------
+
+    def _events(self, where: str, *values: object) -> Iterator[Event]:
+        for row in self._rows(_EVENTS + where, *values):
+            try:
+                yield event_of(tuple(row.values()))
+            except msgspec.MsgspecError as error:
+                seq = row["seq"]
+                raise LedgerBroken("events", f"event {seq} cannot be decoded: {error}", seq) from None
+
+    def _rows(self, sql: str, *values: object) -> Iterator[Row]:
+        try:
+            for row in self._db.execute(sql, values):
+                yield dict(row)
+        except sqlite3.Error as error:
+            raise LedgerError(f"{self._path} cannot be read: {error}; hoox ledger verify says more") from None
+
+    def _one(self, sql: str, *values: object) -> Any:
+        row = next(self._rows(sql, *values), None)
+        return None if row is None else next(iter(row.values()))

@@ -1,0 +1,206 @@
+"""A chain of events told: its title, where it began, and its steps with the numbers compared and the time between them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import groupby
+
+from msgspec.structs import replace
+
+from engine.ledger.why.gather import Found, order_of
+from engine.ledger.why.reader import Row
+from engine.ledger.why.words import Words, asker, number, symbol
+from engine.model import event as ev
+from engine.model.command import PlaceOrder
+from engine.model.event import Check, Event
+from engine.model.market import Side
+from engine.views.why import Answer, Compared, Origin, OriginKind, Step
+
+_RUN = 6
+"""Like events in a row of which only the first and the last are told."""
+_BELOW = {"loss today": "<"}
+"""Rules that a value must stay below; any other it may reach."""
+
+
+def tell(found: Found) -> Answer:
+    """The answer to a why."""
+    return Answer(found.kind, found.id, _title(found), _origin(found), _steps(found))
+
+
+# --- Where it began -----------------------------------------------------------------------------------
+
+
+def _origin(found: Found) -> Origin:
+    root = found.root
+    body, owner = root.body, root.owner
+    if isinstance(body, ev.Liquidated):
+        text, _ = Words({}).say(root)
+        return Origin(OriginKind.MARKET, "", f"{text[0].upper()}{text[1:]}.")
+    kind = _kind(owner)
+    if isinstance(body, ev.IntentCreated):
+        return Origin(kind, owner, f"{_upper(asker(owner))} asked for it, request {root.request_id}.{_set_off(found)}")
+    if isinstance(body, ev.OrderCreated) or (kind is OriginKind.VENUE and body is not None):
+        return Origin(OriginKind.VENUE, owner, "Nobody here asked for it: it was done at the venue.")
+    if owner:
+        return Origin(kind, owner, f"{_upper(asker(owner))} asked for it.")
+    if isinstance(body, ev.FundingDue | ev.PositionDiffers | ev.PositionAgreed):
+        return Origin(OriginKind.VENUE, owner, "Nobody here asked for it: it was done at the venue.")
+    return Origin(OriginKind.ENGINE, "", "Nobody asked: the engine recorded it by itself.")
+
+
+def _kind(owner: str) -> OriginKind:
+    kind = owner.partition(":")[0]
+    known = {"source": OriginKind.SOURCE, "strategy": OriginKind.STRATEGY, "venue": OriginKind.VENUE}
+    return known.get(kind, OriginKind.PERSON if owner else OriginKind.ENGINE)
+
+
+def _set_off(found: Found) -> str:
+    """What the market had to do with it: it met the trigger of the order asked about, or ended the position asked about."""
+    words, about, said = Words(found.orders), _about(found), ""
+    for event in found.events:
+        text, _ = words.say(event)
+        match event.body:
+            case ev.TriggerFired(order=order) if order == about:
+                said = f" The market set it off: {text}."
+            case ev.Liquidated(position=position) if position == found.id:
+                said = f" {_upper(text.removeprefix('nobody asked, '))}."
+    return said
+
+
+def _about(found: Found) -> str:
+    """The order whose trigger explains the row."""
+    row = found.row
+    if row is None:
+        return ""
+    if found.kind == "trade":
+        return str(row["order_id"])
+    if found.kind == "position":
+        fills = [event.body for event in found.events if isinstance(event.body, ev.OrderFilled)]
+        return next((fill.order for fill in reversed(fills) if fill.position.id == found.id and fill.closing), "")
+    return str(row["id"])
+
+
+# --- What it is -----------------------------------------------------------------------------------------
+
+
+def _title(found: Found) -> str:
+    row = found.row
+    match found.kind:
+        case "order" | "fill" if row is not None:
+            title = _order(row)
+            return title if found.kind == "order" else f"Fill {found.id} of {title}"
+        case "trade" if row is not None:
+            size = f"{row['quantity']:g} @ {row['price']:g}, fee {row['fee']:g}" if row["quantity"] else "–"
+            return f"Trade {found.id}: {row['action']} {row['symbol']}, {row['side'].lower()} {size}, {row['status']}"
+        case "position" if row is not None:
+            return _position(row)
+        case "request":
+            return f"Request {found.id}"
+    event = next((event for event in found.events if event.seq in found.asked), found.root)
+    return f"Event {event.seq}, {event.type}"
+
+
+def _order(row: Row) -> str:
+    kind, size, filled = row["type"].replace("_", " ").lower(), Decimal(row["size"]), Decimal(row["filled"])
+    at = f" @ {number(Decimal(row['value']) / filled)}" if filled else ""
+    done = f", {number(filled)} filled{at}" if filled else ""
+    reason = f": {row['reason']}" if row["reason"] and row["status"] != "FILLED" else ""
+    return f"Order {row['id']}: {row['side'].lower()} {number(size)} {symbol(row['instrument'])} {kind}, {row['status']}{done}{reason}"
+
+
+def _position(row: Row) -> str:
+    size = Decimal(row["size"])
+    name = f"Position {row['id']}: {symbol(row['instrument'])}"
+    if size:
+        return f"{name}, {'long' if size > 0 else 'short'} {number(abs(size))}, open"
+    net = Decimal(row["realised"]) - Decimal(row["fees"]) + Decimal(row["funding"]) + Decimal(row["insurance"])
+    reason = row["exit_reason"].replace("_", " ")
+    return f"{name}, closed by {reason or 'a fill'}, net {'+' if net > 0 else ''}{number(net)}"
+
+
+# --- Steps ----------------------------------------------------------------------------------------------
+
+
+def _steps(found: Found) -> tuple[Step, ...]:
+    words = Words(found.orders)
+    sides = _sides(found)
+    steps: list[Step] = []
+    before: Event | None = None
+    for run in _runs(found):
+        for event in run[1:-1] if len(run) > _RUN else ():
+            words.say(event)
+        for at, event in enumerate((run[0], run[-1]) if len(run) > _RUN else run):
+            if at == 0 or len(run) <= _RUN:
+                step = _step(event, words, sides)
+            else:
+                step = _last_of(run, words, sides)
+            if before is not None:
+                step = replace(step, after_ns=event.time_ns - before.time_ns)
+                if event.epoch != before.epoch:
+                    started = ("engine", f"start {event.epoch} of it; what is above was start {before.epoch}")
+                    step = replace(step, facts=(*step.facts, started))
+            steps.append(replace(step, asked=event.seq in found.asked))
+            before = event
+    return tuple(steps)
+
+
+def _runs(found: Found) -> list[list[Event]]:
+    """Events that follow each other; like ones about one thing together, unless one of them was asked about."""
+
+    def like(event: Event) -> tuple[object, ...]:
+        alone = event.seq if event.seq in found.asked and found.kind in ("fill", "event") else 0
+        about = event.instrument if found.kind == "position" else order_of(event)
+        return (event.type, about, event.epoch, alone)
+
+    return [list(run) for _, run in groupby(found.events, like)]
+
+
+def _last_of(run: list[Event], words: Words, sides: dict[str, Side]) -> Step:
+    step = _step(run[-1], words, sides)
+    count = len(run) - 1
+    fills = [event.body for event in run[1:] if isinstance(event.body, ev.OrderFilled)]
+    if fills:
+        size = sum((fill.size for fill in fills), Decimal())
+        value, fees = (
+            sum(amounts, Decimal()) for amounts in ((f.price * f.size for f in fills), (f.fee for f in fills))
+        )
+        told = (
+            f"{count} more fills, {number(size)} @ {number(value / size)} on average, fees {number(fees)}; the last: "
+        )
+    else:
+        told = f"{count} more like it, the last: "
+    return replace(step, text=told + step.text, count=count)
+
+
+def _step(event: Event, words: Words, sides: dict[str, Side]) -> Step:
+    text, facts = words.say(event)
+    body = event.body
+    checks = body.checks if isinstance(body, ev.RiskApproved | ev.RiskRejected) else ()
+    side = sides.get(event.request_id)
+    return Step(
+        seq=event.seq,
+        time_ns=event.time_ns,
+        type=event.type,
+        text=text,
+        facts=facts,
+        checks=tuple(_compared(check, side) for check in checks),
+        top=getattr(body, "top", None),
+    )
+
+
+def _sides(found: Found) -> dict[str, Side]:
+    """Request -> the side it asked for: a price band is above a buy and below a sell."""
+    intents = ((e.request_id, e.body.command) for e in found.events if isinstance(e.body, ev.IntentCreated))
+    return {request: command.side for request, command in intents if isinstance(command, PlaceOrder)}
+
+
+def _compared(check: Check, side: Side | None) -> Compared:
+    rule, value, limit = check
+    relation = ">=" if rule == "price band" and side is Side.SELL else _BELOW.get(rule, "<=")
+    left = Decimal(value) - Decimal(limit) if relation == ">=" else Decimal(limit) - Decimal(value)
+    passed = left > 0 if relation == "<" else left >= 0
+    return Compared(rule, number(value), relation, number(limit), passed, number(abs(left)))
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

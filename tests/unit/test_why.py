@@ -1,0 +1,312 @@
+"""Any row is explained from the ledger: who asked, what risk compared, what the market showed, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.ledger.store import Ledger
+from engine.ledger.why import why
+from engine.ledger.why.names import UnknownId
+from engine.model import command as cmd
+from engine.model import event as ev
+from engine.model.account import RiskLimits
+from engine.model.event import Event
+from engine.model.order import OrderType
+from engine.views.why import Answer, OriginKind, Step, duration, lines
+from tests.kit import BUY, MS, SECOND, SELL, Bench
+from tests.ledger_events import START_NS, Story
+
+D = Decimal
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.market("60000")
+    return made
+
+
+class Asker:
+    """Writes what happened into a ledger of its own, then asks it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "sim.sqlite"
+
+    def write(self, events: Sequence[Event]) -> None:
+        ledger = Ledger.open(self.path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+        ledger.append(events)
+        ledger.close()
+
+    def __call__(self, events: Sequence[Event], name: str) -> Answer:
+        self.write(events)
+        return why(self.path, name)
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Asker:
+    return Asker(tmp_path)
+
+
+def types(answer: Answer) -> list[str]:
+    return [step.type for step in answer.steps]
+
+
+def step(answer: Answer, kind: str) -> Step:
+    (found,) = (step for step in answer.steps if step.type == kind)
+    return found
+
+
+def said(answer: Answer) -> str:
+    """All of it on one line."""
+    return " ".join(" ".join(line.text for line in lines(answer, 500)).split())
+
+
+class TestTheChain:
+    def test_a_market_order_from_the_person_to_the_position(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1", leverage=10)
+        answer = ask(bench.events, "O1")
+        assert types(answer) == [
+            "IntentCreated", "RiskApproved", "LeverageChanged", "OrderCreated", "OrderSent", "OrderFilled",
+        ]  # fmt: skip
+        assert (answer.origin.kind, answer.origin.who) == (OriginKind.PERSON, "hand")
+        fill = dict(step(answer, "OrderFilled").facts)
+        assert fill["P1 then"] == "long 0.1 @ 60000.1, 10x"
+        assert fill["margin"].startswith("600.001, liquidation ")
+        assert "fee 3.000005 USDT" in fill["fill"]
+
+    def test_the_market_at_each_decision_and_the_time_between_them(self, bench: Bench, ask: Asker) -> None:
+        bench.at(bench.now + 40 * MS)
+        bench.open(BUY, "0.1")
+        answer = ask(bench.events, "O1")
+        intent, fill = step(answer, "IntentCreated"), step(answer, "OrderFilled")
+        assert intent.top is not None
+        assert (intent.top.bid, intent.top.ask, intent.top.mark) == ("60000", "60000.1", "60000")
+        assert intent.top.age_ns == 41 * MS
+        assert sum(s.after_ns for s in answer.steps) == fill.time_ns - intent.time_ns > 0
+
+    def test_every_number_that_risk_compared(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1", leverage=10)
+        checks = {check.rule: check for check in step(ask(bench.events, "O1"), "RiskApproved").checks}
+        leverage = checks["leverage"]
+        assert (leverage.value, leverage.relation, leverage.limit, leverage.by) == ("10", "<=", "125", "115")
+        assert set(checks) == {"leverage", "order notional", "position notional", "free margin"}
+        assert all(check.passed for check in checks.values())
+
+    def test_a_refusal_says_by_how_much_it_failed(self, ask: Asker) -> None:
+        bench = Bench(limits=RiskLimits(max_order_notional=D(5_000)))
+        bench.market("60000")
+        bench.place(BUY, "0.1")
+        answer = ask(bench.events, "O1")
+        (failed,) = (check for check in step(answer, "RiskRejected").checks if not check.passed)
+        assert (failed.rule, failed.value, failed.limit, failed.by) == ("order notional", "6000.01", "5000", "1000.01")
+        assert "6000.01 <= 5000, FAILED by 1000.01" in said(answer)
+        assert types(answer)[-1] == "OrderDenied"
+
+    def test_the_price_band_is_a_floor_for_a_sell(self, bench: Bench, ask: Asker) -> None:
+        bench.place(SELL, "0.01", OrderType.LIMIT, price="40000")
+        bench.place(SELL, "0.01", OrderType.LIMIT, price="59000")
+        verdicts = [
+            next(c for c in step(answer, kind).checks if c.rule == "price band")
+            for answer, kind in ((ask(bench.events, "O1"), "RiskRejected"), (why(ask.path, "O2"), "RiskApproved"))
+        ]
+        assert [(v.relation, v.limit, v.passed, v.by) for v in verdicts] == [
+            (">=", "48000", False, "8000"),
+            (">=", "48000", True, "11000"),
+        ]
+
+    def test_a_cancel_names_who_asked_for_it(self, bench: Bench, ask: Asker) -> None:
+        order = bench.limit(BUY, "0.1", "59000")
+        bench.ask(cmd.CancelOrder, order=order.id, owner="source:tv")
+        bench.wait()
+        answer = ask(bench.events, order.id)
+        assert types(answer)[-3:] == ["IntentCreated", "CancelRequested", "OrderCancelled"]
+        assert "source tv asks (r2): cancel O1" in said(answer)
+        assert answer.origin.kind is OriginKind.PERSON
+
+    @pytest.mark.parametrize(
+        ("owner", "kind", "words"),
+        [
+            ("hand", OriginKind.PERSON, "A person asked for it"),
+            ("source:tv", OriginKind.SOURCE, "Source tv asked for it"),
+            ("strategy:cross", OriginKind.STRATEGY, "Strategy cross asked for it"),
+        ],
+    )
+    def test_who_is_at_its_beginning(self, bench: Bench, ask: Asker, owner: str, kind: OriginKind, words: str) -> None:
+        bench.open(BUY, "0.1", owner=owner)
+        origin = ask(bench.events, "O1").origin
+        assert (origin.kind, origin.who) == (kind, owner)
+        assert words in origin.text
+
+    def test_a_closed_position_ends_with_the_trades_result(self, bench: Bench, ask: Asker) -> None:
+        position = bench.open(BUY, "0.1")
+        bench.market("60100")
+        bench.ask(cmd.ClosePosition, position=position.id)
+        bench.wait()
+        answer = ask(bench.events, "P1")
+        net = bench.state.closed["P1"].net
+        assert answer.title == f"Position P1: BTCUSDT, closed by close, net +{net.normalize():f}"
+        assert f"net +{net.normalize():f}" in dict(answer.steps[-1].facts)["trade's result"]
+        assert [s.type for s in answer.steps if s.type == "IntentCreated"] == ["IntentCreated"] * 2
+
+    def test_an_engine_that_was_started_in_between_is_told(self, bench: Bench, ask: Asker) -> None:
+        order = bench.limit(BUY, "0.1", "59000")
+        account = next(iter(bench.state.accounts))
+        bench.desk.kernel.journal.epoch = 2
+        bench.ask(cmd.CancelOrder, order=order.id, account=account)
+        bench.wait()
+        assert "start 2 of it; what is above was start 1" in said(ask(bench.events, order.id))
+
+
+class TestNobodyAsked:
+    def test_a_stop_walks_back_to_the_entry_that_brought_it(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1", stop_loss="59900")
+        bench.mark("59890")
+        bench.wait()
+        answer = ask(bench.events, "O2")
+        assert types(answer)[0] == "IntentCreated"
+        assert answer.origin.kind is OriginKind.PERSON
+        assert "The market set it off: O2 fired: mark 59890 met its level 59900." in answer.origin.text
+        assert "O2 made: sell 0.1 BTCUSDT stop, stop loss, for what O1 opened" in said(answer)
+        assert types(answer)[-3:] == ["TriggerFired", "OrderSent", "OrderFilled"]
+
+    def test_a_liquidation_was_done_by_the_market(self, bench: Bench, ask: Asker) -> None:
+        position = bench.open(BUY, "0.1", leverage=100)
+        assert position.liquidation is not None
+        bench.mark("59000")
+        answer = ask(bench.events, "O2")
+        assert answer.origin.kind is OriginKind.MARKET
+        assert answer.origin.text.startswith("Nobody asked, the market did it: mark 59000 met liquidation 596")
+        assert answer.origin.text.endswith(" of P1.")
+        assert types(answer)[0] == "IntentCreated", "how the position came about comes first"
+        assert why(ask.path, "P1").origin.text.startswith("A person asked for it, request r1. The market did it: mark")
+
+    def test_a_part_filled_stop_that_stands_again_follows_its_earlier_self(self, ask: Asker) -> None:
+        bench = Bench()
+        bench.market("60000")
+        bench.open(BUY, "0.1", stop_loss="59900")
+        bench.depth((("59890", "0.03"),), (("59890.1", "1"),))
+        bench.quote("59890", "59890.1", bid_size="0.03")
+        bench.mark("59890")
+        bench.wait()
+        answer = ask(bench.events, "O3")
+        assert "stands again for what O2 left" in said(answer)
+        assert [s.text.split()[0] for s in answer.steps if s.type == "OrderCreated"] == ["O1", "O2", "O3"]
+
+    def test_funding_was_done_at_the_venue(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1")
+        paid = bench.funding(bench.now + SECOND, "0.0001", "60000")
+        seq = next(e.seq for e in paid if isinstance(e.body, ev.FundingPaid))
+        answer = ask(bench.events, f"seq:{seq}")
+        assert answer.origin.kind is OriginKind.VENUE
+        assert "P1 paid funding 0.6: rate 0.01 % at mark 60000" in said(answer)
+        assert [s.asked for s in answer.steps if s.type == "FundingPaid"] == [True]
+
+
+class TestUnknownOutcomes:
+    def test_the_evidence_trail_of_an_unknown_order(self, ask: Asker) -> None:
+        story = Story()
+        events = [*story.opening(), *story.create()]
+        bodies = [
+            ev.OrderSent("o-1"),
+            ev.OrderUnknown("o-1", "no answer within 5 s"),
+            *(ev.OrderAsked("o-1", f"connection refused, try {number}") for number in range(1, 11)),
+            ev.OrderAttested("o-1", "its page shows no such order"),
+        ]
+        events += [story.event(body, "r-1") for body in bodies]
+        answer = ask(events, "o-1")
+        text = said(answer)
+        assert "o-1 UNKNOWN: no answer within 5 s" in text
+        assert "9 more like it, the last: o-1: the venue was asked, connection refused, try 10" in text
+        assert "attests o-1: nothing of it filled, its page shows no such order" in text
+
+    def test_like_events_in_a_row_are_counted(self, ask: Asker) -> None:
+        bench = Bench()
+        bench.market("60000")
+        position = bench.open(BUY, "0.1")
+        bench.ask(cmd.SetProtection, position=position.id, trail_bps=D(50))
+        for up in range(20):
+            bench.market(str(60_010 + up * 10))
+        moves = [e for e in bench.events if isinstance(e.body, ev.TriggerMoved)]
+        answer = ask(bench.events, "O2")
+        told = [s for s in answer.steps if s.type == "TriggerMoved"]
+        assert [s.count for s in told] == [1, len(moves) - 1]
+        assert told[-1].seq == moves[-1].seq
+
+
+class TestNames:
+    def test_a_fill_is_marked_in_its_orders_chain(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1")
+        answer = ask(bench.events, "O1.1")
+        assert answer.kind == "fill"
+        assert [s.type for s in answer.steps if s.asked] == ["OrderFilled"]
+
+    def test_both_trades_of_a_flip(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1", leverage=10)
+        bench.open(SELL, "0.3")
+        closing, opening = ask(bench.events, "O2/close"), why(ask.path, "O2/open")
+        assert closing.title.startswith("Trade O2/close: CLOSE BTCUSDT, sell 0.1 @ 60000")
+        assert opening.title.startswith("Trade O2/open: SHORT BTCUSDT, sell 0.2 @ 60000")
+        (first,), (second,) = ([s for s in a.steps if s.asked] for a in (closing, opening))
+        assert ("closes P1" in first.text, "opens P2" in second.text) == (True, True)
+
+    def test_a_request_that_was_refused(self, bench: Bench, ask: Asker) -> None:
+        bench.ask(cmd.CancelOrder, order="O77", request_id="mine")
+        answer = ask(bench.events, "mine")
+        assert types(answer) == ["IntentCreated", "IntentRefused"]
+        assert "order: 'O77' is not there" in said(answer)
+
+    def test_a_request_shows_what_became_of_its_orders(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1", request_id="mine")
+        assert types(ask(bench.events, "mine"))[-1] == "OrderFilled"
+
+    def test_what_a_venue_calls_an_order_finds_it(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1")
+        assert ask(bench.events, "O1-r1").id == "O1"
+
+    def test_an_event_of_the_engine_itself(self, bench: Bench, ask: Asker) -> None:
+        answer = ask(bench.events, "1")
+        assert answer.origin.kind is OriginKind.ENGINE
+        assert answer.title == "Event 1, EngineStarted"
+
+    @pytest.mark.parametrize(
+        ("name", "nearest"), [("O99", "O1"), ("P7", "P1"), ("r0", "r1"), ("99999", "seq "), ("order:r1", "r1")]
+    )
+    def test_an_unknown_name_says_what_names_there_are_and_the_nearest(
+        self, bench: Bench, ask: Asker, name: str, nearest: str
+    ) -> None:
+        bench.open(BUY, "0.1")
+        if name == "order:r1":
+            nearest = "ids there are"
+        with pytest.raises(UnknownId, match="ids there are: an order") as refused:
+            ask(bench.events, name)
+        assert nearest in str(refused.value)
+
+
+class TestReading:
+    @pytest.mark.parametrize("width", [60, 80, 104])
+    def test_no_line_is_wider_than_the_terminal(self, bench: Bench, ask: Asker, width: int) -> None:
+        bench.open(BUY, "0.1", leverage=7, take_profit="60500.3", stop_loss="59000.7", request_id="a" * 60)
+        bench.mark("58990")
+        bench.wait()
+        for name in ("O1", "O2", "P1"):
+            answer = ask(bench.events, name) if name == "O1" else why(ask.path, name)
+            assert max(len(line.text) for line in lines(answer, width)) <= width
+
+    def test_what_is_sent_over_a_link_is_the_same_answer(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1")
+        answer = ask(bench.events, "O1")
+        assert msgspec.convert(msgspec.to_builtins(answer), Answer) == answer
+
+    @pytest.mark.parametrize(
+        ("ns", "text"),
+        [(0, "0 ns"), (820, "820 ns"), (41_200, "41.2 µs"), (3_200_000, "3.20 ms"), (999_900_000, "1000 ms"),
+         (7_050_000_000, "7.05 s"), (123_000_000_000, "2m 3s"), (14_700_000_000_000, "4h 5m"),
+         (200_000_000_000_000, "2d 7h"), (-5_000, "-5.00 µs")],
+    )  # fmt: skip
+    def test_times_between_steps_are_in_a_persons_units(self, ns: int, text: str) -> None:
+        assert duration(ns) == text
