@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -132,6 +133,14 @@ def index_intents(db: sqlite3.Connection) -> None:
             db.execute(INTENTS_BY_REQUEST)
         except sqlite3.IntegrityError:
             db.execute(INTENTS_BY_REQUEST.replace("UNIQUE ", ""))
+
+
+@cache
+def table_columns(table: str) -> tuple[str, ...]:
+    """The names of a table's columns, in order."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute(EVENTS[0] if table == "events" else PROJECTIONS[table])
+        return tuple(name for _, name, *_ in db.execute(f"PRAGMA table_info({table})"))
 
 
 @cache

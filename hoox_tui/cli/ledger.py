@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from hoox_tui.cli.export import export
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
 from hoox_tui.cli.output import print_json, print_table, when
 from hoox_tui.cli.problems import FAILED, Problem, note
 
-app = typer.Typer(help="The ledger: verify, replay, snapshot, backup, rebuild.", no_args_is_help=True)
+app = typer.Typer(help="The ledger: verify, replay, snapshot, backup, rebuild, export.", no_args_is_help=True)
 
 
 @app.command()
@@ -114,6 +115,9 @@ def rebuild(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> No
     from engine.ledger.rebuild import rebuild_projections
 
     note(f"projections are rebuilt; the old file is {rebuild_projections(_existing(env, feed, ledger))}")
+
+
+app.command()(export)
 
 
 def _existing(env: str | None, feed: str | None, ledger: str | None) -> Path:

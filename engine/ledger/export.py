@@ -1,0 +1,121 @@
+"""Rows of a ledger for other programs: streamed from one moment of the file, every decimal exact and in text."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.ledger.errors import LedgerError
+from engine.ledger.replay import connect_readonly
+from engine.ledger.rows import timestamp
+from engine.ledger.schema import Row, table_columns
+
+CHUNK = 5_000
+"""Rows held at once."""
+_LAST_NS = 2**63 - 1
+WHOLE, EXACT, TEXT = int, Decimal, str
+"""Kinds of a column: a whole number, a decimal in text, words."""
+
+_INTS = {
+    "seq", "time_ns", "version", "causation", "epoch", "part", "maker", "closing", "leverage", "reduce_only",
+    "created_ns", "updated_ns", "opened_ns", "closed_ns",
+}  # fmt: skip
+_DECIMALS = {
+    "size", "price", "trigger", "filled", "value", "fees", "closed", "closed_value", "closed_fees", "fee", "realised",
+    "insurance", "cost", "margin", "liquidation", "funding", "entered", "entered_value", "exited", "exited_value",
+    "wallet", "unrealised", "equity", "quantity",
+}  # fmt: skip
+_SHARES = ("filled", "value", "fees", "closed", "closed_value", "closed_fees")
+
+
+class Column(NamedTuple):
+    """A column and what is in it: WHOLE, EXACT or TEXT."""
+
+    name: str
+    kind: type
+
+
+class Table(NamedTuple):
+    """What is read for one kind of export, and how a row of it becomes one of the export."""
+
+    sql: str
+    columns: tuple[Column, ...]
+    shape: Callable[[Row], Row]
+
+
+def export_rows(path: Path, what: str, since_ns: int | None = None, until_ns: int | None = None) -> Iterator[list[Row]]:
+    """Rows of TABLES[what] whose time is not before `since_ns` and before `until_ns`, oldest first, some thousands at a time.
+
+    Raises LedgerError where the file cannot be read.
+    """
+    table = TABLES[what]
+    limits: tuple[Any, Any] = (0 if since_ns is None else since_ns, _LAST_NS if until_ns is None else until_ns)
+    if what == "trades":
+        limits = (timestamp(limits[0]), timestamp(limits[1]))
+    try:
+        with closing(connect_readonly(path)) as db:
+            found = db.execute(table.sql, limits)
+            while rows := found.fetchmany(CHUNK):
+                yield [table.shape(row) for row in rows]
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path} cannot be read: {error}; hoox ledger verify says where") from error
+
+
+def _timed(table: str, time: str, order: str) -> Table:
+    """A table as it is, behind the time of each row in words."""
+    names = table_columns(table)
+    at = names.index(time)
+    columns = (Column("time", TEXT), *(Column(name, _kind(name)) for name in names))
+    sql = f"SELECT * FROM {table} WHERE {time} >= ? AND {time} < ? ORDER BY {order}"  # noqa: S608  ours
+    return Table(sql, columns, lambda row: (timestamp(row[at]), *row))
+
+
+def _kind(name: str) -> type:
+    return WHOLE if name in _INTS else EXACT if name in _DECIMALS else TEXT
+
+
+def _events() -> Table:
+    table = _timed("events", "time_ns", "seq")
+    return table._replace(shape=lambda row: (timestamp(row[1]), *row[:12], row[12].hex()))
+
+
+def _trades() -> Table:
+    """The public table with exact figures: its own are REAL."""
+    names = table_columns("trades")
+    shares = ", ".join(f"orders.{name}" for name in _SHARES)
+    sql = f"""SELECT trades.*, {shares} FROM trades LEFT JOIN orders ON orders.id = trades.order_id
+        WHERE trades.created_at >= ? AND trades.created_at < ? ORDER BY trades.created_at, trades.id"""  # noqa: S608  ours
+    quantity, price, fee = (names.index(name) for name in ("quantity", "price", "fee"))
+
+    def exact(row: Row) -> Row:
+        columns = list(row[: len(names)])
+        size, value, fees = _share(row[0], row[len(names) :])
+        columns[quantity], columns[fee] = str(size), str(fees)
+        columns[price] = str(value / size) if size else "0"
+        return tuple(columns)
+
+    return Table(sql, tuple(Column(name, _kind(name)) for name in names), exact)
+
+
+def _share(trade: str, figures: Row) -> tuple[Decimal, Decimal, Decimal]:
+    """Size, value and fees of a trade: the whole order, or the part of a flip that closed or opened."""
+    filled, value, fees, closed, closed_value, closed_fees = (Decimal(figure or 0) for figure in figures)
+    if trade.endswith("/close"):
+        return closed, closed_value, closed_fees
+    if trade.endswith("/open"):
+        return filled - closed, value - closed_value, fees - closed_fees
+    return filled, value, fees
+
+
+TABLES: dict[str, Table] = {
+    "events": _events(),
+    "trades": _trades(),
+    "orders": _timed("orders", "created_ns", "created_ns, id"),
+    "fills": _timed("fills", "time_ns", "seq"),
+    "positions": _timed("positions", "opened_ns", "opened_ns, id"),
+    "equity": _timed("equity", "time_ns", "seq"),
+}

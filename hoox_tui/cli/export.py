@@ -1,0 +1,107 @@
+"""hoox ledger export: rows of the ledger as CSV, JSON lines or Parquet, for spreadsheets and other programs."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from hoox_tui.cli.options import Env, Feed, LedgerFile, settings_for
+from hoox_tui.cli.problems import Problem, note
+
+
+class What(StrEnum):
+    """What there is to export."""
+
+    EVENTS = "events"
+    TRADES = "trades"
+    ORDERS = "orders"
+    FILLS = "fills"
+    POSITIONS = "positions"
+    EQUITY = "equity"
+
+
+class Format(StrEnum):
+    """How it is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+def export(
+    what: Annotated[
+        What, typer.Option("--what", help="Which rows; orders and positions by when they began.")
+    ] = What.TRADES,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Else by the file's ending.", show_default="csv")
+    ] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="From this time on, UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Before this time, UTC.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="- prints.")] = "-",
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+    env: Env = None,
+    feed: Feed = None,
+    ledger: LedgerFile = None,
+) -> None:
+    """Write rows of the ledger, also while its engine runs. Decimals are exact; what a spreadsheet would run is quoted in CSV."""
+    from engine.ledger.export import TABLES, export_rows
+    from engine.ledger.formats import FORMATS
+
+    path = settings_for(env, feed, ledger).ledger_path
+    if not path.exists():
+        raise Problem(f"there is no ledger at {path} yet; hoox starts one")
+    form = form or _format_of(output)
+    gc.enable()
+    rows = export_rows(path, what, _time("--since", since), _time("--until", until))
+    columns = TABLES[what].columns
+    if output == "-":
+        if form is Format.PARQUET and sys.stdout.isatty():
+            raise Problem("Parquet is not for a terminal; name a file: -o FILE")
+        FORMATS[form](sys.stdout.buffer, columns, rows)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(output).expanduser().absolute()
+    with _new_file(target, path, force) as file:
+        count = FORMATS[form](file, columns, rows)
+    note(f"{target}: {count:,} {what}")
+
+
+def _format_of(output: str) -> Format:
+    ending = Path(output).suffix.removeprefix(".").lower()
+    return Format(ending) if ending in set(Format) else Format.CSV
+
+
+def _time(flag: str, text: str | None) -> int | None:
+    """Nanoseconds; a time without a zone is UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Problem(f"{flag}: {text!r} is not a time; write 2026-11-20 or 2026-11-20T19:05:30") from None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1_000
+
+
+@contextmanager
+def _new_file(target: Path, ledger: Path, force: bool) -> Iterator[BinaryIO]:
+    """A file that is there once it is whole, and not at all when it could not be written."""
+    if target.resolve().name.startswith(ledger.resolve().name) and target.resolve().parent == ledger.resolve().parent:
+        raise Problem(f"{target} is the ledger's own; choose another name")
+    if target.exists() and not force:
+        raise Problem(f"{target} exists; choose another name, or write over it with --force")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)

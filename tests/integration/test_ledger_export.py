@@ -1,0 +1,196 @@
+"""Rows leave the ledger for other programs whole, exact and harmless, and no half file is left behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from engine.ledger import export, formats
+from engine.ledger.query import Reader
+from engine.ledger.store import Ledger
+from engine.model import event as ev
+from engine.model.market import Side
+from hoox_tui.cli.root import app
+from tests.ledger_events import START_NS, Story
+
+KINDS = sorted(export.TABLES)
+EVIL = "=HYPERLINK(1)"
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A ledger that an engine holds: a busy hour, a flip in thirds, and a venue that answers with a formula."""
+    monkeypatch.setenv("HOOX_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    story = Story(seed=5)
+    with closing(
+        Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    ) as ledger:
+        ledger.append(story.opening())
+        for _ in range(120):
+            ledger.append(story.anything())
+        ledger.append([*story.create(), *story.send()])
+        ledger.append([story.event(ev.OrderRejected(story.last(), "NO", EVIL))])
+        yield ledger.path
+
+
+def run(path: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["ledger", "export", "--ledger", str(path), *words])
+
+
+def table(path: Path, name: str) -> list[dict[str, Any]]:
+    with Reader(path) as reader:
+        return reader._all(f"SELECT * FROM {name}")
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_every_row_is_there_in_csv_and_in_json_lines(path: Path, what: str) -> None:
+    in_csv, in_json = run(path, "--what", what), run(path, "--what", what, "--format", "jsonl")
+    assert in_csv.exit_code == in_json.exit_code == 0
+    lines = [json.loads(line) for line in in_json.stdout.splitlines()]
+    assert len(lines) == len(csv_rows(in_csv.stdout)) == len(table(path, what)) > 0
+    assert [column.name for column in export.TABLES[what].columns] == list(lines[0]) == list(csv_rows(in_csv.stdout)[0])
+
+
+def test_decimals_are_exact_text(path: Path) -> None:
+    fills = [json.loads(line) for line in run(path, "--what", "fills", "--format", "jsonl").stdout.splitlines()]
+    assert [fill["price"] for fill in fills] == [row["price"] for row in table(path, "fills")]
+    assert {type(fill["fee"]) for fill in fills} == {str}
+
+
+def test_trades_are_exact_too_although_their_table_is_not(tmp_path: Path) -> None:
+    story = Story()
+    with closing(
+        Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    ) as ledger:
+        ledger.append([*story.opening(), *story.create(), *story.send(), *story.fill("0.010", "61000.1")])
+        ledger.append([*story.create(Side.SELL, "0.030"), *story.send(), *story.fill("0.030", "61000.3")])
+    rows = [json.loads(line) for line in run(ledger.path, "--format", "jsonl").stdout.splitlines()]
+    assert [(row["id"], row["quantity"], Decimal(row["price"]), Decimal(row["fee"])) for row in rows] == [
+        ("o-1", "0.010", Decimal("61000.1"), Decimal("0.3050005")),
+        ("o-2/close", "0.010", Decimal("61000.3"), Decimal("0.3050015")),
+        ("o-2/open", "0.020", Decimal("61000.3"), Decimal("0.610003")),
+    ]
+
+
+def test_a_formula_is_quoted_in_csv_and_only_there(path: Path) -> None:
+    orders = csv_rows(run(path, "--what", "orders").stdout)
+    assert "'" + EVIL in {order["reason"] for order in orders}
+    assert EVIL not in {order["reason"] for order in orders}
+    lines = [json.loads(line) for line in run(path, "--what", "orders", "--format", "jsonl").stdout.splitlines()]
+    assert EVIL in {line["reason"] for line in lines}
+    losses = [point["unrealised"] for point in csv_rows(run(path, "--what", "equity").stdout)]
+    assert set(losses) == {"-1.5"}, "a negative number is no formula"
+
+
+def test_an_events_payload_is_an_object_in_json_lines_and_its_hash_is_hex(path: Path) -> None:
+    first = json.loads(run(path, "--what", "events", "--format", "jsonl").stdout.splitlines()[0])
+    assert first["payload"]["type"] == first["type"] == "EngineStarted"
+    assert first["hash"] == table(path, "events")[0]["hash"].hex()
+    assert first["time"] == "2026-01-01 00:00:00.001000"
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_a_stretch_of_time_is_cut_out_without_overlap(path: Path, what: str) -> None:
+    middle = "2026-01-01T00:00:00.300"
+    before = csv_rows(run(path, "--what", what, "--until", middle).stdout)
+    after = csv_rows(run(path, "--what", what, "--since", middle + "+00:00").stdout)
+    assert before
+    assert before + after == csv_rows(run(path, "--what", what).stdout)
+
+
+def test_a_time_that_is_none_is_refused_with_the_remedy(path: Path) -> None:
+    result = run(path, "--since", "yesterday")
+    assert result.exit_code == 1
+    assert "--since: 'yesterday' is not a time; write 2026-11-20" in result.stderr
+
+
+def test_a_file_is_written_whole_and_never_over_another_one(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "fills.jsonl"
+    assert run(path, "--what", "fills", "-o", str(target)).exit_code == 0
+    whole = target.read_bytes()
+    assert json.loads(whole.splitlines()[0])["order_id"], "the format is that of the ending"
+    again = run(path, "--what", "orders", "-o", str(target))
+    assert again.exit_code == 1
+    assert "fills.jsonl exists; choose another name, or write over it with --force" in again.stderr
+    assert target.read_bytes() == whole
+    assert run(path, "--what", "orders", "-o", str(target), "--force").exit_code == 0
+    assert target.read_bytes() != whole
+
+
+def test_the_ledger_itself_is_never_written_over(path: Path) -> None:
+    data = path.read_bytes()
+    for name in (path.name, path.name + "-wal", path.name + ".head"):
+        result = run(path, "--force", "-o", str(path.with_name(name)))
+        assert result.exit_code == 1
+        assert "is the ledger's own" in result.stderr
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_nothing_is_left_of_a_file_that_could_not_be_finished(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fails(file: Any, columns: Any, chunks: Any) -> int:
+        file.write(b"half")
+        raise error
+
+    monkeypatch.setitem(formats.FORMATS, "csv", fails)
+    target = tmp_path / "out.csv"
+    target.write_text("before")
+    assert run(path, "-o", str(target), "--force").exit_code != 0
+    assert target.read_text() == "before"
+    assert not list(tmp_path.glob("out.csv.*"))
+
+
+def test_rows_are_streamed_a_few_thousand_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "CHUNK", 10)
+    chunks = list(export.export_rows(path, "events"))
+    assert {len(chunk) for chunk in chunks[:-1]} == {10}
+    assert sum(map(len, chunks)) == len(table(path, "events"))
+
+
+def test_a_damaged_table_is_named_and_leaves_no_file(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    with closing(sqlite3.connect(copy)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'fills'").fetchone()
+    data = bytearray(copy.read_bytes())
+    data[(root - 1) * 4096 : root * 4096] = bytes(4096)
+    copy.write_bytes(data)
+    result = run(copy, "--what", "fills", "-o", str(tmp_path / "fills.csv"))
+    assert result.exit_code == 1
+    assert "hoox ledger verify says where" in result.stderr
+    assert not list(tmp_path.glob("fills*"))
+
+
+def test_parquet_holds_exact_decimals_and_whole_numbers(path: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
+    target = tmp_path / "fills.parquet"
+    assert run(path, "--what", "fills", "-o", str(target)).exit_code == 0
+    rows = parquet.read_table(target).to_pylist()
+    assert [(row["seq"], row["price"]) for row in rows] == [(row["seq"], row["price"]) for row in table(path, "fills")]
+
+
+def test_without_pyarrow_it_says_how_to_get_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = run(path, "-o", str(tmp_path / "trades.parquet"))
+    assert result.exit_code == 1
+    assert "Parquet needs pyarrow, which is not installed: pip install 'hoox-tui[parquet]'" in result.stderr
+    assert not list(tmp_path.glob("trades*"))
