@@ -19,10 +19,22 @@ from engine.model.money import COST_PLACES, ZERO, round_cost
 
 
 def change_leverage(kernel: Kernel, account: str, command: cmd.SetLeverage) -> Refusal | None:
-    """Set an instrument's leverage; an open position is re-margined, or it is refused if that cannot be paid."""
+    """Set an instrument's leverage; an open position is re-margined, or it is refused if that cannot be paid.
+
+    A venue is told with the next entry, so what is open there is not touched from here.
+    """
     if command.instrument not in kernel.state.instruments:
         return unknown("instrument", command.instrument, kernel.state.instruments)
     instrument = kernel.instrument(command.instrument)
+    state = kernel.state
+    at_venue = state.accounts[account].execution is Execution.VENUE
+    if at_venue and state.position_of(account, instrument.id) is not None:
+        before = kernel.leverage(account, instrument.id)
+        return Refusal(
+            "AT_VENUE",
+            f"leverage: the open position in {instrument.symbol} has {before}x at its venue; change it there, or with "
+            "the next entry",
+        )
     change = plan_leverage(kernel, account, instrument, command.leverage)
     if isinstance(change, Refusal):
         return change

@@ -12,7 +12,7 @@ from engine.core.kernel import Kernel
 from engine.core.margin import max_leverage, with_liquidation
 from engine.core.rounding import Refusal
 from engine.model import event as ev
-from engine.model.account import Execution, Position
+from engine.model.account import Position
 from engine.model.instrument import Instrument
 from engine.model.market import Side
 from engine.model.money import ONE, ZERO, round_cost
@@ -33,11 +33,6 @@ def plan_leverage(kernel: Kernel, account: str, instrument: Instrument, leverage
     if before == leverage:
         return Remargin(leverage)
     state = kernel.state
-    if state.accounts[account].execution is Execution.VENUE:
-        return Refusal(
-            "AT_VENUE",
-            f"leverage: {instrument.symbol} of {account} is at {before}x; change it at the venue, it is taken over",
-        )
     position = state.position_of(account, instrument.id)
     notional = abs(position.cost) if position is not None else ZERO
     most = max_leverage(instrument, max(notional, _reach(kernel, account, instrument, position)))

@@ -42,7 +42,7 @@ def sent(life: Life) -> tuple[Bench, Order]:
     bench = Bench(balance="1000000", execution=Execution.VENUE)
     bench.market("60000")
     size = D(sum(life.fills) + (0 if life.end is S.FILLED else life.rest)).scaleb(-2)
-    bench.place(life.side, str(size), OrderType.LIMIT, price=str(PRICE))
+    bench.place(life.side, str(size), OrderType.LIMIT, price=str(PRICE), leverage=10)
     return bench, bench.last_order
 
 

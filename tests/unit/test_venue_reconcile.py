@@ -347,6 +347,14 @@ def test_money_and_leverage_are_moved_at_the_venue_and_not_here(
     assert refusal(bench.ask(make, **fields))[0] in ("AT_VENUE", "LIVE")
 
 
+def test_leverage_for_the_next_entry_is_set_here_and_told_with_it(bench: Bench) -> None:
+    bench.ask(cmd.SetLeverage, instrument=BTC.id, leverage=5)
+    opened(bench, "0.1")
+    assert bench.last_order.terms.leverage == 5
+    bench.place(BUY, "0.1", leverage=10)
+    assert bench.last_order.terms.leverage == 10
+
+
 # --- Instruments that change while the engine runs -------------------------------------------------------
 
 
