@@ -7,9 +7,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from engine.model.account import RiskLimits
+from engine.core.state import State
+from engine.model.account import Execution, RiskLimits
 
 VERSION = "0.1.0"
+VENUES = {Execution.PAPER: "paper", Execution.VENUE: "rehearsal"}
+"""The venue of an account, by who carries out its orders."""
 
 
 class StartError(RuntimeError):
@@ -35,3 +38,20 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     limits: RiskLimits = RiskLimits()
     latency_ns: int = 5_000_000
     """Median time of a paper order to the book."""
+    rehearse: bool = False
+    """Orders are carried out by an exchange simulated in this process, over a bad line, instead of on paper."""
+
+    @property
+    def execution(self) -> Execution:
+        """Who carries out the orders of the account it opens."""
+        return Execution.VENUE if self.rehearse else Execution.PAPER
+
+
+def check_execution(config: EngineConfig, state: State) -> None:
+    """Who carries out an account's orders never changes. Raises StartError."""
+    for account in state.accounts.values():
+        if account.execution is config.execution:
+            continue
+        if config.rehearse:
+            raise StartError(f"rehearse: {config.ledger.name} trades on paper; choose a new file with --ledger")
+        raise StartError(f"{config.ledger.name} rehearses: its orders go to an exchange; start it with --rehearse")

@@ -30,7 +30,7 @@ from engine.link.server import LinkServer
 from engine.model import event as ev
 from engine.model.command import SetKill
 from engine.model.instrument import Instrument
-from engine.runtime.config import VERSION, EngineConfig, StartError
+from engine.runtime.config import VENUES, VERSION, EngineConfig, StartError, check_execution
 from engine.runtime.damage import Opened, damaged, open_ledger
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.player import Player
@@ -42,6 +42,7 @@ from engine.views.candles import CandleBook
 
 if TYPE_CHECKING:
     from engine.feeds.recording import RecordingFeed
+    from engine.runtime.rehearsal import Rehearsal
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Engine:
         self._opened: Opened | None = None
         self._server: LinkServer | None = None
         self._player: Player | None = None
+        self._rehearsal: Rehearsal | None = None
         self._verification: threading.Thread | None = None
         self._repair = False
         self.recorded = config.feed.startswith("recording:")
@@ -104,7 +106,8 @@ class Engine:
         instruments = await self._instruments(state)
         if ledger is not None:
             ledger.check_feed(state, self._feed.identity)
-        epoch = state.epoch + 1
+        check_execution(config, state)
+        epoch, recorded_ns = state.epoch + 1, state.time_ns
         self.port = DeskPort(config, ledger.ledger_id if ledger is not None else "damaged", epoch, self.candles)
         self.keeper = Keeper(ledger, Desk(state), self._feed.clock, self.port)
         status = StatusSource(config, self._feed.identity, self._feed.stats)
@@ -119,13 +122,18 @@ class Engine:
             await self._take_over(self.keeper, instruments, epoch, opened.found.warnings)
             if not ledger.reserve_held:
                 self.keeper.exits_only()
+            if config.rehearse:
+                self._rehearse(ledger.ledger_id, self.keeper, recorded_ns)
             self._verify(self.keeper)
         else:
             self.keeper.look_only(opened.damage)
             self.keeper.desk.show(instruments)
         simulated = config.feed == "simulated"
         since_ns = state.time_ns if self.recorded else 0
-        self._player = Player(self._feed, self.keeper, status, self.candles, ages=simulated, since_ns=since_ns)
+        also = self._rehearsal.hear if self._rehearsal is not None else None
+        self._player = Player(
+            self._feed, self.keeper, status, self.candles, ages=simulated, since_ns=since_ns, also=also
+        )
         if config.record is not None:
             self._player.record(config.record, list(instruments))
         self.hub = Hub(self.port)
@@ -182,11 +190,12 @@ class Engine:
             seed=config.seed,
             recovered=self.port.status.recovery,
             account=ACCOUNT,
-            venue="paper",
+            venue=VENUES[config.execution],
             asset=self.port.status.asset,
             balance=config.start_balance,
             instruments=tuple(_with_latency(instrument, config.latency_ns) for instrument in instruments),
             limits=config.limits,
+            execution=config.execution,
         )
         keeper.decide(start)
         for warning in warnings:
@@ -198,6 +207,15 @@ class Engine:
         await keeper.durable(keeper.desk.state.seq)
         if reason is not None:
             killflag.clear(config.ledger)
+
+    def _rehearse(self, ledger_id: str, keeper: Keeper, recorded_ns: int) -> None:
+        from engine.runtime.rehearsal import Rehearsal
+
+        config = self.config
+        memory = config.ledger.with_name(f"{config.ledger.name}.exchange-{ledger_id[:8]}")
+        seed = f"{config.seed}/{keeper.desk.state.epoch}"
+        since_ns = recorded_ns or keeper.now_ns()
+        self._rehearsal = Rehearsal(memory, keeper, ACCOUNT, seed, wallet=config.start_balance, since_ns=since_ns)
 
     # --- Running ------------------------------------------------------------------------------------
 
@@ -304,6 +322,8 @@ class Engine:
         """Screens first, then the feed, then the last events, a snapshot, the file."""
         if self._server is not None:
             await self._server.stop(reason)
+        if self._rehearsal is not None:
+            await self._rehearsal.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -28,15 +28,27 @@ class Player:
     """Runs one feed into one keeper. `ages` wants the time from when each quote was due to when it was handled."""
 
     def __init__(
-        self, feed: Feed, keeper: Keeper, status: StatusSource, candles: CandleBook, *, ages: bool, since_ns: int = 0
+        self,
+        feed: Feed,
+        keeper: Keeper,
+        status: StatusSource,
+        candles: CandleBook,
+        *,
+        ages: bool,
+        since_ns: int = 0,
+        also: Sink | None = None,
     ) -> None:
-        """Inputs up to `since_ns` are in the ledger's past: they build the books, and nothing is decided on them."""
+        """Inputs up to `since_ns` are in the ledger's past: they build the books, and nothing is decided on them.
+
+        `also` hears every input after the desk.
+        """
         self._feed = feed
         self._keeper = keeper
         self._status = status
         self._candles = candles
         self._ages = status.ages if ages else None
         self._since_ns = since_ns
+        self._also = also
         self._recorder: Recorder | None = None
 
     def record(self, path: Path, instruments: list[Instrument]) -> None:
@@ -48,6 +60,8 @@ class Player:
     async def run(self) -> None:
         """The feed for as long as it lasts; one that fails is begun again, since a stop needs prices to fire."""
         sink, clock = self._sink(), self._feed.clock
+        if self._also is not None:
+            sink = _both(sink, self._also)
         while True:
             try:
                 await self._feed.run(sink)
@@ -104,3 +118,11 @@ class Player:
         self._recorder = None
         with suppress(NotDurable):
             self._keeper.decide(Note(self._keeper.now_ns(), AlarmRaised("RECORDING", reason)))
+
+
+def _both(first: Sink, second: Sink) -> Sink:
+    def take(item: MarketInput) -> None:
+        first(item)
+        second(item)
+
+    return take

@@ -55,6 +55,15 @@ class Exchange:
         self._live: dict[int, Booked] = {}
         self._fills_made = 0
 
+    def restore(self, orders: Sequence[Booked]) -> None:
+        """Take up the orders of an earlier process, oldest first and none missing."""
+        for order in orders:
+            self.orders.append(order)
+            self._by_client.setdefault(order.client_id, []).append(order)
+            if order.live:
+                self._live[order.order_id] = order
+            self._fills_made += len(order.fills)
+
     # --- What is true -------------------------------------------------------------------------------
 
     def position(self, symbol: str) -> Decimal:
