@@ -9,14 +9,13 @@ import secrets
 import signal
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
-from textual.notifications import SeverityLevel
 from textual.screen import Screen
-from textual.types import AnimationLevel
 
 from engine.clock import mono_ns
 from engine.link.base import EngineLink
@@ -24,28 +23,25 @@ from hoox_tui import themes
 from hoox_tui.backlog import output_backlogged
 from hoox_tui.frame import CLOCK, NORMAL, TICK, FrameClock
 from hoox_tui.intents import RequestIds, panic_choices
-from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Action, Scope, bindings
+from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, TRAVEL, Action, Scope, bindings
 from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.help import HelpScreen, help_text
 from hoox_tui.screens.modal import Beats
 from hoox_tui.screens.preview import PreviewScreen
 from hoox_tui.screens.quit import Leaving, QuitScreen
 from hoox_tui.seat import Seat
+from hoox_tui.themed import ENVIRONMENTS, ThemedApp
 
 PANIC = ("cancel", "flatten", "kill")
 """Names of the panic sheet's choices, in its order."""
 RESULTS = frozenset({"orders", "positions", "trades"})
 """Topics in which an order's outcome shows."""
-TOAST_SECONDS = 3
-ENVIRONMENTS = ("sim", "paper", "live")
+IN_TRAVEL = "nothing trades in time travel: Esc goes to the live desk"
 
 
-class DeskApp(App[Leaving], inherit_bindings=False):
+class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
     """The screen over an engine. `owns_engine` says that leaving with nothing open stops it."""
 
-    TITLE = "Hoox"
-    NOTIFICATION_TIMEOUT = TOAST_SECONDS
-    CSS_PATH = ["styles/desk.tcss", "styles/modals.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE, Scope.APP)]
 
     def __init__(
@@ -57,23 +53,21 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         owns_engine: bool = True,
         theme: str = themes.DEFAULT_THEME,
         env: str = "",
+        ledger: Path | None = None,
         before: Callable[[], None] | None = None,
         mono: Callable[[], int] = mono_ns,
     ) -> None:
-        """`before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`."""
+        """`ledger` is the engine's file, for time travel. `before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`."""
         if screen != "desk":
             raise ValueError(f"screen: {screen!r} is not there; use 'desk'")
         self._styled_env = ""
         self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol, env=env)
-        super().__init__()
-        self.animation_level: AnimationLevel = "none"
+        super().__init__(theme)
         self.link = link
+        self.ledger = ledger
         self.owns_engine = owns_engine
         self.refused: Exception | None = None
         self._before = before
-        for one in themes.THEMES:
-            self.register_theme(one)
-        self.theme = theme
         self._variables: dict[str, str] = self.get_css_variables()
         self.stylesheet.set_variables(self._variables)
         self.desk = DeskScreen(self.seat)
@@ -95,23 +89,15 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         self.desk.fit(self.size)
         return self.desk
 
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """What themes of others do not set."""
-        return themes.DEFAULTS
+    @property
+    def environment(self) -> str:
+        """The engine's."""
+        return self.seat.env
 
     def get_css_variables(self) -> dict[str, str]:
-        """The theme's, and `env`: the colour of the environment."""
-        variables = super().get_css_variables()
+        """Remembers whose colour they hold."""
         self._styled_env = self.seat.env
-        env = self.seat.env if self.seat.env in ENVIRONMENTS else "none"
-        return {**variables, "env": variables[f"env-{env}"]}
-
-    def refresh_css(self, animate: bool = True) -> None:
-        """Read the rules again where a variable changed. Textual asks for it at every start, when they were just read."""
-        variables = self.get_css_variables()
-        if variables != self._variables:
-            self._variables = variables
-            super().refresh_css(animate)
+        return super().get_css_variables()
 
     # --- life ---
 
@@ -220,23 +206,30 @@ class DeskApp(App[Leaving], inherit_bindings=False):
             if seat.status.recovery:
                 self.notify(seat.status.recovery, timeout=10)
 
-    def notify(
-        self,
-        message: str,
-        *,
-        title: str = "",
-        severity: SeverityLevel = "information",
-        timeout: float | None = None,
-        markup: bool = False,
-    ) -> None:
-        """Say something over the line of keys; never as markup: what engines and signals say may hold brackets."""
-        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
-
     # --- actions ---
+
+    @property
+    def travel(self) -> Screen[None] | None:
+        """The screen of time travel, while it lies over the desk."""
+        return next((screen for screen in self.screen_stack if screen.has_class("-travel")), None)
+
+    def action_open_travel(self) -> None:
+        """The desk as it was, over the live one, which goes on."""
+        # Reading a ledger brings the whole core along: only who looks back pays for it.
+        from engine.link.recorded import RecordedLink
+        from hoox_tui.screens.travel import TravelScreen
+
+        if self.ledger is None:
+            self.notify("Which file the ledger is, is not known here: hoox ledger travel", severity="warning")
+        elif self.travel is None:
+            seat = self.seat
+            self.push_screen(TravelScreen(RecordedLink(self.ledger), seat.mono, self.action_show_desk, live=seat))
 
     def action_toggle_arm(self) -> None:
         """Arm or disarm entries; only the screen that holds the hand may."""
-        if self.seat.lost:
+        if self.travel is not None:
+            self.notify(f"Arm: {IN_TRAVEL}", severity="warning")
+        elif self.seat.lost:
             self.notify("The engine is lost: entries stay blocked", severity="warning")
         elif not self.seat.has_hand:
             self.notify("Another screen holds the trading hand: press H to take it", severity="warning")
@@ -251,7 +244,9 @@ class DeskApp(App[Leaving], inherit_bindings=False):
     def action_open_panic(self, which: str) -> None:
         """The panic sheet on cancel, flatten or kill; where it is open already, it switches."""
         top = self.screen
-        if isinstance(top, PanicScreen):
+        if self.travel is not None:
+            self.notify(f"Panic: {IN_TRAVEL}", severity="warning")
+        elif isinstance(top, PanicScreen):
             top.action_choose(which[0])
         else:
             killed = self.seat.status is not None and self.seat.status.kill
@@ -269,26 +264,28 @@ class DeskApp(App[Leaving], inherit_bindings=False):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
-    def action_next_theme(self) -> None:
-        """The next colour theme."""
-        at = themes.NAMES.index(self.theme) if self.theme in themes.NAMES else -1
-        self.theme = themes.NAMES[(at + 1) % len(themes.NAMES)]
-
     def action_open_help(self) -> None:
         """What the keys do here."""
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self.seat, help_text(self.screen)))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """On the screen of time travel its own keys come first: they say that nothing trades there."""
+        if action in ("open_panic", "toggle_pause", "open_travel") and self.screen is self.travel:
+            return False
+        return super().check_action(action, parameters)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette: every action of the registry, and the themes."""
-        for action in ACTIONS:
+        for action in ACTIONS if self.travel is None else TRAVEL:
             if action.id not in PALETTE_HIDDEN:
                 yield SystemCommand(f"{action.group}: {action.label}", action.help, partial(self._run, action))
         for name in themes.NAMES:
             yield SystemCommand(f"view: Theme {name}", "Change colours", partial(setattr, self, "theme", name))
 
     async def _run(self, action: Action) -> None:
-        await self.run_action(action.action, self.desk if action.scope is Scope.DESK else self)
+        place = {Scope.DESK: self.desk, Scope.TRAVEL: self.travel}.get(action.scope)
+        await self.run_action(action.action, place or self)
 
     def action_ask_quit(self) -> None:
         """Leave at once when nothing is open, else ask what becomes of the engine."""
@@ -326,6 +323,7 @@ def run_desk(
     owns_engine: bool = True,
     theme: str = "",
     env: str = "",
+    ledger: Path | None = None,
     before: Callable[[], None] | None = None,
 ) -> str:
     """Open the desk over a link until the person leaves; returns "stop" (already asked of the engine) or "detach".
@@ -339,6 +337,7 @@ def run_desk(
         owns_engine=owns_engine,
         theme=theme or themes.DEFAULT_THEME,
         env=env,
+        ledger=ledger,
         before=before,
     )
     # Over SSH a mouse costs 13 % CPU while it moves, and a lost line leaves the terminal printing its codes.

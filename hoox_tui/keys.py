@@ -19,6 +19,7 @@ class Scope(StrEnum):
     """On the app, with priority: text fields and modals do not swallow it."""
     APP = "app"
     DESK = "desk"
+    TRAVEL = "travel"
 
 
 class Action(Struct, frozen=True):
@@ -104,6 +105,9 @@ ACTIONS: tuple[Action, ...] = (
         True,
     ),
     Action("trade.kill", "K", "open_panic('kill')", "Kill switch", "Preview of the kill switch", _A, "trade", True),
+    Action(
+        "trade.attest", "u", "attest_order", "Attest", "Say what became of an order of unknown outcome", _D, "trade"
+    ),
     Action("trade.hand", "H", "take_hand", "Take hand", "Take the trading hand from another screen", _A, "trade"),
     # View
     Action("view.desk", "f2", "show_desk", "Desk", "Back to the desk", _E, "view"),
@@ -114,6 +118,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("view.why", "w", "explain_row", "Why", "Why the selected row is there: what led to it", _D, "view"),
     Action("view.copy", "y", "copy_row", "Copy", "Copy the selected row to the clipboard (OSC 52)", _D, "view"),
     Action("view.symbol", "/", "search_symbol", "Symbol", "Choose the symbol", _D, "view"),
+    Action("view.travel", "T", "open_travel", "Time travel", "The desk as it was: nothing there trades", _A, "view"),
     Action("view.pause", "p", "toggle_pause", "Pause", "Pause the display, never the engine", _A, "view"),
     Action("view.next_theme", "t", "next_theme", "Theme", "Next colour theme", _A, "view"),
     *(
@@ -127,21 +132,55 @@ ACTIONS: tuple[Action, ...] = (
     Action("help.quit", "Q,ctrl+c", "ask_quit", "Quit", "Quit; says what stops and what stays open", _A, "help"),
 )
 
+_T = Scope.TRAVEL
+
+TRAVEL: tuple[Action, ...] = (
+    Action("travel.on", "right,l", "step(1)", "Event", "One event on", _T, "travel"),
+    Action("travel.back", "left,h", "step(-1)", "Event", "One event back", _T, "travel"),
+    Action("travel.minute_on", "pagedown", "by(60)", "Minute", "A minute on", _T, "travel"),
+    Action("travel.minute_back", "pageup", "by(-60)", "Minute", "A minute back", _T, "travel"),
+    Action("travel.hour_on", "greater_than_sign,shift+right", "by(3600)", "Hour", "An hour on", _T, "travel"),
+    Action("travel.hour_back", "less_than_sign,shift+left", "by(-3600)", "Hour", "An hour back", _T, "travel"),
+    Action("travel.first", "home", "first", "First", "The first event", _T, "travel"),
+    Action("travel.last", "end", "last", "Last", "The last event, with what was written meanwhile", _T, "travel"),
+    Action("travel.go", "g", "go_to", "Go to", "Go to a time or an event's number", _T, "travel"),
+    Action(
+        "travel.kind", "slash", "choose_kind", "Next", "Next event of a kind: fill, trigger, alarm ...", _T, "travel"
+    ),
+    Action("travel.again", "n", "again(1)", "Again", "The next event of that kind", _T, "travel"),
+    Action("travel.before", "N", "again(-1)", "Before", "The event of that kind before this", _T, "travel"),
+    Action("travel.maximize", "z", "toggle_maximize", "Maximize", "Maximize or restore the focused pane", _T, "travel"),
+    Action("travel.copy", "y", "copy_row", "Copy", "Copy the selected row to the clipboard (OSC 52)", _T, "travel"),
+    Action("travel.leave", "escape,Q", "leave", "Leave", "Back to the live desk", _T, "travel"),
+)
+"""What moves through the past. With priority: a focused table keeps only up and down."""
+
 PALETTE_HIDDEN = frozenset({"help.everywhere", "help.palette", "view.pause"} | {f"view.pane{n}" for n in range(1, 10)})
 """Not worth a line in the palette: the palette itself, doubles, and what one key does faster."""
 
 
 def bindings(*scopes: Scope) -> list[Binding]:
     """The bindings of some scopes, in registry order."""
-    return [
+    return [_binding(action, priority=action.scope is Scope.EVERYWHERE) for action in ACTIONS if action.scope in scopes]
+
+
+def travel_bindings() -> list[Binding]:
+    """The keys of time travel, and those that trade elsewhere: in it they only say that they do not."""
+    refused = (
         Binding(
             action.keys,
-            action.action,
+            f"refuse('{action.label}')",
             action.label,
-            tooltip=action.help,
-            priority=action.scope is Scope.EVERYWHERE,
-            id=action.id,
+            show=False,
+            tooltip="Refused: nothing trades in time travel",
+            priority=True,
+            id=f"refused.{action.id}",
         )
         for action in ACTIONS
-        if action.scope in scopes
-    ]
+        if action.group == "trade"
+    )
+    return [*(_binding(action, priority=True) for action in TRAVEL), *refused]
+
+
+def _binding(action: Action, *, priority: bool) -> Binding:
+    return Binding(action.keys, action.action, action.label, tooltip=action.help, priority=priority, id=action.id)

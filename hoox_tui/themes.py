@@ -1,4 +1,4 @@
-"""Colour themes. Besides Textual's own, each sets `up down long short stale` and the three environment colours."""
+"""Colour themes. Besides Textual's own, each sets `up down long short stale`, the three environment colours and that of time travel."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ DEFAULTS: dict[str, str] = {
     "env-paper": "ansi_yellow",
     "env-live": "ansi_red",
     "env-text": "ansi_bright_white",
+    "travel": "ansi_magenta",
     "rule": "ansi_bright_black",
 }
 """For themes that do not set them, such as ansi-dark: the terminal's own colours."""
@@ -52,6 +53,7 @@ def _theme(
             "env-paper": "#b7791f",
             "env-live": "#c62f3b",
             "env-text": "#ffffff",
+            "travel": "#8a3ffc",
             "block-cursor-foreground": text,
             "block-cursor-background": panel,
             "block-cursor-text-style": "none",

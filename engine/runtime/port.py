@@ -23,7 +23,7 @@ from engine.link.hub import is_exit
 from engine.link.messages import PROTOCOL, Ack, Welcome
 from engine.link.port import Permit
 from engine.model import event as ev
-from engine.model.command import AmendOrder, AnyCommand, Deposit, ResetAccount, SetKill, SetProtection
+from engine.model.command import AmendOrder, AnyCommand, AttestOrder, Deposit, ResetAccount, SetKill, SetProtection
 from engine.model.event import Event
 from engine.runtime.config import EngineConfig
 from engine.runtime.keeper import Keeper, NotDurable
@@ -363,11 +363,13 @@ def without_separators(data: Any) -> Any:
 
 
 def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:
-    """Whether a command needs the hand and arm: everything but exits, protection, and changes of paper money."""
+    """Whether a command needs the hand and arm: everything but exits, protection, attestations, and changes of paper money."""
     if isinstance(command, AmendOrder):
         order = keeper.desk.state.orders.get(command.order)
         return order is not None and not order.terms.reduce_only
-    return not is_exit(command) and not isinstance(command, SetKill | SetProtection | Deposit | ResetAccount)
+    return not is_exit(command) and not isinstance(
+        command, SetKill | SetProtection | AttestOrder | Deposit | ResetAccount
+    )
 
 
 def ack_of(request_id: str, events: Sequence[Event]) -> Ack:

@@ -91,6 +91,7 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
             owns_engine=owns_engine,
             theme=settings.theme,
             env=settings.env,
+            ledger=settings.ledger_path,
             before=before,
         )
     finally:
@@ -106,7 +107,14 @@ def _show_in_process(settings: Settings) -> None:
     from hoox_tui.cli.launch import engine_config
 
     link = EngineHere(json.dumps(engine_config(settings)))
-    run_desk(link, symbol=_first_symbol(settings), owns_engine=True, theme=settings.theme, env=settings.env)
+    run_desk(
+        link,
+        symbol=_first_symbol(settings),
+        owns_engine=True,
+        theme=settings.theme,
+        env=settings.env,
+        ledger=settings.ledger_path,
+    )
 
 
 def _need_terminal() -> None:

@@ -51,18 +51,18 @@ class EditScreen(FramedModal[AnyCommand | None]):
         """The command for the values, or what is wrong with them."""
         raise NotImplementedError
 
+    def read(self, texts: Mapping[str, str]) -> AnyCommand | str:
+        """The command for what was typed, or what is wrong with it; raises BadNumber."""
+        return self.build({name: _positive(name, text) if text else None for name, text in texts.items()})
+
     @on(Input.Submitted)
     def finish(self) -> None:
         """Hand the command on, or say what is wrong."""
-        values: dict[str, Decimal | None] = {}
         try:
-            for name in self._fields:
-                text = self.query_one(f"#{_id(name)}", Input).value.strip()
-                values[name] = _positive(name, text) if text else None
+            built = self.read({name: self.query_one(f"#{_id(name)}", Input).value.strip() for name in self._fields})
         except BadNumber as error:
             self.query_one("#edit-error", Static).update(str(error))
             return
-        built = self.build(values)
         if isinstance(built, str):
             self.query_one("#edit-error", Static).update(built)
         else:

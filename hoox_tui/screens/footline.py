@@ -9,7 +9,11 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-ALWAYS = ("trade.buy", "trade.sell", "trade.arm", "trade.panic", "view.maximize", "help.keys", "help.quit")
+ALWAYS = (
+    *("trade.buy", "trade.sell", "trade.arm", "trade.panic", "view.maximize"),
+    *("travel.leave", "travel.on", "travel.minute_on", "travel.go", "travel.kind"),
+    *("help.keys", "help.quit"),
+)
 SHORT = {"ticket": "tick", "positions": "pos", "orders": "ord", "trades": "trd", "balance": "bal", "latency": "lat"}
 WIDE = 120
 """Columns from which panes go by their whole name."""
@@ -24,11 +28,13 @@ class Footline(Static):
         super().__init__("", id="footline", markup=False)
 
     def show(self, screen: Screen[None], panes: Sequence[str], focused: str, shown: Collection[str]) -> None:
-        """Name the panes, the focused one marked, and what its keys do."""
+        """Name the panes (empty: a number without one), the focused one marked, and what its keys do."""
         width = self.size.width or screen.size.width
         parts: list[tuple[str, str]] = []
         used = 0
         for number, name in enumerate(panes, 1):
+            if not name:
+                continue
             style = "here" if name == focused else "shown" if name in shown else "hidden"
             text = f" {number} {name} " if width >= WIDE else f" {number}{SHORT.get(name, name)}"
             parts.append((text, style))

@@ -221,6 +221,19 @@ class TradingScreen(Screen[None]):
         if row := self.order(message.order_id):
             self.app.push_screen(AmendScreen(self.seat, row), self.preview_command)
 
+    def action_attest_order(self) -> None:
+        """Answer for an order of unknown outcome: the selected one, else the first there is."""
+        self._renew(self.orders)
+        unknown = [row for row in self.orders.rows() if row.evidence]
+        if not unknown:
+            self.notify("No order of unknown outcome: there is nothing to attest", severity="warning")
+            return
+        row = self.orders.selected if self.orders.selected in unknown else unknown[0]
+        # Only who must attest pays for the import.
+        from hoox_tui.screens.attest import AttestScreen
+
+        self.app.push_screen(AttestScreen(self.seat, row), self.preview_command)
+
     def action_cancel_symbol(self) -> None:
         """Orders of the symbol on screen: limits, stops or all."""
         instrument = self.seat.instrument
