@@ -94,10 +94,9 @@ class Exchange:
         sign = {"BUY": 1, "SELL": -1}.get(ask.side)
         if sign is None:
             raise Refusal(wire.BAD_REQUEST, f"side {ask.side} is not BUY or SELL")
-        self._check(listed, sign, ask.size, ask.price, ask.reduce_only)
-        market = listed.price(sign)
-        if ask.price is None and market is None:
+        if ask.price is None and listed.price(sign) is None:
             raise Refusal(wire.NO_MARKET, f"{ask.symbol} has no other side")
+        self._check(listed, sign, ask.size, ask.price, ask.reduce_only)
         order = self._open(ask.client_id, ask.symbol, ask.side, ask.size, ask.price, reduce_only=ask.reduce_only)
         if ask.post_only and listed.crosses(order):
             self._end(order, EXPIRED, "would take")

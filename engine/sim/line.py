@@ -18,7 +18,7 @@ from engine.feeds.binance.frames import FrameDecoder
 from engine.feeds.binance.rest import parse_depth
 from engine.feeds.sanity import PriceGate
 from engine.feeds.sequence import RawDiff, UsdmRule
-from engine.feeds.watchdog import Watchdog
+from engine.feeds.watchdog import StreamKey, Watchdog
 from engine.model.instrument import InstrumentId
 from engine.model.market import StreamState
 from engine.sim.faults import Fault, Faults
@@ -57,7 +57,7 @@ class MarketLine:
         self._watchdog = Watchdog([], {}, 0)
         self._now_ns = _mono(self._loop)
         market.listeners.append(self._heard)
-        self._mark_all(StreamState.CONNECTING, "simulated")
+        self._assembler.lost(self._keys, StreamState.CONNECTING, clock.now_ns(), "simulated")
         self._connect()
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class MarketLine:
     def drop(self, detail: str = "connection lost") -> None:
         """The connection breaks and is made anew."""
         if self._up:
-            self._lost(StreamState.DOWN, detail)
+            self._lost(self._keys, detail)
 
     # --- Frames -------------------------------------------------------------------------------------
 
@@ -155,26 +155,24 @@ class MarketLine:
             return
         silent = self._watchdog.silent(self._now_ns())
         if silent:
-            self._lost(StreamState.SILENT, "no message; reconnecting")
+            self._assembler.lost(silent, StreamState.SILENT, self._clock.now_ns(), "no message; reconnecting")
+            self._lost([key for key in self._keys if key not in silent], "reconnecting: others are silent")
         else:
             self._loop.call_later(WATCH_S, self._watch, connection)
 
-    def _lost(self, state: StreamState, detail: str) -> None:
+    def _lost(self, keys: list[StreamKey], detail: str) -> None:
         self._connection += 1
         self._up = False
         self._silent_until = 0.0
         self._fetching.clear()
         self._held_back.clear()
         self.stats.reconnects += 1
-        self._mark_all(state, detail)
+        self._assembler.lost(keys, StreamState.DOWN, self._clock.now_ns(), detail)
         self._loop.call_later(RECONNECT_S, self._reconnect, self._connection)
 
     def _reconnect(self, connection: int) -> None:
         if connection == self._connection:
             self._connect()
-
-    def _mark_all(self, state: StreamState, detail: str) -> None:
-        self._assembler.lost(self._keys, state, self._clock.now_ns(), detail)
 
 
 def _mono(loop: asyncio.AbstractEventLoop) -> Callable[[], int]:

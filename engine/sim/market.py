@@ -133,6 +133,8 @@ class SimMarket:
         self._clock = clock
         self._tops = tops
         self._loop = asyncio.get_running_loop()
+        self._right: set[tuple[str, str]] = set()
+        """Streams whose last frame held no wrong price."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -178,7 +180,7 @@ class SimMarket:
                     listener(symbol, stream, frame)
 
     def _frame(self, symbol: Symbol, stream: str) -> bytes:
-        """What the venue says of a stream; sometimes a wrong price."""
+        """What the venue says of a stream; sometimes a wrong price, but never twice running: that would be the market."""
         wrong = self._wrong_price(symbol, stream)
         match stream:
             case "quote":
@@ -190,7 +192,14 @@ class SimMarket:
         return symbol.trade(self.now_ms, wrong)
 
     def _wrong_price(self, symbol: Symbol, stream: str) -> str | None:
-        match self._faults.one_of(_WRONG if stream in ("quote", "depth") else _WRONG[1:], stream):
+        key = (symbol.instrument.symbol, stream)
+        if key not in self._right:
+            self._right.add(key)
+            return None
+        fault = self._faults.one_of(_WRONG if stream in ("quote", "depth") else _WRONG[1:], stream)
+        if fault is not None:
+            self._right.remove(key)
+        match fault:
             case Fault.MARKET_CROSSED:
                 return str(symbol.ask + symbol.instrument.tick)
             case Fault.PRICE_NAN:

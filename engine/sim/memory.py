@@ -37,7 +37,7 @@ class Memory:
     def __init__(self, exchange: Exchange, path: Path) -> None:
         """Restore what the file holds, and keep every change from now on. Raises OSError, or ValueError on a foreign file."""
         self._exchange = exchange
-        changes = _read(path)
+        changes = read(path)
         exchange.restore(sorted((change.order for change in changes), key=lambda order: order.order_id))
         for change in changes:
             listed = exchange.listed.get(change.order.symbol)
@@ -69,7 +69,7 @@ def _line(change: Change) -> bytes:
     return _encode(change) + b"\n"
 
 
-def _read(path: Path) -> list[Change]:
+def read(path: Path) -> list[Change]:
     """The last change of every order, in the order they were made; a last line that a kill cut off did not happen."""
     newest: dict[int, Change] = {}
     data = path.read_bytes() if path.exists() else b""
