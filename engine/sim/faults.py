@@ -145,7 +145,11 @@ class Faults:
         return dice.uniform(low, high) if dice is not None else low
 
     def stop(self) -> None:
-        """Inject nothing more, and end what lasts (outages, bans, halts): from now on all must converge."""
+        """Inject nothing more, and end what lasts (outages, bans, halts): from now on all must converge.
+
+        What is under way still lands (late requests, late and repeated fills: 5 s), and a silent stream stays silent until
+        its client leaves it.
+        """
         self.stopped = True
 
     def _comes_up(self, kind: Fault) -> bool:
@@ -228,7 +232,7 @@ def weather(seed: object, rates: Mapping[Fault, float] = USUAL) -> dict[Fault, f
     Kinds that are alone in a run, or together with few, find what the same mixture over and over does not.
     """
     dice = child(seed, "weather")
-    share = dice.choice((0.0, 0.1, 0.4, 0.7, 1.0))
+    share = dice.choice((0.0, 0.1, 0.2, 0.4, 0.4, 0.7, 0.7, 1.0))
     drawn = {}
     for kind, rate in rates.items():
         among, strength = dice.random() < share, 10 ** dice.uniform(-0.7, 0.7)
