@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from engine.core.brackets import client_id, next_order_id
 from engine.core.kernel import Due, Kernel
-from engine.core.lifecycle import create, live_exits, request_cancel, send
+from engine.core.lifecycle import create, live_exits, patience, request_cancel, send
 from engine.model import event as ev
-from engine.model.account import Position
+from engine.model.account import Execution, Position
 from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import OrderTerms, OrderType, Role, TimeInForce
@@ -68,7 +68,7 @@ def close_rest(kernel: Kernel, account: str) -> None:
     for position in [p for p in state.positions.values() if p.account == account]:
         sent = [o for o in live_exits(kernel, account, position.instrument) if o.terms.role is Role.FLATTEN]
         size = abs(position.size) - sum((o.remaining for o in sent if o.terms.leg == position.leg), ZERO)
-        if size <= ZERO:
+        if size <= ZERO or _refused(kernel, position):
             continue
         if _offered(kernel, position):
             close_at_market(kernel, position, size, Role.FLATTEN, ask.owner, ask.request_id)
@@ -88,6 +88,13 @@ def end_flattened(kernel: Kernel) -> None:
 
 def _closing(position: Position) -> Side:
     return Side.SELL if position.size > 0 else Side.BUY
+
+
+def _refused(kernel: Kernel, position: Position) -> bool:
+    """The venue rejected the last close, so the next one waits a while."""
+    if kernel.state.accounts[position.account].execution is Execution.PAPER:
+        return False
+    return patience(kernel, position.account, position.instrument) > 0
 
 
 def _offered(kernel: Kernel, position: Position) -> bool:

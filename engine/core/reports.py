@@ -11,6 +11,7 @@ from engine.core.fills import apply_report
 from engine.core.foreign import adopt, find
 from engine.core.inputs import OrderSaid
 from engine.core.kernel import Due, Kernel, share
+from engine.core.lifecycle import FIRST_NS, patience
 from engine.core.margin import reserve
 from engine.model import event as ev
 from engine.model.account import Execution
@@ -23,8 +24,6 @@ FILLED, REJECTED, EXPIRED = OrderStatus.FILLED, OrderStatus.REJECTED, OrderStatu
 SENT, UNKNOWN = OrderStatus.SENT, OrderStatus.UNKNOWN
 STATED = frozenset({ACCEPTED, TRIGGERED, PARTIAL, FILLED, OrderStatus.CANCELLED, EXPIRED, REJECTED})
 _UNSENT = frozenset({OrderStatus.CREATED, OrderStatus.HELD, OrderStatus.DENIED})
-REARM_NS = 1_000_000_000
-"""How long a protection that the venue would not carry out waits before it may fire again."""
 
 
 def order_said(kernel: Kernel, given: OrderSaid) -> None:
@@ -104,6 +103,7 @@ def _end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None
 
 def reject(kernel: Kernel, order: Order, code: str, reason: str) -> None:
     """It did not come to anything."""
+    kernel.told(order)
     kernel.journal.emit_order(order, ev.OrderRejected(order.id, code, reason))
     if not order.cancel_requested:
         protect_again(kernel, order, order.remaining)
@@ -123,7 +123,7 @@ def protect_again(kernel: Kernel, order: Order, rest: Decimal) -> None:
     market = kernel.market(held.terms.instrument)
     market.triggers.disarm(held.id)
     market.set_band()
-    kernel.after(REARM_NS, Due.REARM, held.id)
+    kernel.after(patience(kernel, held.terms.account, held.terms.instrument) or FIRST_NS, Due.REARM, held.id)
 
 
 # --- Amending -----------------------------------------------------------------------------------------

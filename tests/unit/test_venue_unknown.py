@@ -401,11 +401,26 @@ def test_a_flatten_goes_on_after_its_close_was_rejected(bench: Bench) -> None:
     bench.ask(cmd.FlattenAll)
     first = bench.last_order
     bench.said(first, S.REJECTED)
-    bench.wait(SECOND)
+    bench.wait(2 * SECOND)
     second = bench.last_order
     assert second is not first
     bench.said(second, S.FILLED, "1", fill("x", "60000", "1"))
     assert not bench.state.flattening
+
+
+def test_closes_that_the_venue_keeps_rejecting_come_ever_more_slowly(bench: Bench) -> None:
+    """It rejects them where it has no such position, and that is found only while none is on its way."""
+    opened(bench, "1")
+    bench.ask(cmd.FlattenAll)
+    waits = []
+    for _ in range(8):
+        began = bench.now
+        bench.said(bench.last_order, S.REJECTED)
+        made = bench.state.orders_made
+        while bench.state.orders_made == made:
+            bench.wait(SECOND // 4)
+        waits.append((bench.now - began) // SECOND)
+    assert waits == [1, 2, 4, 8, 16, 32, 32, 32]
 
 
 # --- Invariant 8: no order leaves while the kill switch is on, except reduce-only ------------------------
