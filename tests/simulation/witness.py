@@ -1,0 +1,117 @@
+"""Sees every event of every life of the engine, and holds each against the rows the moment it is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine.core.desk import Desk
+from engine.core.fold import fold
+from engine.core.state import State, encode_state
+from engine.model import event as ev
+from engine.model.event import Event, decode_body, encode_body
+from tests.simulation.books import Books, Shown
+from tests.simulation.invariants import Broken, Scene, judge_alarms, judge_event, judge_state
+
+ALARMS = frozenset({"EXITS_BLIND", "FLATTEN_WAITS", "STALE_FILL", "FAULT"})
+"""What paper trading raises about what really happens; a FAULT is looked at more closely."""
+TOLD = (
+    ev.OrderFilled, ev.OrderRejected, ev.OrderCancelled, ev.OrderExpired, ev.OrderUnknown, ev.TriggerFired, ev.Liquidated, ev.AlarmRaised,
+    ev.PositionDiffers, ev.PositionAgreed, ev.IntentRefused, ev.RiskRejected, ev.OrderSent, ev.KillChanged, ev.OrderAccepted,
+)  # fmt: skip
+"""What a trace shows."""
+
+
+class Witness:
+    """A listener of the keeper of whichever life is running."""
+
+    def __init__(self, venue: bool, allowed: frozenset[str], note: Callable[[str], None]) -> None:
+        self.venue = venue
+        self.allowed = allowed
+        self.note = note
+        self.events: list[Event] = []
+        """All that was decided and not dropped."""
+        self.durable = 0
+        """The last event that anybody was told is on the disk."""
+        self.books = Books()
+        self.shown = Shown()
+        self.happened: Counter[str] = Counter()
+        self.broken: Broken | None = None
+        self.on_broken: Callable[[], None] = lambda: None
+        self.desk: Callable[[], Desk]
+
+    # --- Listener -----------------------------------------------------------------------------------
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Judge an outcome."""
+        try:
+            self._judge(events)
+        except Broken as broken:
+            self._break(broken)
+
+    def committed(self, seq: int, committed_ns: int) -> None:
+        """From now on this may not be lost."""
+        self.durable = max(self.durable, seq)
+
+    def dropped(self, seq: int) -> None:
+        """Whatever came later did not happen; what was told as durable must not be among it."""
+        if seq < self.durable:
+            self._break(Broken(10, f"durable up to {self.durable} was told, the ledger ends at {seq}"))
+        del self.events[seq:]
+        self.books = Books()
+        for event in self.events:
+            self.books.take(event)
+
+    # --- Judging --------------------------------------------------------------------------------------
+
+    def _judge(self, events: Sequence[Event]) -> None:
+        if self.broken is not None:
+            return
+        books = self.books
+        books.touched.clear()
+        books.accused.clear()
+        scene = Scene(books, self.shown, self.venue)
+        for event in events:
+            self.events.append(event)
+            self.happened[event.type] += 1
+            if isinstance(event.body, TOLD):
+                self.note(told(event))
+            judge_event(scene, event)
+            body = event.body
+            if isinstance(body, ev.AlarmRaised) and body.code == "FAULT" and "simulated" not in body.message:
+                raise Broken(0, body.message)
+        judge_alarms(books.accused, self.allowed)
+        judge_state(books, self.desk().state, self.venue)
+
+    def _break(self, broken: Broken) -> None:
+        if self.broken is None:
+            self.broken = broken
+            self.on_broken()
+
+    def check(self, row: int, holds: bool, text: str) -> None:
+        """A row that is judged outside of an outcome."""
+        if not holds:
+            self._break(Broken(row, text))
+
+
+def told(event: Event) -> str:
+    """One line for a trace."""
+    body = event.body
+    fields = {
+        name: getattr(body, name)
+        for name in ("order", "code", "reason", "message", "price", "size")
+        if hasattr(body, name)
+    }
+    words = " ".join(f"{value}" for value in fields.values() if value not in ("", None))
+    return f"{event.seq} {event.type} {words}"[:150]
+
+
+def replayed(events: Sequence[Event], state: State | None = None) -> bytes:
+    """The state that stored events fold to, from nothing or from a snapshot."""
+    state = state or State()
+    for event in events:
+        stored = decode_body(encode_body(event.body))
+        fold(state, msgspec.structs.replace(event, body=stored))
+    return encode_state(state)

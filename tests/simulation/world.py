@@ -1,0 +1,344 @@
+"""The world of one seed: market, machine, trader and engine on virtual time, until the plan is done and everything has settled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.clock import SteadyClock
+from engine.core.inputs import Intent
+from engine.feeds.base import FeedStats
+from engine.model import command as cmd
+from engine.model.account import Execution
+from engine.model.market import Mark, MarketInput, Quote, Side, Trade
+from engine.model.order import OrderType
+from engine.runtime.keeper import NotDurable
+from engine.sim.faults import child
+from engine.sim.loop import START_NS
+from engine.views import Mode
+from tests.kit import instrument
+from tests.simulation.books import Shown
+from tests.simulation.disk import Disk, Image, image_of, put_back
+from tests.simulation.ends import judge_end, judge_restart
+from tests.simulation.faults import FAULTS
+from tests.simulation.invariants import Broken
+from tests.simulation.life import Life, start_of
+from tests.simulation.market import Feed, Market
+from tests.simulation.plan import Plan, Step
+from tests.simulation.profiles import PROFILES
+from tests.simulation.trader import Trader
+from tests.simulation.witness import ALARMS, Witness
+
+SETTLE_S = 5.0
+FLAT_S = 60.0
+FLAT_VENUE_S = 400.0
+
+
+class Line(NamedTuple):
+    """One line of a trace: when, and what."""
+
+    at_s: float
+    text: str
+
+
+class PlainClock:
+    """A clock that is set with the machine's."""
+
+    def __init__(self, wall: Callable[[], int]) -> None:
+        self.now_ns = wall
+
+
+class World:
+    """One seed, run once. `omit` are steps and `without` kinds of faults that are left out."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        omit: frozenset[int] = frozenset(),
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.omit = omit
+        self.without = without
+        self.last_hash = b""
+        self.faults: Counter[str] = Counter()
+        self.trace: list[Line] = []
+        self.instrument = instrument(profile=PROFILES[plan.profile])
+        self.disk = Disk(child(plan.seed, "disk"))
+        self.witness = Witness(plan.venue, ALARMS, self.note)
+        self.lives = 0
+        self.life: Life | None = None
+        self.feed: Feed | None = None
+        self.acked: dict[str, int] = {}
+        """Requests whose sender was told that they are durable: id -> seq of the intent."""
+        self.asked: list[cmd.AnyCommand] = []
+        self._wall_offset_ns = 0
+        self._slept_ns = 0
+        self._over: asyncio.Event
+        self._loop: asyncio.AbstractEventLoop
+        self.market: Market
+
+    # --- Time -------------------------------------------------------------------------------------
+
+    def mono_ns(self) -> int:
+        """The machine's steady clock: stands still while it sleeps."""
+        return round(self._loop.time() * 1e9)
+
+    def true_ns(self) -> int:
+        """What the time really is."""
+        return START_NS + self.mono_ns() + self._slept_ns
+
+    def wall_ns(self) -> int:
+        """What the machine's clock shows."""
+        return self.true_ns() + self._wall_offset_ns
+
+    def note(self, text: str) -> None:
+        """A line for the trace."""
+        self.trace.append(Line(self._loop.time(), text))
+
+    # --- The run ----------------------------------------------------------------------------------
+
+    async def play(self) -> None:
+        """All of it; raises Broken."""
+        self._loop = asyncio.get_running_loop()
+        self._over = asyncio.Event()
+        self.witness.on_broken = self._over.set
+        self.market = Market(child(self.plan.seed, "market"), START_NS)
+        self._birth(None)
+        outside = self._loop.create_task(self._market())
+        try:
+            for step in self.plan.steps:
+                if step.number not in self.omit and step.kind not in self.without:
+                    await self._until(step.at_s)
+                    self._do(step)
+            await self._settle()
+        finally:
+            outside.cancel()
+            if self.life is not None and self.life.alive:
+                self.life.die()
+            await asyncio.gather(outside, return_exceptions=True)
+
+    async def _until(self, at_s: float) -> None:
+        await self._wait(at_s - self._loop.time())
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._over.wait()
+            except TimeoutError:
+                pass
+        if self.witness.broken is not None:
+            raise self.witness.broken
+
+    async def _market(self) -> None:
+        draw = child(self.plan.seed, "ticks")
+        while True:
+            await asyncio.sleep(draw.choice((0.05, 0.2, 0.2, 0.6)))
+            self.market.walk()
+            self.market.fund(self.true_ns())
+            if self.life is not None and self.feed is not None:
+                self.feed.tick(draw)
+                if draw.random() < 0.4:
+                    self.feed.snapshot()
+
+    # --- Lives ------------------------------------------------------------------------------------
+
+    def _birth(self, image: Image | None) -> None:
+        self.lives += 1
+        path = self.folder / f"{self.lives}.sqlite"
+        if image is not None:
+            put_back(image, path)
+        self.disk.doom = ""
+        life = Life(path, self.disk, self.wall_ns(), self.witness, self._killed)
+        state = life.found.state
+        self.witness.shown = Shown()
+        judge_restart(self.witness, life, self.acked)
+        clock = SteadyClock(state.time_ns, self.wall_ns, self.mono_ns) if self.plan.steady else PlainClock(self.wall_ns)
+        accounts = ["main"]
+        if self.plan.second and (self.lives == 1):
+            accounts = ["other", "main"]
+        self.life = life
+        execution = Execution.VENUE if self.plan.venue else Execution.PAPER
+        starts = [
+            start_of(state, clock.now_ns(), self.instrument, self.plan.seed, name, "sim", execution)
+            for name in accounts
+        ]
+        life.begin(clock, starts)
+        self.feed = Feed(self.instrument, self.market, clock, self._heard, state.marks, depth=self.plan.depth)
+        self.feed.snapshot()
+
+    def _killed(self, image: Image) -> None:
+        assert self.life is not None
+        self.note("the engine is killed")
+        self.witness.happened["killed"] += 1
+        self.life.die()
+        self.life = self.feed = None
+        draw = child(self.plan.seed, f"dead/{self.lives}")
+        self._loop.call_later(draw.choice((0.0, 0.3, 3.0)), self._reborn, image)
+
+    def _reborn(self, image: Image) -> None:
+        if self.witness.broken is None:
+            self.note("the engine starts again")
+            try:
+                self._birth(image)
+            except Broken as broken:
+                self.witness.check(broken.row, False, broken.text)
+
+    def _heard(self, item: MarketInput) -> None:
+        """What the feed lets through to the engine."""
+        price = price_of(item)
+        if price is not None and not self.market.price / 2 < price < self.market.price * 2:
+            self.witness.check(0, not self.life or not self.life.state.marks, f"a price of {price} reached the engine")
+        if self.life is not None:
+            self.life.market(item)
+
+    # --- Steps ------------------------------------------------------------------------------------
+
+    def _do(self, step: Step) -> None:
+        draw = child(self.plan.seed, f"step/{step.number}")
+        if step.kind in FAULTS:
+            self.faults[step.kind] += 1
+            self.note(f"[{step.number}] {step.kind}")
+            FAULTS[step.kind](self, draw)
+        elif step.kind == "same again":
+            if self.asked:
+                self._send(draw.choice(self.asked[-8:]), step.number)
+        elif self.life is not None:
+            state = self.life.state
+            trader = Trader(draw, state, self.market.price, self.life.keeper.now_ns(), f"r{step.number}")
+            command = trader.wish(step.kind)
+            self.asked.append(command)
+            self._send(command, step.number)
+
+    def _send(self, command: cmd.AnyCommand, number: int) -> None:
+        life = self.life
+        if life is not None:
+            self.note(f"[{number}] {shown(command)}")
+            life.run(self._deliver(life, command))
+
+    async def _deliver(self, life: Life, command: cmd.AnyCommand) -> None:
+        """As the port does: an answer only when what was decided is durable."""
+        keeper, request = life.keeper, command.request_id
+        try:
+            events = keeper.decide(Intent(keeper.now_ns(), command))
+            seq = life.state.requests.get(request, 0)
+            await keeper.durable(events[-1].seq if events else seq)
+        except NotDurable as error:
+            self.note(f"{request} was not taken: {error}")
+            return
+        if seq:
+            self.acked[request] = seq
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """The faults stop, time goes on, and everything must come right."""
+        self.note("the faults stop")
+        self._calm()
+        await self._wait(SETTLE_S)
+        life = await self._living()
+        check = self.witness.check
+        check(10, life.keeper.mode is Mode.OK, f"the engine stays {life.keeper.mode}: {life.keeper.mode_reason}")
+        await self._ask(cmd.SetKill(request_id="end-kill", on=False))
+        for account in life.state.accounts:
+            await self._ask(cmd.FlattenAll(request_id=f"end-flat-{account}", account=account))
+        await self._quiet()
+        await self._ask(cmd.Deposit(request_id="end-money", asset="USDT", amount=Decimal(1_000_000)))
+        name = self.instrument.id
+        side = Side.BUY
+        probe = cmd.PlaceOrder(
+            request_id="end-probe", instrument=name, side=side, type=OrderType.MARKET, size=Decimal("0.001")
+        )
+        await self._ask(probe)
+        await self._wait(SETTLE_S)
+        check(10, bool(life.state.positions), "an entry does not work although nothing stands in its way any more")
+        await self._ask(cmd.FlattenAll(request_id="end-flat"))
+        await self._quiet()
+        life.close()
+        await self._wait(0)
+        self.last_hash = judge_end(self.witness, life, self.acked)
+        await self._wait(0)
+
+    async def _ask(self, command: cmd.AnyCommand) -> None:
+        self._send(command, -1)
+        await self._wait(0.1)
+
+    async def _living(self) -> Life:
+        for _ in range(100):
+            if self.life is not None:
+                return self.life
+            await self._wait(0.1)
+        raise Broken(10, "the engine does not come back")
+
+    async def _quiet(self) -> None:
+        """Until nothing is open, for a bounded time."""
+        life = await self._living()
+        until = self._loop.time() + (FLAT_VENUE_S if self.plan.venue else FLAT_S)
+        while self._loop.time() < until:
+            state = life.state
+            if not (state.positions or state.orders or state.flattening):
+                return
+            await self._wait(0.5)
+        left = [f"{p.id} {p.size}" for p in life.state.positions.values()]
+        left += [f"{o.id} {o.status} {o.remaining}" for o in life.state.orders.values()]
+        self.witness.check(10, False, f"nothing comes to rest: {', '.join(left)} {life.state.flattening}")
+        await self._wait(0)
+
+    def _calm(self) -> None:
+        disk = self.disk
+        disk.slow_s, disk.full, disk.behind, disk.doom = 0.0, False, False, ""
+        if self.feed is not None:
+            self.feed.silent.clear()
+            self.feed.hold_back = False
+            self.feed.snapshot()
+
+    # --- Faults -----------------------------------------------------------------------------------
+
+    def later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Undo a fault, or let it be noticed."""
+        self._loop.call_later(seconds, work)
+
+    def stats(self) -> FeedStats:
+        """What the feed counted in this life."""
+        return self.feed.stats if self.feed is not None else FeedStats()
+
+    def crash(self) -> None:
+        """The process dies where it stands."""
+        if self.life is not None:
+            self._killed(image_of(self.life.path))
+
+    def sleep(self, seconds: int) -> None:
+        """The machine sleeps, the world goes on."""
+        self._slept_ns += seconds * 1_000_000_000
+        self.market.fund(self.true_ns())
+
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets the machine's clock."""
+        self._wall_offset_ns += round(seconds * 1e9)
+
+
+def price_of(item: MarketInput) -> Decimal | None:
+    """What a market input says something is worth."""
+    match item:
+        case Quote():
+            return item.ask_price
+        case Trade() | Mark():
+            return item.price
+    return None
+
+
+def shown(command: cmd.AnyCommand) -> str:
+    """A command in one line."""
+    fields = {
+        name: value
+        for name, value in ((n, getattr(command, n)) for n in command.__struct_fields__)
+        if value not in (None, "", False) and name not in ("owner", "request_id", "instrument")
+    }
+    return f"{command.request_id} {type(command).__name__} " + " ".join(f"{n}={v}" for n, v in fields.items())
