@@ -9,17 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.core.inputs import Asked, Doubt
 from engine.ledger.store import Ledger
 from engine.ledger.why import why
 from engine.ledger.why.names import UnknownId
 from engine.model import command as cmd
 from engine.model import event as ev
-from engine.model.account import RiskLimits
+from engine.model.account import Execution, RiskLimits
 from engine.model.event import Event
-from engine.model.order import OrderType
+from engine.model.order import OrderStatus, OrderType
+from engine.model.report import VenueOrder, VenuePosition
 from engine.views.why import Answer, OriginKind, Step, duration, lines
-from tests.kit import BUY, MS, SECOND, SELL, Bench
-from tests.ledger_events import START_NS, Story
+from tests.kit import BUY, MS, SECOND, SELL, Bench, fill
+from tests.ledger_events import START_NS
 
 D = Decimal
 
@@ -74,20 +76,20 @@ class TestTheChain:
             "IntentCreated", "RiskApproved", "LeverageChanged", "OrderCreated", "OrderSent", "OrderFilled",
         ]  # fmt: skip
         assert (answer.origin.kind, answer.origin.who) == (OriginKind.PERSON, "hand")
-        fill = dict(step(answer, "OrderFilled").facts)
-        assert fill["P1 then"] == "long 0.1 @ 60000.1, 10x"
-        assert fill["margin"].startswith("600.001, liquidation ")
-        assert "fee 3.000005 USDT" in fill["fill"]
+        numbers = dict(step(answer, "OrderFilled").facts)
+        assert numbers["P1 then"] == "long 0.1 @ 60000.1, 10x"
+        assert numbers["margin"].startswith("600.001, liquidation ")
+        assert "fee 3.000005 USDT" in numbers["fill"]
 
     def test_the_market_at_each_decision_and_the_time_between_them(self, bench: Bench, ask: Asker) -> None:
         bench.at(bench.now + 40 * MS)
         bench.open(BUY, "0.1")
         answer = ask(bench.events, "O1")
-        intent, fill = step(answer, "IntentCreated"), step(answer, "OrderFilled")
+        intent, filled = step(answer, "IntentCreated"), step(answer, "OrderFilled")
         assert intent.top is not None
         assert (intent.top.bid, intent.top.ask, intent.top.mark) == ("60000", "60000.1", "60000")
         assert intent.top.age_ns == 41 * MS
-        assert sum(s.after_ns for s in answer.steps) == fill.time_ns - intent.time_ns > 0
+        assert sum(s.after_ns for s in answer.steps) == filled.time_ns - intent.time_ns > 0
 
     def test_every_number_that_risk_compared(self, bench: Bench, ask: Asker) -> None:
         bench.open(BUY, "0.1", leverage=10)
@@ -207,23 +209,69 @@ class TestNobodyAsked:
         assert [s.asked for s in answer.steps if s.type == "FundingPaid"] == [True]
 
 
-class TestUnknownOutcomes:
-    def test_the_evidence_trail_of_an_unknown_order(self, ask: Asker) -> None:
-        story = Story()
-        events = [*story.opening(), *story.create()]
-        bodies = [
-            ev.OrderSent("o-1"),
-            ev.OrderUnknown("o-1", "no answer within 5 s"),
-            *(ev.OrderAsked("o-1", f"connection refused, try {number}") for number in range(1, 11)),
-            ev.OrderAttested("o-1", "its page shows no such order"),
-        ]
-        events += [story.event(body, "r-1") for body in bodies]
-        answer = ask(events, "o-1")
-        text = said(answer)
-        assert "o-1 UNKNOWN: no answer within 5 s" in text
-        assert "9 more like it, the last: o-1: the venue was asked, connection refused, try 10" in text
-        assert "attests o-1: nothing of it filled, its page shows no such order" in text
+class TestAtAVenue:
+    @pytest.fixture
+    def bench(self) -> Bench:
+        made = Bench(balance="100000", execution=Execution.VENUE)
+        made.market("60000")
+        return made
 
+    def test_the_evidence_trail_of_an_unknown_order(self, bench: Bench, ask: Asker) -> None:
+        bench.place(BUY, "0.1", OrderType.LIMIT, price="59000")
+        bench.handle(Doubt(bench.now, "O1", "no answer within 5 s"))
+        for number in range(1, 11):
+            bench.at(bench.now + SECOND)
+            bench.handle(Asked(bench.now, "O1", f"connection refused, try {number}"))
+        bench.ask(cmd.AttestOrder, order="O1", reason="its page shows no such order")
+        text = said(ask(bench.events, "O1"))
+        assert "O1 UNKNOWN: no answer within 5 s" in text
+        assert "9 more like it, the last: O1: the venue was asked, connection refused, try 10" in text
+        assert "a person asks (r2): answers for O1, its page shows no such order" in text
+        assert "a person attests O1: nothing of it filled, its page shows no such order" in text
+
+    def test_a_fill_reported_after_it_was_attested_is_told(self, bench: Bench, ask: Asker) -> None:
+        bench.place(BUY, "0.1", OrderType.LIMIT, price="59000")
+        order = bench.last_order
+        bench.handle(Doubt(bench.now, "O1", "no answer within 5 s"))
+        bench.ask(cmd.AttestOrder, order="O1", reason="its page shows it", filled=D("0.1"), price=D("59000"))
+        bench.said(order, OrderStatus.FILLED, "0.1", fill("x-771", "59000", "0.1"))
+        answer = ask(bench.events, "O1")
+        assert types(answer)[-3:] == ["OrderAttested", "OrderFilled", "FillCovered"]
+        assert "O1: fill x-771, 0.1 @ 59000, is booked already" in said(answer)
+
+    def test_a_fill_is_found_by_the_venues_own_id(self, bench: Bench, ask: Asker) -> None:
+        bench.place(BUY, "0.1", OrderType.LIMIT, price="59000")
+        bench.said(bench.last_order, OrderStatus.ACCEPTED)
+        bench.said(bench.last_order, OrderStatus.FILLED, "0.1", fill("x-771", "59000", "0.1", "0.3"))
+        answer = ask(bench.events, "x-771")
+        assert answer.title.startswith("Fill x-771 of Order O1: buy 0.1 BTCUSDT limit, FILLED")
+        assert why(ask.path, "vO1").id == "O1"
+
+    def test_an_order_of_somebody_else_was_done_at_the_venue(self, bench: Bench, ask: Asker) -> None:
+        venues = VenueOrder(
+            "web-1", "v9", bench.instruments[0].id, SELL, OrderStatus.FILLED, D("0.2"), D("0.2"),
+            fills=(fill("x-1", "60000", "0.2"),),
+        )  # fmt: skip
+        bench.hear(venues)
+        answer = ask(bench.events, "O1")
+        assert (answer.origin.kind, answer.origin.who) == (OriginKind.VENUE, "venue")
+        assert types(answer) == ["AlarmRaised", "OrderCreated", "OrderSent", "OrderFilled"]
+        assert "made at the venue by somebody else" in said(answer)
+        assert why(ask.path, "P1").origin.kind is OriginKind.VENUE
+
+    def test_a_position_brought_in_line_says_what_the_venue_stated(self, bench: Bench, ask: Asker) -> None:
+        theirs = VenuePosition(bench.instruments[0].id, D("0.3"), D("60100"))
+        for _ in range(2):
+            bench.at(bench.now + 60 * SECOND)
+            bench.stands(theirs)
+        answer = ask(bench.events, "P1")
+        assert answer.origin.kind is OriginKind.VENUE
+        assert "is 0.3 at the venue and was 0 here; 0.3 is booked at 60100" in said(answer)
+        differs = next(e.seq for e in bench.events if isinstance(e.body, ev.PositionDiffers))
+        assert "the venue states 0.3 BTCUSDT, the ledger 0" in said(why(ask.path, f"seq:{differs}"))
+
+
+class TestRuns:
     def test_like_events_in_a_row_are_counted(self, ask: Asker) -> None:
         bench = Bench()
         bench.market("60000")

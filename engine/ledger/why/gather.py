@@ -7,6 +7,7 @@ import re
 from msgspec import Struct
 
 from engine.ledger.why.reader import EventReader, Row
+from engine.ledger.why.words import ENDINGS
 from engine.model import event as ev
 from engine.model.command import AmendOrder, AttestOrder, CancelOrder
 from engine.model.event import Event
@@ -134,12 +135,14 @@ class Gatherer:
         return self.event(cause)
 
     def _before(self, created: Event) -> None:
-        """A stop that found too little in the book stands again for the rest: its earlier self comes first."""
+        """The alarm that announced a stranger's order; of a protection that stands again for a rest, its earlier self."""
         earlier = self._reader.event(created.seq - 1)
-        if earlier is None or not isinstance(earlier.body, ev.OrderCancelled):
+        if earlier is None or (earlier.account, earlier.instrument) != (created.account, created.instrument):
             return
-        if earlier.request_id == created.request_id and earlier.instrument == created.instrument:
-            row = self._reader.row("orders", earlier.body.order)
+        if isinstance(earlier.body, ev.AlarmRaised) and not created.request_id:
+            self._add(earlier)
+        elif earlier.type in ENDINGS and earlier.request_id == created.request_id:
+            row = self._reader.row("orders", order_of(earlier))
             if row is not None and row["reduce_only"] and row["id"] not in self._roots:
                 self.order(row, until=created.seq)
 
@@ -197,8 +200,12 @@ class Gatherer:
     def _add_cause(self, event: Event) -> None:
         if event.causation and event.causation not in self._events:
             cause = self._reader.event(event.causation)
-            if cause is not None:
-                self._add(cause)
+            if cause is None:
+                return
+            self._add(cause)
+            if isinstance(cause.body, ev.IntentCreated) and isinstance(cause.body.command, AttestOrder):
+                # An attestation is recorded under its own request.
+                self._add(*self._reader.between(cause.seq, event.seq, cause.seq, ("OrderAttested",)))
 
     def _add(self, *events: Event) -> None:
         self._events.update((event.seq, event) for event in events)

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from engine.core.state import ATTESTED
 from engine.ledger.chain import event_of
 from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.replay import connect_readonly
 from engine.ledger.schema import INTENTS
-from engine.model.event import Event
+from engine.model.event import Event, OrderFilled
 from engine.model.order import ENDED
 
 Row = dict[str, Any]
@@ -124,7 +125,7 @@ class EventReader:
             AND (instr(payload, ?) OR type = 'AlarmRaised' AND instr(payload, ?)) ORDER BY seq"""
         names = (created.instrument, f'"order":"{order["id"]}"', f"{order['id']} ")
         found = list(self._events(where, created.request_id, created.seq, last, *names))
-        if ended and any(event.type == "OrderAttested" for event in found):
+        if ended and any(isinstance(e.body, OrderFilled) and e.body.fill_id == ATTESTED for e in found):
             # What a person answered for may still be reported.
             found += self._events(where, created.request_id, last, self.last, *names)
         fill = next((event for event in found if event.type == "OrderFilled"), None)

@@ -17,6 +17,8 @@ from engine.views.why import duration
 
 Facts = tuple[tuple[str, str], ...]
 Said = tuple[str, Facts]
+ENDINGS = ("OrderCancelled", "OrderExpired", "OrderRejected")
+"""After which what is left of a protection stands again."""
 _PLACES = Decimal("1e-8")
 _ROLES = {
     Role.ENTRY: "",
@@ -70,7 +72,7 @@ class Words:
         self._levels: dict[str, Decimal] = {}
         """Trigger of each order."""
         self._terms: dict[str, OrderTerms] = {}
-        self._cancelled = ""
+        self._ended = ""
         """The exit that ended in the event before."""
 
     def say(self, event: Event) -> Said:
@@ -78,7 +80,7 @@ class Words:
         body = event.body
         teller = _TELLERS.get(type(body))
         said = (_sentence(event), _fields(body)) if teller is None else teller(self, event, body)
-        self._cancelled = body.order if isinstance(body, ev.OrderCancelled) else ""
+        self._ended = getattr(body, "order", "") if event.type in ENDINGS else ""
         return said
 
     def intent(self, event: Event, body: ev.IntentCreated) -> Said:
@@ -97,7 +99,7 @@ class Words:
         if terms.trigger is not None and not terms.type.trails:
             self._levels[terms.id] = terms.trigger
         text = f"{terms.id} made: {_ordered(terms)}"
-        before = self._terms.get(self._cancelled)
+        before = self._terms.get(self._ended)
         if before is not None and before.request_id == terms.request_id and terms.reduce_only and before.reduce_only:
             text += f", stands again for what {before.id} left"
         elif terms.parent:
@@ -318,6 +320,7 @@ _TELLERS: dict[type, Callable[[Words, Event, Any], Said]] = {
     ev.OrderHeld: Words.held,
     ev.OrderSent: _about("{body.order} sent, it may have left"),
     ev.OrderAccepted: Words.accepted,
+    ev.OrderTriggered: _about("{body.order}: the venue says that its trigger was met there"),
     ev.OrderRejected: _about("{body.order} rejected, {body.code}: {body.reason}"),
     ev.TriggerMoved: Words.moved,
     ev.TriggerFired: Words.fired,
