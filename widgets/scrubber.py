@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from engine.views import StatusView, TravelView
 from widgets.pane import Line, LinesWidget, Palette, Part, Run, Tone, merged, packed
-from widgets.text import clean, clock, left
+from widgets.text import age, clean, clock, left
 
 _DAY = "%Y-%m-%d %H:%M:%S"
 _MS = 1_000_000
+_OLD_NS = 5_000 * _MS
 _HERE, _START, _FILL, _PAST, _TO_COME = "◆", "┃", "•", "━", "─"
 
 
@@ -53,6 +54,7 @@ class Scrubber(LinesWidget):
             Part(0, Tone.BAD, f"DAMAGED: ends at {view.last_seq}") if view.damage else Part(9, Tone.PLAIN, ""),
             Part(0, Tone.WARN, clean(self._note)),
             Part(1, Tone.HEAD, clean(view.event)),
+            _valued(view),
             Part(2, Tone.BAD, "KILL ON") if status is not None and status.kill else Part(9, Tone.PLAIN, ""),
             Part(3, Tone.DIM, f"engine start {view.epoch}"),
             Part(4, Tone.DIM, "verified" if whole else f"{view.verified * 100 // view.last_seq} % verified"),
@@ -60,6 +62,14 @@ class Scrubber(LinesWidget):
             Part(6, Tone.BAD, clean(view.damage)),
         )
         return packed(parts, width)
+
+
+def _valued(view: TravelView) -> Part:
+    """Of when the prices are, where that is not the moment shown."""
+    if view.valued_ns is None or view.time_ns - view.valued_ns <= _OLD_NS:
+        return Part(9, Tone.PLAIN, "")
+    old = f"{age(view.time_ns - view.valued_ns)} old" if view.valued_ns else "of unknown age"
+    return Part(1, Tone.WARN, f"equity at prices {old}")
 
 
 def _banner(view: TravelView, width: int) -> Line:

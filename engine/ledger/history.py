@@ -16,6 +16,7 @@ from engine.core.state import State, decode_state, encode_state
 from engine.ledger.chain import GENESIS
 from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.replay import connect_readonly, fold_verified, verified_events
+from engine.ledger.schema import read_meta
 from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
 from engine.model.event import Event
 from engine.views.recorded import Price, Prices, note_prices
@@ -41,12 +42,15 @@ class Folded(msgspec.Struct):
     state: State
     hash: bytes
     prices: Prices
+    since: int = 0
+    """The snapshot it began with, which is trusted for what lies before it; 0 where every event was folded."""
 
 
 class _Kept(NamedTuple):
     hash: bytes
     state: bytes
     prices: bytes
+    since: int
 
 
 _encode_prices = msgspec.msgpack.Encoder().encode
@@ -74,14 +78,23 @@ class History:
             self.verified = 0
             """So many events were folded from the first one on, which is what verifies them."""
             self.renew()
-            if self.first.seq != 1:
-                raise LedgerBroken("events", f"event 1 is missing: the first one is {self.first.seq}", 1)
+            self._fold(self._front, 1)
+            if self.damage:
+                raise LedgerError(f"nothing of {path} can be trusted: {self.damage}")
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
         except LedgerError:
             self._db.close()
             raise
+
+    @property
+    def env(self) -> str:
+        """What the file is stamped with; empty where the stamp is damaged."""
+        try:
+            return read_meta(self._db).get("env", "")
+        except sqlite3.DatabaseError:
+            return ""
 
     def close(self) -> None:
         """Close the file."""
@@ -169,24 +182,27 @@ class History:
         return self.verified < self.last.seq
 
     def _nearest(self, seq: int) -> int:
-        known = sorted({*self._kept, *self._snapshots()})
+        known = self._known()
         at = bisect_right(known, seq)
         return known[at - 1] if at else 0
 
-    def _snapshots(self) -> list[int]:
+    def _known(self) -> list[int]:
+        """States at hand: those kept, and the snapshots of what was not folded from the first event on."""
         try:
-            return snapshot_seqs(self._db)
+            snapshots = [seq for seq in snapshot_seqs(self._db) if seq > self.verified]
         except sqlite3.DatabaseError:
-            return []
+            snapshots = []
+        return sorted({*self._kept, *snapshots})
 
     def _from(self, seq: int) -> Folded:
         """The nearest state at hand that is not after an event."""
-        for known in sorted({*self._kept, *self._snapshots()}, reverse=True):
+        for known in reversed(self._known()):
             if known > seq:
                 continue
             if (kept := self._kept.get(known)) is not None:
                 state = decode_state(zlib.decompress(kept.state))
-                return Folded(state, kept.hash, _decode_prices(kept.prices))
+                since = 0 if known <= self.verified else kept.since
+                return Folded(state, kept.hash, _decode_prices(kept.prices), since)
             try:
                 snapshot = read_snapshot(self._db, known)
             except SnapshotBad:
@@ -194,7 +210,7 @@ class History:
             prices = {name: Price(0, 0, mark=str(mark)) for name, mark in snapshot.state.marks.items()}
             for event in self.events(known, LOOK_BACK):
                 note_prices(prices, event)
-            return Folded(snapshot.state, snapshot.hash, prices)
+            return Folded(snapshot.state, snapshot.hash, prices, known)
         return _begin()
 
     def _fold(self, folded: Folded, until: int) -> None:
@@ -219,7 +235,7 @@ class History:
     def _keep(self, folded: Folded) -> None:
         # Fast compression makes a state a sixth as large, for a fifth of the time it takes to read it.
         packed = zlib.compress(encode_state(folded.state), 1)
-        self._kept[folded.state.seq] = _Kept(folded.hash, packed, _encode_prices(folded.prices))
+        self._kept[folded.state.seq] = _Kept(folded.hash, packed, _encode_prices(folded.prices), folded.since)
         if len(self._kept) > KEPT:
             self._spacing *= 2
             self._kept = {seq: kept for seq, kept in self._kept.items() if seq % self._spacing == 0}

@@ -201,24 +201,24 @@ class RecordedLink:
         events = history.events(point.seq, LINES)
         self.welcome = Welcome(PROTOCOL, "", str(self.path), folded.state.epoch, folded.state.env, folded.state.feed, 0)
         return {
-            "status": at.status_view(desk, now, self.path.name),
+            "status": at.status_view(desk, folded.prices, now, self.path.name),
             "positions": at.positions_view(desk, folded.prices, now),
             "orders": tables.orders_view(desk, now),
             "trades": tables.trades_view(desk, now),
-            "balance": tables.balance_view(desk, now),
+            "balance": at.balance_view(desk, folded.prices, now),
             "log": at.log_view(folded.state, events, now),
             "prices": at.prices_view(desk, folded.prices, now),
-            "travel": self._travel_view(history, point, events, folded.state.epoch),
+            "travel": self._travel_view(history, point, events[-1], at.valued_ns(desk, folded.prices)),
         }, said
 
-    def _travel_view(self, history: History, point: Point, events: list[Event], epoch: int) -> TravelView:
-        last = events[-1] if events else None
+    def _travel_view(self, history: History, point: Point, last: Event, valued_ns: int | None) -> TravelView:
         return TravelView(
             time_ns=point.time_ns,
             seq=point.seq,
-            event_ns=last.time_ns if last else point.time_ns,
-            event=f"{last.type} {last.instrument}".strip() if last else "",
-            epoch=epoch,
+            event_ns=last.time_ns,
+            event=f"{last.type} {last.instrument}".strip(),
+            epoch=last.epoch,
+            valued_ns=valued_ns,
             first_ns=history.first.time_ns,
             last_seq=history.last.seq,
             last_ns=history.last.time_ns,

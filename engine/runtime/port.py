@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -37,7 +36,6 @@ from engine.views.market import book_view, chart_lines
 from engine.views.preview import preview
 from engine.views.structs import BookView, ChartView, StatusView
 
-SEPARATED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?%?")
 KEEP_ACKS = 10_000
 LOG_LINES = 200
 RATES = {"status": 4.0, "book": 20.0, "chart": 4.0, "latency": 2.0, "balance": 1.0}
@@ -295,7 +293,7 @@ class DeskPort:
         if view is None:
             known = self._build(name, self._keeper.now_ns()) is not None
             raise KeyError("a commit is under way; ask again" if known else f"the engine knows no query {name!r}")
-        return without_separators(msgspec.to_builtins(view))
+        return fmt.without_separators(msgspec.to_builtins(view))
 
     async def why(self, name: str) -> Any:
         """See EnginePort; one at a time, in a thread."""
@@ -351,15 +349,6 @@ def durable_part(view: View, before: View | None, pending: int) -> View | None:
                 ticks_per_second=view.ticks_per_second,
             )
     return None
-
-
-def without_separators(data: Any) -> Any:
-    """View data for programs: 10,000.00 -> 10000.00."""
-    if isinstance(data, dict):
-        return {key: without_separators(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [without_separators(value) for value in data]
-    return data.replace(",", "") if isinstance(data, str) and SEPARATED.fullmatch(data) else data
 
 
 def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
 
 from engine.model.instrument import Instrument
+
+SEPARATED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?%?")
 
 
 def places(step: Decimal) -> int:
@@ -54,3 +58,12 @@ def ratio(value: Decimal, whole: Decimal) -> Decimal | None:
 def count(number: int, noun: str) -> str:
     """`1 position`, `2 positions`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def without_separators(data: Any) -> Any:
+    """View data for programs: 10,000.00 -> 10000.00."""
+    if isinstance(data, dict):
+        return {key: without_separators(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [without_separators(value) for value in data]
+    return data.replace(",", "") if isinstance(data, str) and SEPARATED.fullmatch(data) else data

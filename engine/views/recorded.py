@@ -10,13 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.core.desk import Desk
-from engine.core.state import State
+from engine.core.state import State, money_key
 from engine.model import event as ev
 from engine.model.market import Mark, quote
 from engine.views import format as fmt
 from engine.views import tables
 from engine.views.log import log_line
-from engine.views.structs import LogLine, LogView, Mode, PositionsView, PriceRow, PricesView, StatusView
+from engine.views.structs import BalanceView, LogLine, LogView, Mode, PositionsView, PriceRow, PricesView, StatusView
 from engine.views.tables import day_pnl, differing, unknown_trails
 
 
@@ -42,6 +42,9 @@ def note_prices(prices: Prices, event: ev.Event) -> None:
     if isinstance(body, ev.MarksNoted):
         for instrument, mark in body.marks.items():
             prices[instrument] = Price(event.seq, event.time_ns, mark=str(mark))
+        return
+    if isinstance(body, ev.FundingPaid):
+        prices[event.instrument] = Price(event.seq, event.time_ns, mark=str(body.mark))
         return
     top = getattr(body, "top", None)
     if top is not None and event.instrument:
@@ -78,6 +81,53 @@ def positions_view(desk: Desk, prices: Prices, now_ns: int) -> PositionsView:
     return replace(view, rows=tuple(replace(row, stale=row.instrument in old) for row in view.rows))
 
 
+def balance_view(desk: Desk, prices: Prices, now_ns: int) -> BalanceView:
+    """Money; equity at the prices recorded, or as it was sampled where no price came since."""
+    view = tables.balance_view(desk, now_ns)
+    sample = _sample(desk, prices)
+    account = desk.state.accounts.get(desk.account)
+    if sample is None or account is None:
+        return view
+    unrealised = sample - account.balances[desk.asset]
+    day = day_pnl(desk, desk.asset, sample)
+    rows = tuple(
+        replace(row, equity=fmt.money(sample), upnl=fmt.signed(unrealised)) if row.asset == desk.asset else row
+        for row in view.rows
+    )
+    line = view.equity_line if view.rows and _equity(desk) is None else view.equity_line[:-1]
+    return replace(view, rows=rows, day_pnl=fmt.signed(day), day_pnl_sign=fmt.sign(day), equity_line=line)
+
+
+def valued_ns(desk: Desk, prices: Prices) -> int | None:
+    """Since when equity is known: the oldest price of what is held, or the sample taken after all of them.
+
+    None with nothing open; 0 where a price is missing or its age is not known.
+    """
+    times = [prices[held].time_ns if held in prices else 0 for held in _held(desk)]
+    if not times:
+        return None
+    return _samples(desk)[-1][0] if _sample(desk, prices) is not None else min(times)
+
+
+def _held(desk: Desk) -> set[str]:
+    return {position.instrument for position in desk.state.positions.values()}
+
+
+def _samples(desk: Desk) -> list[tuple[int, str]]:
+    return desk.state.equity.get(money_key(desk.account, desk.asset), [])
+
+
+def _equity(desk: Desk) -> Decimal | None:
+    return desk.kernel.equity(desk.account, desk.asset) if desk.account in desk.state.accounts else None
+
+
+def _sample(desk: Desk, prices: Prices) -> Decimal | None:
+    """Equity as last sampled, where no price of anything held was recorded since: a fill would have brought one."""
+    samples, held = _samples(desk), _held(desk)
+    newest = max((prices[one].time_ns for one in held if one in prices), default=0)
+    return Decimal(samples[-1][1]) if samples and held and samples[-1][0] > newest else None
+
+
 def prices_view(desk: Desk, prices: Prices, now_ns: int) -> PricesView:
     """What is known of each market, and since when."""
     rows: list[PriceRow] = []
@@ -109,10 +159,11 @@ def log_view(state: State, events: Iterable[ev.Event], now_ns: int) -> LogView:
     return LogView(now_ns, tuple(lines))
 
 
-def status_view(desk: Desk, now_ns: int, ledger: str) -> StatusView:
+def status_view(desk: Desk, prices: Prices, now_ns: int, ledger: str) -> StatusView:
     """The header of then: nobody holds the hand, nothing is armed, no stream is heard."""
     state = desk.state
-    equity = desk.kernel.equity(desk.account, desk.asset) if desk.account in state.accounts else None
+    sample = _sample(desk, prices)
+    equity = _equity(desk) if sample is None else sample
     day = day_pnl(desk, desk.asset, equity)
     return StatusView(
         time_ns=now_ns,

@@ -334,6 +334,8 @@ class TravelView(ViewBase, frozen=True):
     first_ns: int
     last_seq: int
     last_ns: int
+    valued_ns: int | None = None
+    """Of when the prices are that positions and equity are valued with: None with nothing open, 0 where not known."""
     fills: tuple[float, ...] = ()
     """Where fills lie between the first event (0.0) and the last (1.0)."""
     starts: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""hoox close, cancel, kill: what takes risk off works from anywhere; the engine shows what it would do before it does it."""
+"""hoox close, cancel, attest, kill: what takes risk off works from anywhere; the engine shows what it would do before it does it."""
 
 from __future__ import annotations
 
@@ -59,6 +59,35 @@ def cancel(
     chosen = _chosen(settings, "orders", order, every)
     commands: list[AnyCommand] = [CancelOrder(request_id=ask.request_id(), order=row["id"]) for row in chosen]
     ask.confirm_and_send(settings, [CancelAll(request_id=ask.request_id())] if every else commands, yes=yes)
+
+
+@app.command()
+def attest(
+    order: Annotated[str, typer.Argument(help="The id of an order of unknown outcome.")],
+    filled: Annotated[str, typer.Option("--filled", metavar="SIZE", help="How much more of it filled; 0: none did.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="How you know; it is recorded.")],
+    price: Annotated[str | None, typer.Option("--price", metavar="P", help="Average price of what filled.")] = None,
+    yes: Yes = False,
+    env: Env = None,
+    feed: Feed = None,
+    ledger: LedgerFile = None,
+) -> None:
+    """Answer for an order of unknown outcome: look at the venue first, your word ends it."""
+    from engine.model.command import AttestOrder
+    from engine.model.money import BadNumber, to_decimal
+
+    settings = settings_for(env, feed, ledger)
+    try:
+        command = AttestOrder(
+            request_id=ask.request_id(),
+            order=order,
+            reason=reason,
+            filled=to_decimal("filled", filled),
+            price=None if price is None else to_decimal("price", price),
+        )
+    except BadNumber as error:
+        raise typer.BadParameter(str(error)) from None
+    ask.confirm_and_send(settings, [command], yes=yes)
 
 
 @app.command()

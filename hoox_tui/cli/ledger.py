@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from hoox_tui.cli.export import export
-from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
-from hoox_tui.cli.output import print_json, print_table, when
+from hoox_tui.cli.options import Env, Feed, Json, LedgerFile
+from hoox_tui.cli.output import print_json
 from hoox_tui.cli.problems import FAILED, Problem, note
+from hoox_tui.cli.replay import existing, replay, travel
 
-app = typer.Typer(help="The ledger: verify, replay, snapshot, backup, rebuild, export.", no_args_is_help=True)
+app = typer.Typer(help="The ledger: verify, replay, travel, snapshot, backup, rebuild, export.", no_args_is_help=True)
 
 
 @app.command()
@@ -20,7 +21,7 @@ def verify(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_jso
     """Check every hash, page, projection and snapshot; exit code 1 names what is wrong."""
     from engine.ledger.verify import verify as check
 
-    path = _existing(env, feed, ledger)
+    path = existing(env, feed, ledger)
     report = check(path)
     if as_json:
         print_json(
@@ -42,41 +43,6 @@ def verify(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_jso
 
 
 @app.command()
-def replay(
-    until: Annotated[int | None, typer.Option("--until", metavar="SEQ", help="Stop after this event.")] = None,
-    env: Env = None,
-    feed: Feed = None,
-    ledger: LedgerFile = None,
-    as_json: Json = False,
-) -> None:
-    """Fold the events from the first on and show the state they give."""
-    from engine.ledger.replay import replay as fold_all
-
-    state = fold_all(_existing(env, feed, ledger), until_seq=until)
-    if as_json:
-        from msgspec import to_builtins
-
-        print_json(to_builtins(state))
-        return
-    rows: list[tuple[str, Any]] = [
-        ("events", state.seq),
-        ("until (UTC)", when(state.time_ns) if state.seq else None),
-        ("env", state.env),
-        ("feed", state.feed),
-        ("engine starts", state.epoch),
-        ("kill switch", f"on: {state.kill_reason}" if state.kill else "off"),
-        ("open positions", len(state.positions)),
-        ("working orders", len(state.orders)),
-    ]
-    rows += [
-        (f"{account.id} {asset}", amount)
-        for account in state.accounts.values()
-        for asset, amount in account.balances.items()
-    ]
-    print_table(("state", ""), rows)
-
-
-@app.command()
 def snapshot(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
     """Store the state for a quicker next start. A running engine does this by itself every 10 s."""
     from contextlib import closing
@@ -85,7 +51,7 @@ def snapshot(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> N
     from engine.ledger.query import run_query
     from engine.ledger.store import Ledger
 
-    path = _existing(env, feed, ledger)
+    path = existing(env, feed, ledger)
     stamps: dict[str, str] = dict(run_query(path, "SELECT key, value FROM meta").rows)
     with closing(Ledger.open(path, env=stamps["env"], feed=stamps["feed"], now_ns=wall_ns(), create=False)) as opened:
         state = opened.load().state
@@ -105,7 +71,7 @@ def backup(
     """Copy the ledger, also while its engine runs, and verify the copy."""
     from engine.ledger.backup import backup as copy
 
-    report = copy(_existing(env, feed, ledger), target.expanduser().absolute())
+    report = copy(existing(env, feed, ledger), target.expanduser().absolute())
     note(f"{target}: {report.events} events, verified")
 
 
@@ -114,14 +80,11 @@ def rebuild(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> No
     """Make the projections anew from the events; the old file is kept beside it. Needs the engine stopped."""
     from engine.ledger.rebuild import rebuild_projections
 
-    note(f"projections are rebuilt; the old file is {rebuild_projections(_existing(env, feed, ledger))}")
+    note(f"projections are rebuilt; the old file is {rebuild_projections(existing(env, feed, ledger))}")
 
 
 app.command()(export)
 
 
-def _existing(env: str | None, feed: str | None, ledger: str | None) -> Path:
-    path = settings_for(env, feed, ledger).ledger_path
-    if not path.exists():
-        raise Problem(f"there is no ledger at {path} yet; hoox starts one")
-    return path
+for command in (replay, travel, export):
+    app.command()(command)

@@ -14,7 +14,7 @@ from hoox_tui.cli.problems import NoEngine
 
 app = typer.Typer()
 
-_POSITION = {
+POSITION = {
     "symbol": "symbol",
     "side": "side",
     "size": "size",
@@ -29,7 +29,7 @@ _POSITION = {
     "stop_loss": "SL",
     "id": "id",
 }
-_ORDER = {
+ORDER = {
     "symbol": "symbol",
     "side": "side",
     "type": "type",
@@ -42,7 +42,7 @@ _ORDER = {
     "role": "role",
     "id": "id",
 }
-_TRADE = {
+TRADE = {
     "closed": "closed",
     "symbol": "symbol",
     "side": "side",
@@ -53,7 +53,7 @@ _TRADE = {
     "fees": "fees",
     "reason": "reason",
 }
-_MONEY = {
+MONEY = {
     "asset": "asset",
     "wallet": "wallet",
     "equity": "equity",
@@ -67,25 +67,25 @@ _MONEY = {
 @app.command()
 def positions(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
     """Open positions."""
-    _print("positions", _POSITION, env, feed, ledger, as_json)
+    _print("positions", POSITION, env, feed, ledger, as_json)
 
 
 @app.command()
 def orders(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
     """Working orders."""
-    _print("orders", _ORDER, env, feed, ledger, as_json)
+    _print("orders", ORDER, env, feed, ledger, as_json)
 
 
 @app.command()
 def trades(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
     """Closed positions, newest first."""
-    _print("trades", _TRADE, env, feed, ledger, as_json)
+    _print("trades", TRADE, env, feed, ledger, as_json)
 
 
 @app.command()
 def balance(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
     """Money by asset."""
-    _print("balance", _MONEY, env, feed, ledger, as_json)
+    _print("balance", MONEY, env, feed, ledger, as_json)
 
 
 def _print(

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -233,10 +234,43 @@ class TestLedger:
         assert again.exit_code == 1
         assert "overwrites nothing" in again.stderr
 
-    def test_replay_shows_the_state_after_any_event(self, cli: Cli, ledger: Path) -> None:
-        assert len(json.loads(cli("ledger", "replay", "--json").stdout)["positions"]) == 1
-        assert json.loads(cli("ledger", "replay", "--until", "4", "--json").stdout)["positions"] == {}
-        assert "open positions" in cli("ledger", "replay").stdout
+    def test_replay_shows_the_desk_as_it_was_after_any_event(self, cli: Cli, ledger: Path) -> None:
+        now = json.loads(cli("ledger", "replay", "--json").stdout)
+        assert ([row["size"] for row in now["positions"]], len(now["orders"])) == (["0.010"], 1)
+        assert now["positions"][0]["mark"] == "61000.0", "as the last event with a price recorded it"
+        then = json.loads(cli("ledger", "replay", "--until", "4", "--json").stdout)
+        assert (then["seq"], then["positions"], then["orders"]) == (4, [], [])
+        assert (then["equity"], then["balances"][0]["wallet"]) == ("10000.00", "10000.00")
+
+    def test_replay_takes_a_time_in_utc_or_before_the_last_event(self, cli: Cli, ledger: Path) -> None:
+        at = cli("ledger", "replay", "--until", "2026-01-01T01:00:00.0045+01:00").stdout
+        assert "2026-01-01 00:00:00.004 UTC, event 4 of 27" in at
+        assert "event 22 of 27" in cli("ledger", "replay", "--until", "-0.005s").stdout
+
+    def test_replay_names_what_is_wrong_with_a_moment(self, cli: Cli, ledger: Path) -> None:
+        for text, says in (
+            ("yesterday", "write an event's number, 2026-11-20T19:05"),
+            ("999", "there is no event 999 yet: the last one is 27"),
+            ("2020-01-01", "nothing had happened by 2020-01-01 00:00:00 UTC: the first event is of 2026-01-01"),
+        ):
+            result = cli("ledger", "replay", "--until", text)
+            assert result.exit_code != 0
+            assert says in " ".join(result.stderr.replace("│", " ").split()), text
+
+    def test_replay_of_a_damaged_ledger_ends_at_the_last_good_event_and_fails(self, cli: Cli, ledger: Path) -> None:
+        with sqlite3.connect(ledger) as db:
+            db.execute("DROP TRIGGER events_are_never_updated")
+            db.execute("UPDATE events SET owner = 'me' WHERE seq = 9")
+        db.close()
+        result = cli("ledger", "replay", "--json")
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["seq"] == 8
+        assert "this is the state after event 8, the last good one" in result.stderr
+
+    def test_time_travel_needs_a_terminal(self, cli: Cli, ledger: Path) -> None:
+        result = cli("ledger", "travel", "--at", "-1h")
+        assert result.exit_code == 1
+        assert "hoox ledger replay --until prints a moment" in result.stderr
 
     def test_snapshot_is_stored_unless_an_engine_holds_the_ledger(self, cli: Cli, ledger: Path) -> None:
         assert "snapshot after event" in cli("ledger", "snapshot").stderr
