@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from engine.core.brackets import client_id, next_order_id
 from engine.core.kernel import Due, Kernel
-from engine.core.lifecycle import create, live_exits, patience, request_cancel, send
+from engine.core.lifecycle import create, live_exits, request_cancel, send
 from engine.model import event as ev
 from engine.model.account import Execution, Position
 from engine.model.market import Side
@@ -47,16 +47,23 @@ def flatten(kernel: Kernel, account: str, owner: str, request_id: str) -> None:
     if account not in state.flattening:
         kernel.journal.emit_account(account, ev.FlattenBegun(), "", owner, request_id)
         kernel.after(RETRY_NS, Due.FLATTEN, account)
+    cancel_openers(kernel, account)
+    close_rest(kernel, account)
+
+
+def cancel_openers(kernel: Kernel, account: str) -> None:
+    """Cancel what could open a position: also what was adopted since, and what a venue would not cancel before."""
+    state = kernel.state
     for order in [o for o in state.orders.values() if o.terms.account == account]:
         terms = order.terms
         if not terms.reduce_only or state.position_of(account, terms.instrument, terms.leg) is None:
             request_cancel(kernel, order, "flatten all")
-    close_rest(kernel, account)
 
 
 def go_on(kernel: Kernel, account: str) -> None:
     """Look again at what a flattening left open: a late fill, a close that found too little in the book."""
     if account in kernel.state.flattening:
+        cancel_openers(kernel, account)
         close_rest(kernel, account)
         kernel.after(RETRY_NS, Due.FLATTEN, account)
 
@@ -94,7 +101,7 @@ def _refused(kernel: Kernel, position: Position) -> bool:
     """The venue rejected the last close, so the next one waits a while."""
     if kernel.state.accounts[position.account].execution is Execution.PAPER:
         return False
-    return patience(kernel, position.account, position.instrument) > 0
+    return kernel.patience(position.account, position.instrument) > 0
 
 
 def _offered(kernel: Kernel, position: Position) -> bool:

@@ -20,6 +20,8 @@ _DRAWS = 0xFFFFFFFF
 SET_BACK_NS = 1_000_000_000
 """An input this much earlier than the last says that the clock was set back; less is mere disorder."""
 
+FIRST_NS, MOST_NS = 1_000_000_000, 32_000_000_000
+"""How long an exit waits after the venue rejected one, and after it rejected many."""
 KEEP_HEARD = 4 * KEEP_ENDED
 """More orders than this are not kept in `heard` once they ended."""
 
@@ -42,7 +44,19 @@ _DATED = frozenset({Due.FUNDING, Due.EXPIRE})
 class Kernel:
     """Recorded state behind its journal, volatile markets, and timers in order of time."""
 
-    __slots__ = ("_timers", "clock", "exits", "halted", "heard", "journal", "markets", "probe", "state", "timers_made")
+    __slots__ = (
+        "_timers",
+        "clock",
+        "exits",
+        "halted",
+        "heard",
+        "journal",
+        "markets",
+        "probe",
+        "refused",
+        "state",
+        "timers_made",
+    )
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -56,6 +70,8 @@ class Kernel:
         """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
         self.heard: dict[str, int] = {}
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
+        self.refused: dict[str, int] = {}
+        """How many exits a venue rejected since the position last changed, by account|instrument."""
         self.probe: Callable[[str], None] = _no_probe
         """Told when an entry has passed a stage, so that whoever holds a clock can time it."""
         self.halted = ""
@@ -103,11 +119,29 @@ class Kernel:
         return self.clock
 
     def told(self, order: Order) -> None:
-        """Note that the clock shows now what changed an order and its position last."""
+        """Note that something new was heard of an order and its position now."""
         terms = order.terms
         if len(self.heard) > KEEP_HEARD:
             self.heard = {key: at for key, at in self.heard.items() if "|" in key or key in self.state.orders}
         self.heard[terms.id] = self.heard[pair_key(terms.account, terms.instrument)] = self.clock
+
+    def refuse(self, order: Order) -> None:
+        """Note that a venue rejected an exit now."""
+        pair = pair_key(order.terms.account, order.terms.instrument)
+        self.refused[pair] = self.refused.get(pair, 0) + 1
+        self.heard[f"{pair}|refused"] = self.clock
+
+    def patience(self, account: str, instrument: InstrumentId) -> int:
+        """How long the next exit that the engine sends by itself waits, ns: longer with each one the venue rejected.
+
+        It rejects them where it has no such position; that is found only while none is on its way.
+        """
+        pair = pair_key(account, instrument)
+        refused = self.refused.get(pair, 0)
+        if not refused:
+            return 0
+        since = self.clock - self.heard[f"{pair}|refused"]
+        return max(0, min(FIRST_NS << (refused - 1), MOST_NS) - since)
 
     def next_due(self) -> int | None:
         """When the next timer rings, ns; None without timers."""

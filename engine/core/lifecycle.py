@@ -10,11 +10,9 @@ from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.market import Top
 from engine.model.money import ZERO
-from engine.model.order import AT_VENUE, Order, OrderStatus, OrderTerms
+from engine.model.order import AT_VENUE, Order, OrderTerms
 
 ARRIVE, VENUE = Due.ARRIVE, Execution.VENUE
-FIRST_NS, MOST_NS = 1_000_000_000, 32_000_000_000
-"""How long an exit waits after the venue rejected one, and after it rejected many."""
 
 
 def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top | None = None) -> Order:
@@ -109,23 +107,6 @@ def live_exits(kernel: Kernel, account: str, instrument: str) -> list[Order]:
     for order_id in [order_id for order_id in ids if order_id not in orders]:
         del ids[order_id]
     return [orders[order_id] for order_id in ids]
-
-
-def patience(kernel: Kernel, account: str, instrument: str) -> int:
-    """How long the next exit waits that the engine sends by itself, ns: longer with each one the venue rejected in a row.
-
-    It rejects them where it has no such position; that is found only while none is on its way.
-    """
-    refused, last = 0, ""
-    for order in reversed(kernel.state.ended.values()):
-        terms = order.terms
-        if terms.reduce_only and terms.instrument == instrument and terms.account == account:
-            if order.status is not OrderStatus.REJECTED:
-                break
-            refused, last = refused + 1, last or terms.id
-    if not refused:
-        return 0
-    return max(0, min(FIRST_NS << (refused - 1), MOST_NS) - (kernel.clock - kernel.heard.get(last, 0)))
 
 
 def _take_out(kernel: Kernel, order: Order) -> None:

@@ -172,6 +172,7 @@ def _adjust(
     send(kernel, order)
     apply_report(kernel, order, name, price, abs(missing), ZERO, maker=False)
     kernel.told(order)
+    kernel.refused.pop(pair_key(account, instrument), None)
 
 
 def _price(

@@ -10,9 +10,9 @@ from engine.core.brackets import cap_reduce_only, stand_again
 from engine.core.fills import apply_report
 from engine.core.foreign import adopt, find
 from engine.core.inputs import OrderSaid
-from engine.core.kernel import Due, Kernel, share
-from engine.core.lifecycle import FIRST_NS, patience
+from engine.core.kernel import FIRST_NS, Due, Kernel, share
 from engine.core.margin import reserve
+from engine.core.state import pair_key
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.money import ZERO
@@ -47,8 +47,11 @@ def hear(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
         raise_once(kernel, account, said.instrument, "NEVER_LEFT", message)
         return order
     _answer_amend(kernel, order, said)
+    filled = order.filled
     for fill in said.fills:
         apply_report(kernel, order, fill.fill_id, fill.price, fill.size, fill.fee, maker=fill.maker)
+    if order.filled != filled:
+        kernel.refused.pop(pair_key(account, said.instrument), None)
     _take_status(kernel, order, said)
     if kernel.state.seq > before:
         kernel.told(order)
@@ -70,7 +73,7 @@ def _take_status(kernel: Kernel, order: Order, said: VenueOrder) -> None:
         ended = said.status
         filled = filled or (said.size if ended is FILLED else ZERO)
     known = kernel.state.unknown.get(order.id)
-    if known is not None and known.ended is not None:
+    if known is not None and known.ended is not None and not (ended is not None and _whole(said)):
         ended, filled = ended or known.ended, max(filled, known.filled)
     missing = filled - order.filled
     if ended is not None and missing > ZERO:
@@ -84,13 +87,20 @@ def _take_status(kernel: Kernel, order: Order, said: VenueOrder) -> None:
     elif said.status is TRIGGERED and not order.filled:
         if order.status is not TRIGGERED:
             kernel.journal.emit_order(order, ev.OrderTriggered(order.id, said.venue_order_id))
-    elif order.status in (SENT, UNKNOWN):
+    elif order.status is SENT or (order.status is UNKNOWN and not missing):
         kernel.journal.emit_order(order, ev.OrderAccepted(order.id, said.venue_order_id))
+
+
+def _whole(said: VenueOrder) -> bool:
+    """It brings every fill it speaks of, as the answer to a direct query does."""
+    return bool(said.fills) and sum(fill.size for fill in said.fills) == said.filled
 
 
 def _end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None:
     """The venue ended it, and every fill is booked. What protected a position and did not close it stands again."""
     if status is REJECTED and not order.filled:
+        if order.terms.reduce_only:
+            kernel.refuse(order)
         reject(kernel, order, "REJECTED", reason or "rejected by the venue")
         return
     rest = order.remaining
@@ -123,7 +133,7 @@ def protect_again(kernel: Kernel, order: Order, rest: Decimal) -> None:
     market = kernel.market(held.terms.instrument)
     market.triggers.disarm(held.id)
     market.set_band()
-    kernel.after(patience(kernel, held.terms.account, held.terms.instrument) or FIRST_NS, Due.REARM, held.id)
+    kernel.after(kernel.patience(held.terms.account, held.terms.instrument) or FIRST_NS, Due.REARM, held.id)
 
 
 # --- Amending -----------------------------------------------------------------------------------------

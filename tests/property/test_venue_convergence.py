@@ -276,6 +276,8 @@ class World:
         theirs = {o.client_id for o in exchange.live()}
         if ours != theirs:
             yield f"live {sorted(ours)}, at the venue {sorted(theirs)}"
+        if bench.state.flattening:
+            yield "it is still being flattened"
         if bench.state.unknown or bench.state.differs:
             yield f"not known: {bench.state.unknown} {bench.state.differs}"
         for order in exchange.orders.values():

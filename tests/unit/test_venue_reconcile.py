@@ -127,6 +127,14 @@ def test_what_is_said_of_an_order_let_go_of_long_ago_is_not_booked_again(bench: 
     assert bench.size == D("0.1")
 
 
+def test_a_strangers_order_that_shows_up_while_all_is_flattened_is_cancelled_too(bench: Bench) -> None:
+    opened(bench, "0.1")
+    bench.ask(cmd.FlattenAll)
+    bench.hear(foreign(S.ACCEPTED))
+    bench.wait(SECOND)
+    assert Cancel(bench.last_order.id) in outbox(bench.state)
+
+
 # --- The venue's open orders ---------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 
+from engine.core.inputs import Doubt
 from engine.core.outbox import Submit, outbox
 from engine.core.state import encode_state
 from engine.model import event as ev
@@ -100,6 +101,23 @@ def test_cancelled_with_fills_that_are_missing_is_unknown_until_they_come(bench:
     bench.said(order, S.PARTIAL, "0.7", fill("f2", "59000", "0.4"))
     assert order.status is S.CANCELLED
     assert bench.size == D("0.7")
+
+
+def test_a_whole_answer_is_believed_over_a_sum_that_was_told_before(bench: Bench) -> None:
+    order = sent(bench)
+    bench.said(order, S.CANCELLED, "0.7")
+    assert order.status is S.UNKNOWN
+    bench.said(order, S.CANCELLED, "0.4", fill("f1", "59000", "0.4"))
+    assert (order.status, bench.size) == (S.CANCELLED, D("0.4"))
+
+
+def test_a_lost_order_stays_lost_while_fills_of_it_are_missing(bench: Bench) -> None:
+    order = sent(bench)
+    bench.handle(Doubt(bench.now, order.id, "no answer"))
+    assert bench.said(order, S.PARTIAL, "0.4") == []
+    assert order.status is S.UNKNOWN
+    bench.said(order, S.PARTIAL, "0.4", fill("f1", "59000", "0.4"))
+    assert order.status is S.PARTIAL
 
 
 def test_an_overfill_by_a_lot_is_booked_as_the_venue_says(bench: Bench) -> None:
