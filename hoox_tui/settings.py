@@ -97,6 +97,15 @@ def _limit(value: Any) -> Decimal | None:
     return None if isinstance(value, str) and value.strip().lower() == "off" else _money(value)
 
 
+def _yes_or_no(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = _text(value).strip().lower()
+    if word not in ("yes", "true", "1", "no", "false", "0"):
+        raise ValueError
+    return word in ("yes", "true", "1")
+
+
 def _digits(value: Any) -> str:
     """The text of a number; of a float the shortest that means it, and a truth is no number."""
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
@@ -147,6 +156,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     start_balance: Annotated[Decimal, Takes(_money, "paper money of a new ledger, above 0")] = Decimal(10_000)
     asset: Annotated[str, Takes(_some_text, "the asset of the paper money")] = "USDT"
     latency_ms: Annotated[float, Takes(_number(0, 60_000), "how long a paper order travels, milliseconds")] = 5.0
+    rehearse: Annotated[bool, Takes(_yes_or_no, "yes or no; orders go over a bad line to a simulated exchange")] = False
     theme: Annotated[str, Takes(_text, "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
     risk: Risk = Risk()
 
@@ -160,7 +170,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def ledger_path(self) -> Path:
-        """The ledger's file: the chosen one, else one for each environment and each recording."""
+        """The ledger's file: the chosen one, else one for each environment, each recording, and rehearsals."""
         if self.ledger is not None:
             return self.ledger
         name, _, file = self.feed_name.partition(":")
@@ -169,7 +179,7 @@ class Settings(Struct, frozen=True, kw_only=True):
                 self.home
                 / f"recording-{Path(file).name.partition('.')[0]}-{blake2b(file.encode(), digest_size=4).hexdigest()}.sqlite"
             )
-        return self.home / f"{self.env}.sqlite"
+        return self.home / ("rehearse.sqlite" if self.rehearse else f"{self.env}.sqlite")
 
     @property
     def logs(self) -> Path:
@@ -268,6 +278,8 @@ def _disagreements(settings: Settings) -> Iterator[str]:
         yield "feed recording names no file: write recording:FILE"
     if settings.env == "sim" and name != SIMULATED:
         yield f"env sim has its own simulated prices; for feed {settings.feed} add --env paper"
+    if settings.rehearse and settings.env != "sim":
+        yield f"rehearse needs the simulated market, env is {settings.env}: leave --rehearse out, or choose --env sim"
     if settings.env == "paper" and name == SIMULATED:
         yield "env paper trades on real prices; for simulated ones choose --env sim"
 

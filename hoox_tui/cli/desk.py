@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, load_settings
+from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Rehearse, Seed, Speed, Symbols, load_settings
 from hoox_tui.cli.show import open_desk, open_screen
 
 InProcess = Annotated[bool, typer.Option("--in-process", help="Engine and screen in one process: both end together.")]
@@ -25,12 +25,21 @@ def desk(
     seed: Seed = None,
     rate: Rate = None,
     speed: Speed = None,
+    rehearse: Rehearse = None,
     in_process: InProcess = False,
 ) -> None:
     """Open the desk: attach to the ledger's engine, or start one."""
     open_desk(
         load_settings(
-            env=env, feed=feed, symbols=symbols, ledger=ledger, record=record, seed=seed, rate=rate, speed=speed
+            env=env,
+            feed=feed,
+            symbols=symbols,
+            ledger=ledger,
+            record=record,
+            seed=seed,
+            rate=rate,
+            speed=speed,
+            rehearse=rehearse,
         ),
         in_process=in_process,
     )
@@ -46,10 +55,19 @@ def engine(
     seed: Seed = None,
     rate: Rate = None,
     speed: Speed = None,
+    rehearse: Rehearse = None,
 ) -> None:
     """Run the engine alone, here, until it is stopped (systemd, tmux)."""
     settings = load_settings(
-        env=env, feed=feed, symbols=symbols, ledger=ledger, record=record, seed=seed, rate=rate, speed=speed
+        env=env,
+        feed=feed,
+        symbols=symbols,
+        ledger=ledger,
+        record=record,
+        seed=seed,
+        rate=rate,
+        speed=speed,
+        rehearse=rehearse,
     ).settings
     from hoox_tui.cli.engine import serve
     from hoox_tui.cli.launch import engine_config

@@ -51,6 +51,7 @@ def engine_config(settings: Settings) -> dict[str, Any]:
         "asset": settings.asset,
         "limits": risk,
         "latency_ns": round(settings.latency_ms * 1e6),
+        "rehearse": settings.rehearse,
     }
 
 

@@ -20,6 +20,9 @@ Record = Annotated[str | None, typer.Option("--record", metavar="FILE", help="Wr
 Seed = Annotated[str | None, typer.Option("--seed", metavar="N", help="Seed of the simulated market.")]
 Rate = Annotated[str | None, typer.Option("--rate", metavar="N", help="Simulated quotes a second, 1 to 5000.")]
 Speed = Annotated[str | None, typer.Option("--speed", metavar="X", help="How fast a recording plays: 1, 10, max.")]
+Rehearse = Annotated[
+    bool | None, typer.Option("--rehearse", help="Orders go over a bad line to a simulated exchange; env sim only.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

@@ -9,7 +9,19 @@ from typer.core import TyperGroup
 
 from hoox_tui.cli import account, act, bench, config, db, desk, doctor, ledger, read, why
 from hoox_tui.cli.desk import InProcess
-from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Seed, Speed, Symbols, given_before, load_settings
+from hoox_tui.cli.options import (
+    Env,
+    Feed,
+    LedgerFile,
+    Rate,
+    Record,
+    Rehearse,
+    Seed,
+    Speed,
+    Symbols,
+    given_before,
+    load_settings,
+)
 from hoox_tui.cli.problems import told
 from hoox_tui.cli.show import open_desk
 
@@ -49,6 +61,7 @@ def hoox(
     seed: Seed = None,
     rate: Rate = None,
     speed: Speed = None,
+    rehearse: Rehearse = None,
     in_process: InProcess = False,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
@@ -64,6 +77,7 @@ def hoox(
         "seed": seed,
         "rate": rate,
         "speed": speed,
+        "rehearse": rehearse,
     }
     given_before.set({key: value for key, value in given.items() if value is not None})
     if ctx.invoked_subcommand is None:

@@ -105,6 +105,10 @@ class TestLedger:
         assert [path.name for path in paths[:2]] == ["sim.sqlite", "paper.sqlite"]
         assert paths[2].name.startswith("recording-a-")
 
+    def test_a_rehearsal_never_touches_the_paper_ledger(self, layers: Layers) -> None:
+        said = ({"rehearse": True}, {"environ": {"HOOX_REHEARSE": "yes"}}, {"toml": "rehearse = true"})
+        assert [layers.load(**given).settings.ledger_path.name for given in said] == ["rehearse.sqlite"] * 3
+
     def test_a_chosen_file_is_used(self, layers: Layers, tmp_path: Path) -> None:
         assert layers.load(ledger=str(tmp_path / "x.sqlite")).settings.ledger_path == tmp_path / "x.sqlite"
 
@@ -126,6 +130,7 @@ class TestMistakes:
         ("key", "value", "takes"),
         [
             ("rate", "nan", "1 to 5000"),
+            ("rehearse", "maybe", "yes or no"),
             ("rate", "5001", "1 to 5000"),
             ("speed", "inf", "or max"),
             ("start_balance", "0", "above 0"),
@@ -160,6 +165,7 @@ class TestMistakes:
         ("flags", "remedy"),
         [
             ({"env": "live"}, "not built yet"),
+            ({"env": "paper", "rehearse": True}, "rehearse needs the simulated market"),
             ({"env": "paper", "feed": "mexc"}, "choose backpack, binance"),
             ({"env": "sim", "feed": "binance"}, "add --env paper"),
             ({"env": "paper", "feed": "simulated"}, "choose --env sim"),
