@@ -23,7 +23,7 @@ _MOVED = {
     "seq": f"seq + :copy * {_SMALL}",
     "time_ns": f"time_ns + :copy * {_SMALL} * 1000000",
     "created_at": f"strftime('%Y-%m-%d %H:%M:%f', created_at, '+' || (:copy * {_SMALL // 1000}) || ' seconds')",
-    "id": "id || '-' || :copy",
+    "id": f"'o-' || (substr(id, 3) + :copy * {_SMALL // 6})",
     "request_id": "iif(request_id = '', '', request_id || '-' || :copy)",
 }
 """How a copied row is made another one."""

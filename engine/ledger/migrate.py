@@ -1,4 +1,5 @@
-"""Ledgers of earlier versions brought to today's schema, step by step. Events stay as they are: upcast.py reads the old ones."""
+"""Ledgers of earlier versions brought to today's schema. Events stay as they are, upcast.py reads the old ones; what is made
+from them is made anew."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from engine.ledger import schema
 from engine.ledger.backup import backup
 from engine.ledger.errors import LedgerBroken
 from engine.ledger.head import read_head
+from engine.ledger.rebuild import ProjectionTables
+from engine.ledger.replay import verified_events
 
 
 def migrate(path: Path, db: sqlite3.Connection) -> Path | None:
@@ -26,6 +29,7 @@ def migrate(path: Path, db: sqlite3.Connection) -> Path | None:
     try:
         for at in range(version, schema.SCHEMA_VERSION):
             STEPS[at](db)
+        _make_derived(db)
         db.execute("UPDATE meta SET value = ? WHERE key = 'schema'", (str(schema.SCHEMA_VERSION),))
         db.execute("COMMIT")
     except BaseException:
@@ -49,14 +53,24 @@ def _keep(path: Path, version: int) -> Path:
     return copy
 
 
-def _to_2(db: sqlite3.Connection) -> None:
-    """Recorded state says who carries out orders and what is not known, so old snapshots are not today's bytes; pages of
-    every table have an index."""
-    db.execute("DELETE FROM snapshots")
-    for statement in schema.INDEXES:
+def _make_derived(db: sqlite3.Connection) -> None:
+    """Projections and indexes of today, made from the events; old snapshots are not today's bytes and go."""
+    tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    for name in {name for (name,) in tables} - {"meta", "events"}:
+        db.execute(f'DROP TABLE "{name}"')
+    for statement in (schema.SNAPSHOTS, *schema.PROJECTIONS.values(), *schema.INDEXES):
         db.execute(statement)
+    made = ProjectionTables(db)
+    for event, _ in verified_events(db):
+        made.add(event)
+    made.flush()
+
+
+def _to_2(db: sqlite3.Connection) -> None:
+    """Requests are found by an index; the first ledgers had none."""
     schema.index_intents(db)
 
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}
-"""Schema version -> the step to the next one. A step is never changed once there are ledgers it made."""
+"""Schema version -> the step of `meta` and `events` to the next one; the rest is made anew after the last step. A step is
+never changed once there are ledgers it made."""

@@ -37,6 +37,7 @@ SNAPSHOTS = """CREATE TABLE snapshots (
     seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, epoch INTEGER NOT NULL,
     hash_at_seq BLOB NOT NULL, bytes BLOB NOT NULL, checksum BLOB NOT NULL)"""
 
+# Wide tables have rowids: without, every page on the way to a row holds but a few.
 # Exact decimals are TEXT; the REALs of `trades` are the public table's (DESIGN 6.1).
 PROJECTIONS: dict[str, str] = {
     "trades": """CREATE TABLE trades (
@@ -52,7 +53,7 @@ PROJECTIONS: dict[str, str] = {
         reason TEXT NOT NULL, size TEXT NOT NULL, price TEXT, trigger TEXT,
         filled TEXT NOT NULL, value TEXT NOT NULL, fees TEXT NOT NULL,
         closed TEXT NOT NULL, closed_value TEXT NOT NULL, closed_fees TEXT NOT NULL,
-        created_ns INTEGER NOT NULL, updated_ns INTEGER NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID""",
+        created_ns INTEGER NOT NULL, updated_ns INTEGER NOT NULL, seq INTEGER NOT NULL)""",
     "fills": """CREATE TABLE fills (
         seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, order_id TEXT NOT NULL, fill_id TEXT NOT NULL,
         part INTEGER NOT NULL, account TEXT NOT NULL, venue TEXT NOT NULL, instrument TEXT NOT NULL,
@@ -65,7 +66,7 @@ PROJECTIONS: dict[str, str] = {
         liquidation TEXT, realised TEXT NOT NULL, fees TEXT NOT NULL, funding TEXT NOT NULL,
         insurance TEXT NOT NULL, entered TEXT NOT NULL, entered_value TEXT NOT NULL, exited TEXT NOT NULL,
         exited_value TEXT NOT NULL, opened_ns INTEGER NOT NULL, closed_ns INTEGER NOT NULL,
-        exit_reason TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID""",
+        exit_reason TEXT NOT NULL, seq INTEGER NOT NULL)""",
     "balances": """CREATE TABLE balances (
         account TEXT NOT NULL, asset TEXT NOT NULL, wallet TEXT NOT NULL, deposited TEXT NOT NULL,
         updated_ns INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (account, asset)) WITHOUT ROWID""",

@@ -37,11 +37,8 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with closing(
         Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
     ) as ledger:
-        ledger.append(story.opening())
-        for _ in range(120):
-            ledger.append(story.anything())
-        ledger.append([*story.create(), *story.send()])
-        ledger.append([story.event(ev.OrderRejected(story.last(), "NO", EVIL))])
+        ledger.append([*story.opening(), *(event for _ in range(120) for event in story.anything())])
+        ledger.append([*story.create(), *story.send(), story.event(ev.OrderRejected(story.last(), "NO", EVIL))])
         yield ledger.path
 
 

@@ -114,9 +114,9 @@ def test_tables_are_paged_from_any_row_in_both_directions(tmp_path: Path, table:
     with closing(
         Ledger.open(tmp_path / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
     ) as ledger:
-        for batch in history(120, seed=1):
-            # At one moment: time alone tells no two rows apart.
-            ledger.append([msgspec.structs.replace(event, time_ns=START_NS) for event in batch])
+        # At one moment: time alone tells no two rows apart.
+        events = (msgspec.structs.replace(event, time_ns=START_NS) for batch in history(120, seed=1) for event in batch)
+        ledger.append(list(events))
     with Reader(ledger.path) as reader:
         whole = reader.after(table, limit=1_000)
         assert len(whole) > 12
