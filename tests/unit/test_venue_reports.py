@@ -172,6 +172,78 @@ def test_a_statement_with_a_number_that_is_none_is_an_alarm_and_changes_nothing(
     assert (order.status, bench.size) == (S.SENT, D(0))
 
 
+ARROWS = {
+    S.SENT: (S.ACCEPTED, S.TRIGGERED, S.PARTIAL, S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED, S.UNKNOWN),
+    S.ACCEPTED: (S.TRIGGERED, S.PARTIAL, S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED, S.UNKNOWN),
+    S.TRIGGERED: (S.TRIGGERED, S.PARTIAL, S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED, S.UNKNOWN),
+    S.PARTIAL: (S.PARTIAL, S.FILLED, S.CANCELLED, S.EXPIRED, S.UNKNOWN),
+    S.UNKNOWN: (S.ACCEPTED, S.TRIGGERED, S.PARTIAL, S.FILLED, S.CANCELLED, S.EXPIRED, S.REJECTED),
+    S.CANCELLED: (S.PARTIAL,),
+    S.EXPIRED: (S.PARTIAL,),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), [(b, a) for b, found in ARROWS.items() for a in found], ids=str)
+def test_every_arrow_that_a_venue_can_cause(bench: Bench, before: OrderStatus, after: OrderStatus) -> None:
+    """Semantics 10."""
+    order = sent(bench)
+    filled = D(0)
+
+    def go(status: OrderStatus, number: str) -> None:
+        nonlocal filled
+        fills = ()
+        if status in (S.PARTIAL, S.FILLED):
+            size = D("0.25") if status is S.PARTIAL else order.remaining
+            filled += size
+            fills = (fill(number, "59000", str(size)),)
+        if status is S.UNKNOWN:
+            bench.handle(Doubt(bench.now, order.id, "silence"))
+        elif status is not S.SENT:
+            bench.said(order, status, str(filled), *fills)
+
+    go(before, "f1")
+    assert order.status is before
+    go(after, "f2")
+    assert order.status is after
+
+
+@pytest.mark.parametrize("late", [S.ACCEPTED, S.TRIGGERED, S.CANCELLED, S.REJECTED])
+def test_what_is_filled_rejected_or_denied_is_final(bench: Bench, late: OrderStatus) -> None:
+    filled, rejected = sent(bench, "0.1"), sent(bench, "0.1")
+    bench.said(filled, S.FILLED, "0.1", fill("f1", "59000", "0.1"))
+    bench.said(rejected, S.REJECTED)
+    assert bench.said(filled, late) == []
+    assert bench.said(rejected, late) == []
+    assert (filled.status, rejected.status) == (S.FILLED, S.REJECTED)
+
+
+def test_invariant_4_more_fills_than_size_are_an_alarm(bench: Bench) -> None:
+    order = sent(bench, "0.3")
+    for number in range(2):
+        assert alarms(bench.said(order, S.PARTIAL, "0.2", fill(f"f{number}", "59000", "0.15"))) == []
+    assert alarms(bench.said(order, S.FILLED, "0.4", fill("f9", "59000", "0.1"))) == ["LATE_FILL", "OVERFILL"]
+
+
+def test_invariant_5_a_reduce_only_order_that_opened_at_the_venue_is_an_alarm(bench: Bench) -> None:
+    bench.said(sent(bench, "0.3"), S.FILLED, "0.3", fill("f1", "59000", "0.3"))
+    bench.place(SELL, "0.3", reduce_only=True)
+    events = bench.said(bench.last_order, S.FILLED, "0.5", fill("f2", "59000", "0.5"))
+    assert alarms(events) == ["OVERFILL", "REDUCE_ONLY_OPENED"]
+    assert bench.size == D("-0.2")
+
+
+def test_invariant_9_no_two_live_orders_share_a_client_id(bench: Bench) -> None:
+    for _ in range(3):
+        bench.place(BUY, "0.1", stop_loss="50000", take_profit="70000")
+        order = bench.last_order
+        bench.said(order, S.FILLED, "0.1", fill(order.id, "60000", "0.1"))
+    sent(bench, "0.1")
+    bench.market("49999")
+    names = [o.terms.client_id for o in bench.live()]
+    assert len(names) == 7
+    assert len(set(names)) == 7
+
+
 def test_reports_in_any_order_and_twice_give_the_same_fills_and_position() -> None:
     """Invariant 3."""
     results = set()
