@@ -1,0 +1,123 @@
+"""Rates and guesses, by address and by source. Pure: the time is an argument. Memory is bounded whoever calls."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+SECOND = 1_000_000_000
+MOST_CALLERS = 8_192
+
+
+class Rate(NamedTuple):
+    """`per_s` requests a second on the long run, up to `burst` at once."""
+
+    per_s: float
+    burst: int
+
+
+class Buckets:
+    """A token bucket for each caller. Of too many the one unseen longest is forgotten: its bucket is the likeliest to be full."""
+
+    def __init__(self, most: int = MOST_CALLERS) -> None:
+        self._most = most
+        # When the bucket would be full again: all a bucket needs to remember.
+        self._full_ns: OrderedDict[str, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._full_ns)
+
+    def take(self, who: str, rate: Rate, now_ns: int) -> float:
+        """Take a token: 0, or seconds until there is one."""
+        each_ns = SECOND / rate.per_s
+        full_ns = max(self._full_ns.get(who, now_ns), now_ns) + each_ns
+        over_ns = full_ns - now_ns - each_ns * rate.burst
+        if over_ns > 0:
+            self._full_ns.move_to_end(who)
+            return over_ns / SECOND
+        self._full_ns[who] = int(full_ns)
+        self._full_ns.move_to_end(who)
+        if len(self._full_ns) > self._most:
+            self._full_ns.popitem(last=False)
+        return 0.0
+
+
+class Patience(NamedTuple):
+    """`guesses` wrong keys within `window_s` shut a caller out for `quarantine_s`."""
+
+    guesses: int = 10
+    window_s: int = 600
+    quarantine_s: int = 900
+
+
+class _Tries(NamedTuple):
+    wrong: int
+    since_ns: int
+    until_ns: int
+
+
+class Guesses:
+    """Wrong keys, counted by caller; of too many callers the one whose last guess is oldest is forgotten."""
+
+    def __init__(self, patience: Patience, most: int = MOST_CALLERS) -> None:
+        self._patience = patience
+        self._most = most
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tries)
+
+    def wait_s(self, who: str, now_ns: int) -> float:
+        """Seconds until `who` is heard again; 0 when not shut out."""
+        tries = self._tries.get(who)
+        return max(0.0, (tries.until_ns - now_ns) / SECOND) if tries else 0.0
+
+    def wrong(self, who: str, now_ns: int) -> bool:
+        """Count a wrong key; True when it was the one that shuts out."""
+        tries = self._tries.get(who)
+        if tries is None or now_ns - tries.since_ns > self._patience.window_s * SECOND:
+            tries = _Tries(0, now_ns, tries.until_ns if tries else 0)
+        wrong = tries.wrong + 1
+        shut = wrong % self._patience.guesses == 0
+        until_ns = now_ns + self._patience.quarantine_s * SECOND if shut else tries.until_ns
+        self._tries[who] = _Tries(wrong, tries.since_ns, until_ns)
+        self._tries.move_to_end(who)
+        if len(self._tries) > self._most:
+            self._tries.popitem(last=False)
+        return shut
+
+
+class Quarantine:
+    """Who guesses keys is not listened to for a while: by address, and by source when many addresses try one.
+
+    An address that has shown a source's right key is still heard for that source. Otherwise strangers could shut out the
+    honest: everybody's TradingView alerts come from the same four addresses.
+    """
+
+    def __init__(self, patience: Patience | None = None, most: int = MOST_CALLERS) -> None:
+        self._addresses = Guesses(patience or Patience(), most)
+        self._sources = Guesses(patience or Patience(), most)
+        self._most = most
+        self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def wait_s(self, address: str, source: str, now_ns: int) -> float:
+        """Seconds until a key of `source` (empty: of none) is looked at when it comes from `address`."""
+        if (address, source) in self._proven:
+            return 0.0
+        return max(self._addresses.wait_s(address, now_ns), self._sources.wait_s(source, now_ns) if source else 0.0)
+
+    def wrong(self, address: str, source: str, now_ns: int) -> tuple[str, ...]:
+        """Count a wrong key, for `source` where the key named one. Returns who is shut out from now on."""
+        shut = []
+        if self._addresses.wrong(address, now_ns):
+            shut.append(f"address {address}")
+        if source and self._sources.wrong(source, now_ns):
+            shut.append(f"source {source}")
+        return tuple(shut)
+
+    def right(self, address: str, source: str) -> None:
+        """Remember that `address` has a key of `source`."""
+        self._proven[address, source] = None
+        self._proven.move_to_end((address, source))
+        if len(self._proven) > self._most:
+            self._proven.popitem(last=False)
