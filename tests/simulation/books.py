@@ -65,6 +65,8 @@ class Books:
         self.money: dict[str, Money] = {}
         self.held: dict[Pair, Decimal] = {}
         """Signed size by our own sum of fills."""
+        self.sent: dict[str, int] = {}
+        """Order -> seq of its OrderSent."""
         self.clients: dict[str, str] = {}
         """Client id -> order, of live orders."""
         self.requests: dict[str, int] = {}
@@ -80,6 +82,10 @@ class Books:
         """The last request to protect a position, and how the position stood before it: what is refused changes nothing."""
         self.accused: set[str] = set()
         """Codes of the alarms since the last outcome began."""
+        self.unknown: dict[Pair, dict[str, None]] = {}
+        """Orders whose outcome is not known."""
+        self.opened = ""
+        """A reduce-only order that opened in this outcome."""
         self.touched: set[str] = set()
         """Accounts with news in this outcome."""
 
@@ -135,9 +141,19 @@ class Books:
         self.orders[terms.id] = Line(terms)
         self.clients[terms.client_id] = terms.id
 
+    def _unknown(self, event: Event, body: ev.OrderUnknown) -> None:
+        self.unknown.setdefault((event.account, event.instrument), {})[body.order] = None
+
+    def _known(self, event: Event, order: str) -> None:
+        self.unknown.get((event.account, event.instrument), {}).pop(order, None)
+
+    def _accepted(self, event: Event, body: ev.OrderAccepted | ev.OrderTriggered) -> None:
+        self._known(event, body.order)
+
     def _sent(self, event: Event, body: ev.OrderSent) -> None:
         line = self.orders[body.order]
         line.sent = True
+        self.sent[body.order] = event.seq
         line.status = "SENT"
 
     def _fired(self, event: Event, body: ev.TriggerFired) -> None:
@@ -156,6 +172,7 @@ class Books:
     def _ended(self, event: Event, body: Any) -> None:
         line = self.orders[body.order]
         line.status = event.type
+        self._known(event, body.order)
         self._end(line)
         if isinstance(body, ev.OrderCancelled) and body.reason != "replaced":
             self._uncover(event, body.order)
@@ -178,6 +195,9 @@ class Books:
         line.status = "FILLED" if line.filled >= line.size else "PARTIAL"
         if line.filled >= line.size:
             self._end(line)
+        self._known(event, body.order)
+        if line.reduce_only and not body.closing:
+            self.opened = f"{body.order} is reduce-only and opened {body.size}"
         self.fills[event.account, body.order, body.fill_id, body.part] = body.size
         signed = body.size * line.terms.side.sign
         money = self.money[event.account]
@@ -191,7 +211,8 @@ class Books:
         if not body.closing:
             lot = body.position.id
             stopped = line.terms.stop_loss is not None or lot in self.on_position
-            self.covered[lot] = stopped and line.terms.role is not Role.EXTERNAL and self.covered.get(lot, True)
+            foreign = line.reduce_only or line.terms.role is Role.EXTERNAL
+            self.covered[lot] = stopped and not foreign and self.covered.get(lot, True)
 
     def _lot(self, position: Position) -> None:
         if position.size:
@@ -221,6 +242,9 @@ _BOOKED: dict[type, Callable[[Books, Event, Any], None]] = {
     ev.IntentRefused: Books._refused,
     ev.OrderCreated: Books._created,
     ev.OrderSent: Books._sent,
+    ev.OrderUnknown: Books._unknown,
+    ev.OrderAccepted: Books._accepted,
+    ev.OrderTriggered: Books._accepted,
     ev.TriggerFired: Books._fired,
     ev.TriggerMoved: Books._moved,
     ev.OrderResized: Books._resized,

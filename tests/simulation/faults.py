@@ -105,6 +105,8 @@ def _clock_forward(world: World, draw: random.Random) -> None:
 
 def _suspend(world: World, draw: random.Random) -> None:
     world.sleep(draw.choice((5, 30, 600, 7200)))
+    if world.outside is not None:
+        world.outside.network.drop_streams()
     world.market.move(draw.randint(-2000, 2000))
     _quieten(world, STREAMS, draw.uniform(0.2, 1.5), 0.0, StreamState.DOWN)
 

@@ -20,7 +20,6 @@ from engine.model.order import ENDED, Order, OrderType, Role
 from tests.simulation.books import ZERO, Books, Shown
 
 D = Decimal
-VENUE_ALARMS = frozenset({"OVERFILL", "LATE_FILL", "REDUCE_ONLY_OPENED", "FILL_DIFFERS"})
 SLACK = D("0.000001")
 
 
@@ -87,7 +86,7 @@ def row_04_within_its_size(scene: Scene, event: Event) -> str | None:
         return f"{body.order} of {line.size} filled {line.filled + body.size}"
     if not line.sent:
         return f"{body.order} filled and never left"
-    if not line.live and "LATE_FILL" not in scene.books.accused:
+    if not line.live and not body.part and "LATE_FILL" not in scene.books.accused:
         return f"{body.order} filled after it had ended"
     return None
 
@@ -108,7 +107,10 @@ def row_05_reduces(scene: Scene, event: Event) -> str | None:
 def row_08_kill_switch(scene: Scene, event: Event) -> str | None:
     """No order leaves while the kill switch is on, except reduce-only."""
     body = event.body
-    if isinstance(body, ev.OrderSent) and scene.books.kill and not scene.books.orders[body.order].reduce_only:
+    if not isinstance(body, ev.OrderSent) or not scene.books.kill:
+        return None
+    terms = scene.books.orders[body.order].terms
+    if not terms.reduce_only and terms.role is not Role.EXTERNAL:
         return f"{body.order} left under the kill switch"
     return None
 
@@ -120,6 +122,18 @@ def row_09_client_ids(scene: Scene, event: Event) -> str | None:
         return (
             f"{body.terms.id} has the client id of {scene.books.clients[body.terms.client_id]}: {body.terms.client_id}"
         )
+    return None
+
+
+def row_10_unknown_blocks(scene: Scene, event: Event) -> str | None:
+    """While an order's outcome is not known, no entry of its instrument leaves (semantics W6)."""
+    body = event.body
+    if not isinstance(body, ev.OrderSent):
+        return None
+    terms = scene.books.orders[body.order].terms
+    lost = scene.books.unknown.get((terms.account, terms.instrument))
+    if lost and not terms.reduce_only and terms.role is not Role.EXTERNAL:
+        return f"{body.order} left while {', '.join(lost)} is of unknown outcome"
     return None
 
 
@@ -243,6 +257,7 @@ BEFORE: dict[int, Callable[[Scene, Event], str | None]] = {
     5: row_05_reduces,
     8: row_08_kill_switch,
     9: row_09_client_ids,
+    10: row_10_unknown_blocks,
     11: row_11_trails_tighten,
     14: row_14_was_there,
 }
@@ -280,6 +295,11 @@ def row_05_exits_fit(books: Books, state: State, venue: bool) -> str | None:
         if order.remaining > abs(held):
             return f"{order.id} would close {order.remaining} of {held}"
     return None
+
+
+def row_05_said(books: Books, state: State, venue: bool) -> str | None:
+    """A reduce-only order that opened all the same is said aloud."""
+    return books.opened if books.opened and "REDUCE_ONLY_OPENED" not in books.accused else None
 
 
 def row_06_covered(books: Books, state: State, venue: bool) -> str | None:
@@ -342,7 +362,7 @@ def row_08_none_waits(books: Books, state: State, venue: bool) -> str | None:
 
 STANDS: dict[int, tuple[Callable[[Books, State, bool], str | None], ...]] = {
     4: (row_04_orders_as_booked,),
-    5: (row_05_exits_fit,),
+    5: (row_05_exits_fit, row_05_said),
     6: (row_06_covered,),
     7: (row_07_money,),
     8: (row_08_none_waits,),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -13,13 +14,15 @@ from engine.clock import Clock
 from engine.core.desk import Desk
 from engine.core.inputs import Input, Note, Start, Tick
 from engine.core.state import State, encode_state
+from engine.execution.carrier import Carrier
 from engine.ledger.reserve import Reserve
 from engine.ledger.store import Ledger
 from engine.model.account import Execution, RiskLimits
-from engine.model.event import Event, MarksNoted
+from engine.model.event import EngineStopped, Event, MarksNoted
 from engine.model.instrument import Instrument
 from engine.model.market import MarketInput
-from engine.runtime.keeper import Keeper, Listeners, NotDurable
+from engine.runtime.keeper import Keeper, NotDurable
+from engine.venues.base import Venue
 from engine.views import Mode
 from tests.simulation.disk import RESERVE_BYTES, Disk, Image, SimLedger, SimWriter
 from tests.simulation.witness import Witness
@@ -63,11 +66,13 @@ class Life:
         self.disk = disk
         self.witness = witness
         self.ears = Ears(witness)
-        self.listeners = Listeners(self.ears)
         self.ledger = SimLedger.open(path, env="sim", feed="simulated", now_ns=now_ns, reserve_bytes=RESERVE_BYTES)
         assert isinstance(self.ledger, SimLedger)
         self.ledger.disk = disk
         self.found = self.ledger.load()
+        self.first = not self.found.state.seq
+        self.began_ns = now_ns
+        self.carrier: Carrier | None = None
         self.on_killed = on_killed
         self.keeper: Keeper
         self.writer: SimWriter
@@ -90,7 +95,7 @@ class Life:
             self.writer = SimWriter(ledger, on_durable, on_failed, self.on_killed)
             return self.writer
 
-        self.keeper = Keeper(self.ledger, Desk(self.found.state), clock, self.listeners, make_writer)
+        self.keeper = Keeper(self.ledger, Desk(self.found.state), clock, self.ears, make_writer)
         self.witness.desk = lambda: self.keeper.desk
         for start in starts:
             self.decide(start)
@@ -98,6 +103,22 @@ class Life:
             self.keeper.exits_only()
         self.run(self._each(TICK_S, self._tick))
         self.run(self._each(SNAPSHOT_S, self._snapshot))
+
+    def carry(self, venue: Venue, dice: random.Random) -> None:
+        """Let a carrier take the orders to their venue, from when the start is durable."""
+        keeper = self.keeper
+        since_ns = self.found.state.time_ns
+        carrier = self.carrier = Carrier(
+            venue, "main", keeper.take, lambda: self.state, keeper, dice, keeper.halted,
+            since_ns=self.began_ns if self.first else since_ns,
+        )  # fmt: skip
+        keeper.listeners.add(carrier)
+        self.run(self._carry(carrier, self.state.seq))
+
+    async def _carry(self, carrier: Carrier, seq: int) -> None:
+        with suppress(NotDurable):
+            await self.keeper.durable(seq)
+        carrier.start()
 
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Something that ends with this life."""
@@ -123,14 +144,19 @@ class Life:
         """The process is gone: nothing of it runs on, nothing of it is told."""
         self.alive = False
         self.ears.deaf = True
+        if self.carrier is not None:
+            self.carrier.abandon()
         self.writer.die()
         self.keeper.look_only("killed")
         for task in list(self._tasks):
             task.cancel()
         self.ledger.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """A clean stop, as Engine.stop."""
+        if self.carrier is not None:
+            await self.carrier.close()
+        self.decide(Note(self.keeper.now_ns(), EngineStopped("done")))
         self._snapshot()
         self.keeper.close()
         self.alive = False

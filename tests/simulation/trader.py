@@ -17,6 +17,8 @@ T = TypeVar("T")
 TIFS = (TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 SIZES = (1, 10, 10, 50, 50, 50, 300, 300, 1500, 9000)
 MS = 1_000_000
+ZERO = D(0)
+Look = Callable[[str], tuple[Decimal, Decimal | None]]
 NOBODY = "X9"
 """A name that is not there."""
 
@@ -24,12 +26,16 @@ NOBODY = "X9"
 class Trader:
     """One wish at a time, by what the desk shows and the price outside."""
 
-    def __init__(self, draw: random.Random, state: State, price: Decimal, now_ns: int, request_id: str) -> None:
+    def __init__(
+        self, draw: random.Random, state: State, price: Decimal, now_ns: int, request_id: str, look: Look
+    ) -> None:
+        """`look`: what the venue's website shows of a client id, as (filled, average price)."""
         self.draw = draw
         self.state = state
         self.price = price
         self.now_ns = now_ns
         self.request_id = request_id
+        self.look = look
 
     def wish(self, kind: str) -> cmd.AnyCommand:
         """A command of a kind; `kind` is one of the names in plan.TRADER. Without what it needs, mostly an order instead."""
@@ -106,10 +112,13 @@ class Trader:
         )
 
     def attest(self) -> cmd.AnyCommand:
-        """Answer for an order nobody knows the outcome of: it never arrived."""
-        return cmd.AttestOrder(
-            request_id=self.request_id, order=self.pick(self.state.unknown), reason="seen on the venue's website"
-        )
+        """Answer for an order of unknown outcome, by what the venue's website shows now."""
+        name = self.pick(self.state.unknown)
+        order = self.state.orders.get(name)
+        filled, price = self.look(order.terms.client_id) if order is not None else (ZERO, None)
+        more = max(ZERO, filled - order.filled) if order is not None else ZERO
+        reason = "seen on the venue's website"
+        return cmd.AttestOrder(request_id=self.request_id, order=name, reason=reason, filled=more, price=price)
 
     # --- Positions --------------------------------------------------------------------------------
 

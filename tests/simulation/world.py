@@ -15,9 +15,9 @@ from engine.feeds.base import FeedStats
 from engine.model import command as cmd
 from engine.model.account import Execution
 from engine.model.market import Mark, MarketInput, Quote, Side, Trade
-from engine.model.order import OrderType
+from engine.model.order import OrderTerms, OrderType
 from engine.runtime.keeper import NotDurable
-from engine.sim.faults import child
+from engine.sim.faults import Fault, child
 from engine.sim.loop import START_NS
 from engine.views import Mode
 from tests.kit import instrument
@@ -27,15 +27,17 @@ from tests.simulation.ends import judge_end, judge_restart
 from tests.simulation.faults import FAULTS
 from tests.simulation.invariants import Broken
 from tests.simulation.life import Life, start_of
-from tests.simulation.market import Feed, Market
+from tests.simulation.market import Feed, Market, price_text
 from tests.simulation.plan import Plan, Step
 from tests.simulation.profiles import PROFILES
 from tests.simulation.trader import Trader
-from tests.simulation.witness import ALARMS, Witness
+from tests.simulation.venue import Outside
+from tests.simulation.witness import Witness
 
 SETTLE_S = 5.0
 FLAT_S = 60.0
 FLAT_VENUE_S = 400.0
+AGREED_S = 300.0
 
 
 class Line(NamedTuple):
@@ -45,11 +47,11 @@ class Line(NamedTuple):
     text: str
 
 
-class PlainClock:
-    """A clock that is set with the machine's."""
+class TrueClock:
+    """A clock that shows what it is told."""
 
-    def __init__(self, wall: Callable[[], int]) -> None:
-        self.now_ns = wall
+    def __init__(self, show: Callable[[], int]) -> None:
+        self.now_ns = show
 
 
 class World:
@@ -71,10 +73,11 @@ class World:
         self.trace: list[Line] = []
         self.instrument = instrument(profile=PROFILES[plan.profile])
         self.disk = Disk(child(plan.seed, "disk"))
-        self.witness = Witness(plan.venue, ALARMS, self.note)
+        self.witness = Witness(plan.venue, self.note)
         self.lives = 0
         self.life: Life | None = None
         self.feed: Feed | None = None
+        self.outside: Outside | None = None
         self.acked: dict[str, int] = {}
         """Requests whose sender was told that they are durable: id -> seq of the intent."""
         self.asked: list[cmd.AnyCommand] = []
@@ -110,8 +113,10 @@ class World:
         self._over = asyncio.Event()
         self.witness.on_broken = self._over.set
         self.market = Market(child(self.plan.seed, "market"), START_NS)
+        if self.plan.venue:
+            self.outside = Outside(self.plan.seed, self.instrument, TrueClock(self.true_ns), self.without, self._befell)
         self._birth(None)
-        outside = self._loop.create_task(self._market())
+        market = self._loop.create_task(self._market())
         try:
             for step in self.plan.steps:
                 if step.number not in self.omit and step.kind not in self.without:
@@ -119,10 +124,10 @@ class World:
                     self._do(step)
             await self._settle()
         finally:
-            outside.cancel()
+            market.cancel()
             if self.life is not None and self.life.alive:
                 self.life.die()
-            await asyncio.gather(outside, return_exceptions=True)
+            await asyncio.gather(market, return_exceptions=True)
 
     async def _until(self, at_s: float) -> None:
         await self._wait(at_s - self._loop.time())
@@ -143,6 +148,9 @@ class World:
             await asyncio.sleep(draw.choice((0.05, 0.2, 0.2, 0.6)))
             self.market.walk()
             self.market.fund(self.true_ns())
+            if self.outside is not None:
+                ask = Decimal(price_text(self.market.bid + self.market.spread))
+                self.outside.exchange.set_top(self.instrument.symbol, self.market.price, ask)
             if self.life is not None and self.feed is not None:
                 self.feed.tick(draw)
                 if draw.random() < 0.4:
@@ -160,7 +168,7 @@ class World:
         state = life.found.state
         self.witness.shown = Shown()
         judge_restart(self.witness, life, self.acked)
-        clock = SteadyClock(state.time_ns, self.wall_ns, self.mono_ns) if self.plan.steady else PlainClock(self.wall_ns)
+        clock = SteadyClock(state.time_ns, self.wall_ns, self.mono_ns) if self.plan.steady else TrueClock(self.wall_ns)
         accounts = ["main"]
         if self.plan.second and (self.lives == 1):
             accounts = ["other", "main"]
@@ -171,8 +179,26 @@ class World:
             for name in accounts
         ]
         life.begin(clock, starts)
+        if self.outside is not None:
+            life.carry(self.outside.client(self.lives, self._leaves), child(self.plan.seed, f"carrier/{self.lives}"))
         self.feed = Feed(self.instrument, self.market, clock, self._heard, state.marks, depth=self.plan.depth)
         self.feed.snapshot()
+
+    def _leaves(self, terms: OrderTerms) -> None:
+        """An order is about to leave: it must be on the disk, and the kill switch must not forbid it."""
+        assert self.life is not None
+        check, state = self.witness.check, self.life.state
+        sent = self.witness.books.sent.get(terms.id, 0)
+        check(
+            10,
+            0 < sent <= self.witness.durable,
+            f"{terms.id} leaves at event {sent}, durable is {self.witness.durable}",
+        )
+        check(8, terms.reduce_only or not state.kill, f"{terms.id} leaves under the kill switch")
+
+    def _befell(self, fault: Fault, where: str) -> None:
+        self.faults[fault.value] += 1
+        self.note(f"{fault.value} {where}")
 
     def _killed(self, image: Image) -> None:
         assert self.life is not None
@@ -212,10 +238,17 @@ class World:
                 self._send(draw.choice(self.asked[-8:]), step.number)
         elif self.life is not None:
             state = self.life.state
-            trader = Trader(draw, state, self.market.price, self.life.keeper.now_ns(), f"r{step.number}")
+            trader = Trader(draw, state, self.market.price, self.life.keeper.now_ns(), f"r{step.number}", self.look)
             command = trader.wish(step.kind)
             self.asked.append(command)
             self._send(command, step.number)
+
+    def look(self, client_id: str) -> tuple[Decimal, Decimal | None]:
+        """What the venue's website shows of an order: filled size, and its average price."""
+        named = self.outside.exchange.named(client_id) if self.outside is not None else []
+        filled = sum((fill.size for order in named for fill in order.fills), Decimal(0))
+        value = sum((fill.size * fill.price for order in named for fill in order.fills), Decimal(0))
+        return filled, (value / filled).quantize(Decimal("0.0001")) if filled else None
 
     def _send(self, command: cmd.AnyCommand, number: int) -> None:
         life = self.life
@@ -246,6 +279,7 @@ class World:
         life = await self._living()
         check = self.witness.check
         check(10, life.keeper.mode is Mode.OK, f"the engine stays {life.keeper.mode}: {life.keeper.mode_reason}")
+        await self._agree()
         await self._ask(cmd.SetKill(request_id="end-kill", on=False))
         for account in life.state.accounts:
             await self._ask(cmd.FlattenAll(request_id=f"end-flat-{account}", account=account))
@@ -261,7 +295,8 @@ class World:
         check(10, bool(life.state.positions), "an entry does not work although nothing stands in its way any more")
         await self._ask(cmd.FlattenAll(request_id="end-flat"))
         await self._quiet()
-        life.close()
+        await self._agree()
+        await life.close()
         await self._wait(0)
         self.last_hash = judge_end(self.witness, life, self.acked)
         await self._wait(0)
@@ -291,7 +326,28 @@ class World:
         self.witness.check(10, False, f"nothing comes to rest: {', '.join(left)} {life.state.flattening}")
         await self._wait(0)
 
+    async def _agree(self) -> None:
+        """Until the ledger holds what the exchange holds, for a bounded time (semantics 11.10)."""
+        outside = self.outside
+        if outside is None:
+            return
+        life = await self._living()
+        until = self._loop.time() + AGREED_S
+        while (text := outside.differs(life.state)) and self._loop.time() < until:
+            await self._wait(0.5)
+        self.witness.check(10, not text, f"{AGREED_S:.0f} s after the last fault, {text}")
+        text = outside.doubled()
+        self.witness.check(10, not text, text)
+        happened = {code for _, code, _ in life.state.alarms}
+        if not happened & {"POSITION_ADJUSTED", "ATTESTED_DIFFERS"} and not self.witness.happened["OrderAttested"]:
+            books = self.witness.books
+            text = outside.unbooked({line.terms.client_id: line.filled for line in books.orders.values() if line.sent})
+            self.witness.check(10, not text, text)
+        await self._wait(0)
+
     def _calm(self) -> None:
+        if self.outside is not None:
+            self.outside.faults.stop()
         disk = self.disk
         disk.slow_s, disk.full, disk.behind, disk.doom = 0.0, False, False, ""
         if self.feed is not None:
