@@ -24,7 +24,6 @@ class WhyPane(RowsPane[Answer, tuple[int, Text]]):
     """An answer, wrapped to the width there is."""
 
     TITLE = "why"
-    EMPTY = "looking it up…"
     HEADER = 0
     COLUMNS = (
         Column(

@@ -44,7 +44,10 @@ class WhyScreen(FramedModal[None]):
         """Ask at once."""
         super().on_mount()
         self.pane.border_title = f"why {self.name_asked}"
-        self.state.update("asking the engine…   Esc back")
+        if self.seat.lost:
+            self._say(f"the engine is lost and answers when it is back: {self._without_it()}")
+        else:
+            self._say("asking the engine…   Esc back")
         self.run_worker(self._ask(), group="why", exit_on_error=False)
 
     async def _ask(self) -> None:
@@ -52,12 +55,17 @@ class WhyScreen(FramedModal[None]):
             data = await self.seat.link.query(f"why:{self.name_asked}")
             self.answer = msgspec.convert(data, Answer)
         except LinkLost as error:
-            self._say(f"the engine did not answer ({error}): hoox why {self.name_asked} reads the ledger without it")
+            self._say(f"the engine did not answer ({error}): {self._without_it()}")
         except (RuntimeError, msgspec.ValidationError) as error:
             self._say(str(error))
         else:
             self.pane.show(self.answer)
             self._say("Esc closes   arrows scroll   y copies")
+
+    def _without_it(self) -> str:
+        env = self.seat.env
+        of_env = f" --env {env}" if env not in ("", "sim") else ""
+        return f"hoox why {self.name_asked}{of_env} reads the ledger without it"
 
     def _say(self, text: str) -> None:
         self.state.update(text)

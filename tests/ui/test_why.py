@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -44,9 +45,13 @@ class WhyLink(FakeLink):
         super().__init__(full_views())
         self.names: list[str] = []
         self.fails: Exception | None = None
+        self.answers: asyncio.Event | None = None
+        """When set, answers wait for it."""
 
     async def query(self, name: str) -> Any:
         self.names.append(name)
+        if self.answers is not None:
+            await self.answers.wait()
         if self.fails is not None:
             raise self.fails
         return msgspec.to_builtins(ANSWER)
@@ -113,6 +118,18 @@ async def test_a_lost_engine_leaves_the_command_that_needs_none() -> None:
         assert "hoox why P1 reads the ledger without it" in at.said()
         await at.press("y")
         assert at.app.clipboard == ""
+
+
+async def test_what_is_asked_of_an_engine_that_is_gone_says_so_at_once() -> None:
+    link = WhyLink()
+    async with desk(link) as at:
+        link.lose()
+        link.answers = asyncio.Event()
+        await at.press("4", "w")
+        assert "answers when it is back: hoox why P1 reads the ledger without it" in at.said()
+        link.answers.set()
+        await at.app.workers.wait_for_complete()
+        assert "Esc closes" in at.said()
 
 
 async def test_what_the_engine_refuses_is_shown() -> None:
