@@ -143,10 +143,19 @@ def trail(kernel: Kernel, order: Order) -> str:
     """What is known of an order of unknown outcome, and the worst it may have done; empty for any other."""
     if order.status is not OrderStatus.UNKNOWN:
         return ""
-    evidence = kernel.state.unknown.get(order.id) or Evidence(order.updated_ns, order.reason)
-    asked = f"asked {evidence.asked}x" if evidence.asked else "not asked yet"
+    evidence = _evidence(kernel, order)
     said = f", last: {evidence.last}" if evidence.last else f" ({evidence.first})" if evidence.first else ""
-    return f"{asked}, silent since {clock_text(evidence.since_ns)}, {_worst(kernel, order, evidence)}{said}"
+    return f"{_silence(kernel, order)}{said}"
+
+
+def _evidence(kernel: Kernel, order: Order) -> Evidence:
+    return kernel.state.unknown.get(order.id) or Evidence(order.updated_ns, order.reason)
+
+
+def _silence(kernel: Kernel, order: Order) -> str:
+    evidence = _evidence(kernel, order)
+    asked = f"asked {evidence.asked}x" if evidence.asked else "not asked yet"
+    return f"{asked}, silent since {clock_text(evidence.since_ns)}, {_worst(kernel, order, evidence)}"
 
 
 def _worst(kernel: Kernel, order: Order, evidence: Evidence) -> str:
@@ -161,10 +170,10 @@ def _worst(kernel: Kernel, order: Order, evidence: Evidence) -> str:
 
 
 def unknown_trails(kernel: Kernel) -> tuple[str, ...]:
-    """The orders of unknown outcome, each with its trail, oldest first."""
+    """The orders of unknown outcome, oldest first: since when there is silence, and the worst each may have done."""
     found = (kernel.state.orders.get(order_id) for order_id in kernel.state.unknown)
     return tuple(
-        f"{order.id} {kernel.instrument(order.terms.instrument).symbol} {trail(kernel, order)}"
+        f"{order.id} {kernel.instrument(order.terms.instrument).symbol} {_silence(kernel, order)}"
         for order in found
         if order is not None
     )

@@ -80,3 +80,18 @@ async def test_a_stream_that_is_not_live_is_named() -> None:
     streams = (StreamView(seeds.BTC, "quotes", "live", 1), StreamView(seeds.BTC, "depth", "resync", None))
     _, second = await header(seeds.status(streams=streams), 80)
     assert "depth resync (1/2 live)" in second
+
+
+async def test_unknown_outcomes_and_positions_that_differ_are_counted_and_the_first_is_told_at_80_columns() -> None:
+    trail = "O4 BTCUSDT asked 4x, silent since 12:03:10 UTC, worst case +0.500"
+    first, second = await header(seeds.status(unknown=(trail, "O5 ..."), differs=("ETHUSDT venue says +1",)), 80)
+    assert " UNKNOWN 2 " in first
+    assert " DIFFERS 1 " in first
+    assert trail in second
+
+
+async def test_a_position_that_differs_is_told_where_nothing_else_is_unknown() -> None:
+    said = "BTCUSDT venue says +0.7, ledger +1, since 12:03:10 UTC"
+    first, second = await header(seeds.status(differs=(said,)), 80)
+    assert "UNKNOWN" not in first
+    assert said in second

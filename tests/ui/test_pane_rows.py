@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from engine.views import LogLine, LogView, PositionsView
+from engine.views import LogLine, LogView, OrdersView, PositionsView
 from tests.ui import seeds
 from tests.ui.hosts import Host, colour, count_lines, drawn
 from widgets.log import LINES, LogPane
@@ -305,3 +305,43 @@ async def test_log_lines_never_wrap(width: int) -> None:
         rows = drawn(pane)
     assert all(row.split()[0] != "…" and len(row) <= width - 2 for row in rows)
     assert "bought" in rows[0]
+
+
+# --- what is not known ---
+
+TRAIL = "asked 4x, silent since 12:03:10 UTC, worst case +0.500, last: HTTP 502"
+
+
+async def test_the_evidence_of_an_unknown_order_stands_under_the_orders_also_at_80_columns() -> None:
+    unknown = seeds.order(2, status="UNKNOWN", evidence=TRAIL)
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=(80, 10)):
+        pane.show(OrdersView(seeds.NOW, (seeds.order(1), unknown), 2))
+        rows = drawn(pane)
+    assert rows[3] == f" O2 UNKNOWN: {TRAIL}"[:77] + "…"
+    assert "UNKNOWN ?" in rows[2]
+
+
+async def test_of_several_unknown_orders_the_selected_one_is_told() -> None:
+    rows = tuple(seeds.order(n, status="UNKNOWN", evidence=f"asked {n}x") for n in (1, 2, 3))
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=WIDE) as pilot:
+        pane.show(OrdersView(seeds.NOW, rows, 3))
+        await pilot.press("down")
+        assert drawn(pane)[4] == " O2 UNKNOWN: asked 2x (+2 more)"
+
+
+async def test_without_an_unknown_order_the_rows_have_all_the_room() -> None:
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=(80, 6)):
+        pane.show(OrdersView(seeds.NOW, tuple(seeds.order(n) for n in range(1, 9)), 8))
+        assert "BTCUSDT" in drawn(pane)[-1]
+
+
+async def test_a_position_the_venue_states_otherwise_says_so() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=(80, 8)):
+        pane.show(PositionsView(seeds.NOW, (seeds.position(differs="venue says +0.007, ledger +0.010"),)))
+        rows = drawn(pane)
+    assert "≠0.010" in rows[1]
+    assert rows[2] == " BTCUSDT DIFFERS: venue says +0.007, ledger +0.010"
