@@ -83,16 +83,18 @@ def follow_entry(kernel: Kernel, entry: Order, opened: Decimal) -> None:
         if leg is not None and not leg.fired:
             resize(kernel, leg, leg.size + opened, "follows its entry")
         elif level is not None:
-            _new_leg(kernel, entry, order_type, opened, level, terms.bracket_source, exits)
+            _new_leg(kernel, terms, order_type, opened, level, terms.bracket_source, exits)
         elif leg is not None and leg.trigger is not None:
             # It fired for the lots before: what opens behind it leaves by the same level.
             kind = OrderType.STOP if order_type.trails else order_type
-            _new_leg(kernel, entry, kind, opened, leg.trigger, leg.terms.source, exits)
+            # Whoever opened it, the exit is that of who set the leg: a stranger's orders are never sent from here.
+            base = msgspec.structs.replace(terms, owner=leg.terms.owner, request_id=leg.terms.request_id)
+            _new_leg(kernel, base, kind, opened, leg.trigger, leg.terms.source, exits)
 
 
 def _new_leg(
     kernel: Kernel,
-    entry: Order,
+    base: OrderTerms,
     order_type: OrderType,
     size: Decimal,
     level: Decimal,
@@ -100,10 +102,10 @@ def _new_leg(
     exits: list[Order],
 ) -> None:
     """An exit for what an entry opened. Once a leg has fired its group is done: what opens after that gets its own."""
-    group = f"{entry.terms.id}.x"
+    group = f"{base.id}.x"
     if any(o.terms.group == group and o.fired for o in exits):
         group = f"{next_order_id(kernel)}.x"
-    terms = exit_terms(kernel, entry.terms, order_type, size, group, trigger=level, source=source)
+    terms = exit_terms(kernel, base, order_type, size, group, trigger=level, source=source)
     hold(kernel, create(kernel, terms))
 
 

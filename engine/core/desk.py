@@ -9,42 +9,17 @@ from typing import Any
 
 from engine.core.arming import arm_order, arm_position
 from engine.core.closing import RETRY_NS, end_flattened, go_on
-from engine.core.doubts import (
-    amend_refused,
-    asked,
-    cancel_refused,
-    doubt,
-    lose_what_was_sent,
-    no_such_order,
-    not_sent,
-)
+from engine.core.doubts import lose_what_was_sent
 from engine.core.fills import apply_report
 from engine.core.firing import fire
-from engine.core.inputs import (
-    AmendRefused,
-    Asked,
-    CancelRefused,
-    Doubt,
-    FillReport,
-    Halt,
-    Input,
-    Intent,
-    Listed,
-    NoSuchOrder,
-    Note,
-    NotSent,
-    OrderSaid,
-    Start,
-    Tick,
-    VenueStands,
-)
+from engine.core.hearing import VENUE_RULES
+from engine.core.inputs import FillReport, Halt, Input, Intent, Listed, Note, Start, Tick
 from engine.core.intents import take_in
 from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
 from engine.core.market import TWO, Market
 from engine.core.paper import arrive, cancel, expire_at, put_back, record_makers
-from engine.core.reconcile import stands
-from engine.core.reports import arm_again, order_said
+from engine.core.reports import arm_again
 from engine.core.settling import expect, note_sizes, settle
 from engine.core.state import State
 from engine.core.triggers import Watched
@@ -383,16 +358,6 @@ class Desk:
         self._due = kernel.next_due()
 
 
-VENUE_RULES: dict[type, Callable[[Kernel, Any], None]] = {
-    OrderSaid: order_said,
-    Doubt: doubt,
-    Asked: asked,
-    NoSuchOrder: no_such_order,
-    NotSent: not_sent,
-    CancelRefused: cancel_refused,
-    AmendRefused: amend_refused,
-    VenueStands: stands,
-}
 _TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
     Due.FUNDING: note_sizes,
     Due.EXPIRE: expire_at,
