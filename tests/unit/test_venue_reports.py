@@ -7,11 +7,13 @@ from itertools import permutations
 import pytest
 
 from engine.core.inputs import Doubt
-from engine.core.outbox import Submit, outbox
+from engine.core.outbox import Submit, may_leave, outbox
 from engine.core.state import encode_state
+from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.order import Order, OrderStatus, OrderType
+from engine.model.report import VenueOrder
 from tests.kit import BUY, SELL, Bench, D, Replayed, alarms, bodies, fill
 
 S = OrderStatus
@@ -278,3 +280,19 @@ def test_what_was_said_folds_to_the_same_bytes(bench: Bench) -> None:
     replayed = Replayed()
     replayed.read(bench.events)
     assert encode_state(replayed.state) == encode_state(bench.state)
+
+
+def test_what_a_stranger_opens_behind_a_fired_stop_gets_an_exit_that_really_leaves(bench: Bench) -> None:
+    entry = sent(bench, price="59900")
+    bench.said(entry, S.FILLED, "1", fill("f1", "59900", "1"))
+    bench.ask(cmd.SetProtection, position=bench.position.id, stop_loss=D(59_500))
+    stop = bench.last_order
+    bench.market("59400")
+    assert stop.status is S.SENT
+    theirs = fill("w1", "59400", "0.2")
+    bench.hear(VenueOrder("web-1", "v9", stop.terms.instrument, BUY, S.FILLED, D("0.2"), D("0.2"), fills=(theirs,)))
+    behind = bench.last_order
+    assert (behind.terms.type, behind.size, behind.terms.owner) == (OrderType.STOP, D("0.2"), "hand")
+    bench.market("59300")
+    assert Submit(behind.id) in list(outbox(bench.state))
+    assert may_leave(bench.state, behind.id) is None
