@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
@@ -91,6 +91,8 @@ class Carrier:
         )
         self._asked: deque[_Ask] = deque()
         """What waits for the disk, by seq."""
+        self._waiting: Counter[tuple[type[Work], str]] = Counter()
+        """How often each piece of work is in there."""
         self._running: dict[tuple[type[Work], str], asyncio.Task[None]] = {}
         self._open = False
         self._closing = asyncio.Event()
@@ -104,12 +106,15 @@ class Carrier:
                 continue
             body = event.body
             kind = ASKS.get(type(body))
-            if kind is Query and (Query, body.order) in self._running:  # type: ignore[union-attr]
+            if kind is None:
+                if isinstance(body, ev.PositionDiffers):
+                    self._reconciler.soon()
+                continue
+            order: str = body.order  # type: ignore[union-attr]
+            if kind is Query and (Query, order) in self._running:
                 continue  # it is being asked for already
-            if kind is not None:
-                self._asked.append(_Ask(event.seq, kind, body.order, event.owner != OWNER))  # type: ignore[union-attr]
-            elif isinstance(body, ev.PositionDiffers):
-                self._reconciler.soon()
+            self._asked.append(_Ask(event.seq, kind, order, event.owner != OWNER))
+            self._waiting[kind, order] += 1
 
     def committed(self, seq: int, committed_ns: int) -> None:
         """What was asked for up to `seq` may be done."""
@@ -117,6 +122,7 @@ class Carrier:
         asked = False
         while self._asked and self._asked[0].seq <= seq:
             ask = self._asked.popleft()
+            self._no_longer_waits(ask)
             asked = True
             if ask.kind is Submit and ask.ours:
                 self._attempts.unsent.add(ask.order)
@@ -126,7 +132,7 @@ class Carrier:
     def dropped(self, seq: int) -> None:
         """What was asked for after `seq` never left; what was heard since is asked for again."""
         while self._asked and self._asked[-1].seq > seq:
-            self._asked.pop()
+            self._no_longer_waits(self._asked.pop())
         self._reconciler.dropped()
         self._look()
 
@@ -167,8 +173,13 @@ class Carrier:
                 self._begin(type(work), work.order)
 
     def _ready(self, kind: type[Work], order: str) -> bool:
-        waits = any(ask.kind is kind and ask.order == order for ask in self._asked)
-        return not waits and (kind, order) not in self._running
+        return (kind, order) not in self._waiting and (kind, order) not in self._running
+
+    def _no_longer_waits(self, ask: _Ask) -> None:
+        key = (ask.kind, ask.order)
+        self._waiting[key] -= 1
+        if not self._waiting[key]:
+            del self._waiting[key]
 
     def _begin(self, kind: type[Work], order_id: str) -> None:
         effort = Effort(asyncio.get_running_loop().time())
@@ -219,9 +230,7 @@ class Carrier:
 
     def _due(self, kind: type[Work], order_id: str) -> Work | None:
         """What is due and durable."""
-        if any(ask.kind is kind and ask.order == order_id for ask in self._asked):
-            return None
-        return self._attempts.due(kind, order_id)
+        return None if (kind, order_id) in self._waiting else self._attempts.due(kind, order_id)
 
     def _stood(self, standing: Standing) -> None:
         """A round of reconciliation ended: nothing that is due may lie about."""

@@ -9,12 +9,16 @@ from engine.core.state import State
 from engine.ledger.query import Reader
 from engine.ledger.store import Loaded
 from engine.ledger.upcast import body_of
+from engine.model.account import Execution
 from engine.model.event import Event
+from engine.model.order import Order, OrderStatus
 from engine.views import LogLine
 from engine.views.format import count
 from engine.views.log import log_line
 
 OLD_LINES = 100
+_RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
+_LOST = frozenset({OrderStatus.SENT, OrderStatus.UNKNOWN})
 
 
 def recovery_line(found: Loaded, path: Path) -> str:
@@ -23,13 +27,21 @@ def recovery_line(found: Loaded, path: Path) -> str:
     clean = state.seq == 0 or _stopped_cleanly(path)
     if state.seq == 0 or (clean and not state.positions and not state.orders):
         return ""
-    resting = sum(order.status in ("ACCEPTED", "PARTIAL") for order in state.orders.values())
-    back = f" ({resting} resting at the back of their queues)" if resting else ""
+    on_paper = [order.status for order in state.orders.values() if _execution(state, order) is Execution.PAPER]
+    at_venue = [order.status for order in state.orders.values() if _execution(state, order) is Execution.VENUE]
+    resting, lost = sum(s in _RESTING for s in on_paper), sum(s in _LOST for s in at_venue)
+    said = [f"{resting} resting at the back of their queues"] if resting else []
+    said += [f"{lost} of unknown outcome, being asked for"] if lost else []
+    back = f" ({', '.join(said)})" if said else ""
     how = "resumed" if clean else "recovered after a crash"
     return (
         f"{how}: {count(len(state.positions), 'position')}, {count(len(state.orders), 'order')}{back}, "
         f"{state.seq} events (snapshot at {found.snapshot_seq}, {found.tail_events} after it)"
     )
+
+
+def _execution(state: State, order: Order) -> Execution:
+    return state.accounts[order.terms.account].execution
 
 
 def old_lines(state: State, path: Path) -> list[LogLine]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
+from pathlib import Path
 
 import msgspec
 
+from engine.ledger.store import Ledger
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus
+from engine.runtime.recovery import recovery_line
 from engine.venues.errors import Ambiguous, NotFound, RateLimited, Refused, Unreachable
 from tests.carried import Carried, D, carried
 from tests.kit import BUY, SELL
@@ -375,6 +379,20 @@ async def test_w7_after_a_crash_what_was_sent_is_asked_for_and_not_sent_again(de
 
 
 @carried()
+async def test_a_start_says_how_many_orders_are_of_unknown_outcome(desk: Carried) -> None:
+    desk.place(BUY, "0.01", "59000")
+    await asyncio.sleep(1)
+    desk.venue.hangs("submit")
+    desk.place(BUY, "0.01", "58000")
+    await asyncio.sleep(1)
+    desk.die()
+    with closing(Ledger.open(desk.path, env="sim", feed="simulated", now_ns=desk.clock.now_ns())) as ledger:
+        line = recovery_line(ledger.load(), desk.path)
+    assert "2 orders (1 of unknown outcome, being asked for)" in line
+    await desk.begin()
+
+
+@carried()
 async def test_a_cancel_that_was_asked_for_outlives_a_crash(desk: Carried) -> None:
     order = desk.place(BUY, "0.01", "59000")
     await asyncio.sleep(1)
@@ -422,3 +440,36 @@ async def test_what_fails_on_one_order_stops_no_other_and_is_tried_again(desk: C
     desk.breaks = False
     await asyncio.sleep(6)
     assert desk.status(broken) is S.ACCEPTED
+
+
+def test_the_same_dice_and_the_same_faults_give_the_same_calls(tmp_path: Path) -> None:
+    def calls(folder: Path) -> list[tuple[float, str, str]]:
+        made: list[tuple[float, str, str]] = []
+
+        @carried()
+        async def story(desk: Carried) -> None:
+            desk.venue.fails("submit", Unreachable("no route"), Ambiguous("no answer"), RateLimited("429"))
+            desk.venue.fails("order", Unreachable("no route"), Ambiguous("no answer"), NotFound("-2013", "none"))
+            desk.venue.fails("standing", RateLimited("429"), Unreachable("no route"))
+            for price in ("59000", "58000", "57000"):
+                desk.place(BUY, "0.01", price)
+            await asyncio.sleep(120)
+            made.extend(desk.venue.calls)
+
+        folder.mkdir()
+        story(folder)
+        return made
+
+    first, second = calls(tmp_path / "a"), calls(tmp_path / "b")
+    assert first == second
+    assert len(first) > 10
+
+
+@carried()
+async def test_all_orders_are_cancelled_once_each(desk: Carried) -> None:
+    orders = [desk.place(BUY, "0.001", f"{50_000 + n}") for n in range(150)]
+    await asyncio.sleep(5)
+    desk.ask(cmd.CancelAll)
+    await asyncio.sleep(5)
+    assert {desk.status(order) for order in orders} == {S.CANCELLED}
+    assert len(desk.venue.times("cancel")) == len(orders)
