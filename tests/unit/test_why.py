@@ -285,6 +285,24 @@ class TestRuns:
         assert [s.count for s in told] == [1, len(moves) - 1]
         assert told[-1].seq == moves[-1].seq
 
+    def test_a_crowd_of_fills_before_a_liquidation_is_one_step_with_their_sums(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.01", leverage=100)
+        for _ in range(30):
+            bench.open(BUY, "0.01")
+        bench.mark("59000")
+        answer = ask(bench.events, "O32")
+        assert answer.origin.kind is OriginKind.MARKET
+        assert max(s.count for s in answer.steps) == 29
+        assert "29 more fills, 0.29 @ 600" in said(answer)
+
+    def test_a_thousand_cancels_of_one_request_fit_a_screen(self, bench: Bench, ask: Asker) -> None:
+        for _ in range(30):
+            bench.limit(BUY, "0.001", "59000")
+        bench.ask(cmd.CancelAll, request_id="all")
+        answer = ask(bench.events, "all")
+        assert len(answer.steps) == 3
+        assert answer.steps[-1].count == 29
+
 
 class TestNames:
     def test_a_fill_is_marked_in_its_orders_chain(self, bench: Bench, ask: Asker) -> None:

@@ -145,11 +145,15 @@ def _steps(found: Found) -> tuple[Step, ...]:
 
 
 def _runs(found: Found) -> list[list[Event]]:
-    """Events that follow each other; like ones about one thing together, unless one of them was asked about."""
+    """Events that follow each other; like ones about one order together, unless one of them was asked about.
+
+    Orders whose making is not told are one crowd: a day's fills of a position, a thousand cancels of one request.
+    """
+    made = {event.body.terms.id for event in found.events if isinstance(event.body, ev.OrderCreated)}
 
     def like(event: Event) -> tuple[object, ...]:
         alone = event.seq if event.seq in found.asked and found.kind in ("fill", "event") else 0
-        about = event.instrument if found.kind == "position" else order_of(event)
+        about = order if (order := order_of(event)) in made else event.instrument
         return (event.type, about, event.epoch, alone)
 
     return [list(run) for _, run in groupby(found.events, like)]
