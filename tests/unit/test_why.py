@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.core.inputs import Asked, Doubt
+from engine.core.inputs import Asked, Doubt, Note
 from engine.ledger.store import Ledger
 from engine.ledger.why import why
 from engine.ledger.why.names import UnknownId
@@ -143,6 +143,16 @@ class TestTheChain:
         origin = ask(bench.events, "O1").origin
         assert (origin.kind, origin.who) == (kind, owner)
         assert words in origin.text
+
+    def test_what_an_intent_came_from_is_told_before_it(self, bench: Bench, ask: Asker) -> None:
+        alarm = bench.handle(Note(bench.now, ev.AlarmRaised("SIGNAL", "buy, says a source")))[0]
+        bench.open(BUY, "0.1", owner="source:tv")
+        events = [
+            msgspec.structs.replace(e, causation=alarm.seq) if isinstance(e.body, ev.IntentCreated) else e
+            for e in bench.events
+        ]
+        assert types(ask(events, "O1"))[:2] == ["AlarmRaised", "IntentCreated"]
+        assert types(why(ask.path, "r1"))[:2] == ["AlarmRaised", "IntentCreated"]
 
     def test_a_closed_position_ends_with_the_trades_result(self, bench: Bench, ask: Asker) -> None:
         position = bench.open(BUY, "0.1")

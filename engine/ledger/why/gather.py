@@ -77,6 +77,7 @@ class Gatherer:
         """A request, what was decided at once, and what became of the orders it made or named."""
         led_to = self._reader.led_to(intent)
         self._add(intent, *led_to)
+        self._add_cause(intent)
         made = [event.body.terms.id for event in led_to if isinstance(event.body, ev.OrderCreated)]
         command = intent.body.command if isinstance(intent.body, ev.IntentCreated) else None
         for order in made[:_MADE_SHOWN]:
@@ -124,6 +125,7 @@ class Gatherer:
         intent = self._reader.intent(created.request_id) if created.request_id else None
         if intent is not None:
             self._add(intent, *self._reader.between(intent.seq, created.seq, intent.seq, _DECIDED))
+            self._add_cause(intent)
             if terms.position and terms.role is not Role.ENTRY:
                 self._position_of(terms.position, created.seq)
             return intent
@@ -198,12 +200,15 @@ class Gatherer:
         return changes
 
     def _add_cause(self, event: Event) -> None:
-        if event.causation and event.causation not in self._events:
-            cause = self._reader.event(event.causation)
-            if cause is None:
-                return
-            self._add(cause)
-            if isinstance(cause.body, ev.IntentCreated) and isinstance(cause.body.command, AttestOrder):
+        """What led to an event at once; of an intent, also what led to that."""
+        known = not event.causation or event.causation in self._events
+        cause = None if known else self._reader.event(event.causation)
+        if cause is None:
+            return
+        self._add(cause)
+        if isinstance(cause.body, ev.IntentCreated):
+            self._add_cause(cause)
+            if isinstance(cause.body.command, AttestOrder):
                 # An attestation is recorded under its own request.
                 self._add(*self._reader.between(cause.seq, event.seq, cause.seq, ("OrderAttested",)))
 
