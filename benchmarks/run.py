@@ -14,8 +14,10 @@ BENCHES: dict[str, tuple[str, Callable[[], Any]]] = {
     "tick_to_order": ("(b) frame -> decision -> risk -> order created", ticks.tick_to_order),
     "tick_to_trigger": ("(b) frame -> trigger fired -> order sent, 100,000 armed", ticks.tick_to_trigger),
     "durable_single": ("(c) six events of an order -> durable, one order at a time", ledger.durable_single),
-    "durable_grouped": ("(c) events -> durable, grouped", ledger.durable_grouped),
-    "replay": ("(d) replay with hashes verified", ledger.replay),
+    "durable": ("(c) events -> durable, one at a time and grouped, beside aiosqlite", ledger.durable),
+    "restart": ("(d) a ledger of 1,000,000 events opened, with and without a snapshot", ledger.restart),
+    "replay": ("(d) replay with hashes verified; read, hash, decode and fold apart", ledger.replay),
+    "pages": ("(e) a page of 100 rows from anywhere in 1,000,000 events", ledger.pages),
     "first_paint": ("from `hoox` to a drawn desk, the engine's start included", desk.first_paint),
     "desk": ("a busy desk of 160x45 on a pty beside its engine at 5,000 ticks/s", desk.busy_desk),
 }

@@ -16,7 +16,7 @@ from engine.ledger.chain import GENESIS, event_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.model.event import EVENT_VERSION, Event
 
-_EVENTS_AFTER = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch,
+EVENTS_AFTER = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch,
     payload, hash FROM events WHERE seq > ? ORDER BY seq"""
 
 
@@ -38,7 +38,7 @@ def verified_events(
     what was written. Events of earlier versions are read as today's; their rows are as they are stored."""
     seq = after
     try:
-        for row in db.execute(_EVENTS_AFTER, (after,)):
+        for row in db.execute(EVENTS_AFTER, (after,)):
             seq += 1
             columns = row[:12]
             previous = link(previous, columns)
