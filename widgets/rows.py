@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from textual import events
@@ -75,7 +76,7 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         return str(len(self.rows())) if self.rows() else ""
 
     def note(self) -> str:
-        """What the last line must say before anything else, inverted; empty for nothing."""
+        """What must be said under the rows, inverted; empty for nothing."""
         return ""
 
     # --- cursor ---
@@ -132,16 +133,13 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
     def draw(self, width: int, height: int) -> list[Line]:
         """Header and the rows in sight."""
         rows = self.rows()
-        if (note := self.note()) and height > self.HEADER + 1:
-            height -= 1
-        else:
-            note = ""
+        notes = self._noted(width, height)
+        height -= len(notes)
         self._hold_cursor(rows, self._page(height))
         if self.border_subtitle != (count := self.count()):
             self.border_subtitle = count
-        last = [Line(((Tone.UNKNOWN, left(f" {clean(note)}", width)),))] if note else []
         if not rows:
-            return [Line(((Tone.DIM, left(f" {self.EMPTY}", width)),)), *last]
+            return [Line(((Tone.DIM, left(f" {self.EMPTY}", width)),)), *notes]
         shown = rows[self._top : self._top + self._page(height)]
         cells = [[column.text(row, self._now_ns) for column in self.COLUMNS] for row in shown]
         chosen, widths, gap = self._fit(cells, width)
@@ -150,7 +148,16 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
             for i, (row, texts) in enumerate(zip(shown, cells, strict=True))
         ]
         head = [self._header(chosen, widths, gap)] if self.HEADER else []
-        return [*head, *body, *last]
+        return [*head, *body, *notes]
+
+    def _noted(self, width: int, height: int) -> list[Line]:
+        """The note, over at most half of the rows and three lines; what does not fit ends in an ellipsis."""
+        text = clean(self.note())
+        most = min((height - self.HEADER) // 2, 3)
+        if not text or most < 1:
+            return []
+        texts = wrap(text, width - 2, max_lines=most, placeholder="…")
+        return [Line(((Tone.UNKNOWN, left(f" {line}", width)),)) for line in texts]
 
     def _hold_cursor(self, rows: Sequence[RowT], page: int) -> None:
         if self._cursor >= len(rows) or self.key(rows[self._cursor]) != self._cursor_key:

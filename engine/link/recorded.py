@@ -216,7 +216,7 @@ class RecordedLink:
             time_ns=point.time_ns,
             seq=point.seq,
             event_ns=last.time_ns,
-            event=f"{last.type} {last.instrument}".strip(),
+            event=f"{last.type} {last.instrument.partition(':')[2]}".strip(),
             epoch=last.epoch,
             valued_ns=valued_ns,
             first_ns=history.first.time_ns,

@@ -68,10 +68,10 @@ class TravelScreen(Screen[None]):
         self.live_line = Static("", id="live", markup=False)
         self.footline = Footline()
         self.panes: dict[str, Pane[Any]] = {
-            "prices": PricesPane(id="past-prices", classes="-front"),
+            "prices": PricesPane(id="past-prices"),
             "balance": BalancePane(id="past-balance"),
             "positions": PastPositionsPane(id="past-positions"),
-            "orders": OrdersPane(id="past-orders"),
+            "orders": OrdersPane(id="past-orders", classes="-front"),
             "trades": TradesPane(id="past-trades"),
             "log": PastLogPane(id="past-log"),
         }

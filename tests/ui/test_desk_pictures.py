@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.clock import ManualClock
+from engine.views import OrdersView, PositionsView
 from hoox_tui.app import DeskApp
 from tests.ui import seeds
 from tests.ui.desk_host import SIZES, START_NS
@@ -72,6 +73,17 @@ def test_empty_small(snap_compare: Compare) -> None:
 
 def test_unknown_order_in_front_small(snap_compare: Compare) -> None:
     assert shot(snap_compare, FakeLink(full_views()), "5", size="80x24")
+
+
+@pytest.mark.parametrize("size", ["80x24", "120x40"])
+def test_unknown_outcome_and_a_position_that_differs(snap_compare: Compare, size: str) -> None:
+    trail = "asked 4x, silent since 12:03:10 UTC, worst case -0.010"
+    difference = "venue says +0.007, ledger +0.010, since 12:03:10 UTC"
+    views = full_views(env="live", prices="", unknown=(f"O2 BTCUSDT {trail}",), differs=(f"BTCUSDT {difference}",))
+    unknown = seeds.order(2, status="UNKNOWN", evidence=f"{trail}, last: HTTP 502")
+    views["orders"] = OrdersView(seeds.NOW, (seeds.order(1), unknown), 2)
+    views["positions"] = PositionsView(seeds.NOW, (seeds.position(1, differs=difference), seeds.position(2)))
+    assert shot(snap_compare, FakeLink(views), "5", size=size)
 
 
 def test_colour_blind_theme(snap_compare: Compare) -> None:
