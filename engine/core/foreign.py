@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from engine.core.alarm import raise_once
 from engine.core.brackets import next_order_id
 from engine.core.kernel import Kernel
@@ -27,11 +29,10 @@ def find(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     if ours is not None and ours.status is not OrderStatus.REJECTED:
         return ours
     name = _name(said)
-    for orders in (state.orders, state.ended):
-        for order in orders.values():
-            terms = order.terms
-            if terms.owner == OWNER and terms.client_id == name and terms.account == account:
-                return order
+    for order in chain(state.orders.values(), reversed(state.ended.values())):
+        terms = order.terms
+        if terms.owner == OWNER and terms.client_id == name and terms.account == account:
+            return order
     return ours
 
 

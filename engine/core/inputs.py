@@ -12,6 +12,7 @@ from engine.model.event import AnyBody
 from engine.model.instrument import Instrument
 from engine.model.market import MarketInput
 from engine.model.report import VenueOrder, VenuePosition
+from engine.model.signal import Policy, Signal
 
 
 class Start(Struct, frozen=True):
@@ -45,6 +46,17 @@ class Intent(Struct, frozen=True):
 
     time_ns: int
     command: AnyCommand
+
+
+class SignalIn(Struct, frozen=True):
+    """A signal that passed every check of the intake; one whose key is known does nothing (see SignalReceived)."""
+
+    time_ns: int
+    signal: Signal
+    policy: Policy
+    body: str
+    checks: tuple[str, ...] = ()
+    stages: dict[str, int] = {}
 
 
 class FillReport(Struct, frozen=True):
@@ -156,4 +168,4 @@ class Note(Struct, frozen=True):
 
 
 VenueInput = OrderSaid | NotSent | Doubt | Asked | NoSuchOrder | CancelRefused | AmendRefused | VenueStands
-Input = MarketInput | Start | Tick | Intent | FillReport | VenueInput | Listed | Halt | Note
+Input = MarketInput | Start | Tick | Intent | SignalIn | FillReport | VenueInput | Listed | Halt | Note

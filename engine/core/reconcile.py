@@ -71,7 +71,7 @@ def _compare(kernel: Kernel, order: Order, said: VenueOrder, asked_ns: int) -> N
         _take_terms(kernel, order, said)
     if order.status in _STANDS and said.filled > order.filled:
         lose(kernel, order, f"the venue says {said.filled} of it is filled, {order.filled} was reported")
-    elif order.status is REJECTED and order.terms.owner != OWNER:
+    elif order.status is REJECTED:
         # It was taken as never arrived, and did: from now on it is one of those nobody here has sent.
         if adopt(kernel, order.terms.account, said) is not None:
             hear(kernel, order.terms.account, said)

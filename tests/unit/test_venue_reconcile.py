@@ -210,6 +210,19 @@ def test_an_order_taken_as_never_arrived_that_is_listed_all_the_same_is_adopted(
     assert (adopted.status, bench.size) == (S.FILLED, D("0.1"))
 
 
+def test_a_strangers_order_attested_away_that_is_listed_all_the_same_is_adopted_anew(bench: Bench) -> None:
+    bench.hear(foreign(S.ACCEPTED))
+    first = bench.last_order
+    bench.stands()
+    bench.ask(cmd.AttestOrder, order=first.id, reason="seen on the website")
+    bench.stands(orders=(foreign(S.ACCEPTED),))
+    second = bench.last_order
+    assert (first.status, second.status, second is first) == (S.REJECTED, S.ACCEPTED, False)
+    for _ in range(2):
+        bench.hear(foreign(S.FILLED, "1", fill("w1", "59000", "1")))
+    assert (second.status, first.filled, bench.size) == (S.FILLED, D(0), D(1))
+
+
 # --- Positions -----------------------------------------------------------------------------------------
 
 
