@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,15 +19,20 @@ from engine.ledger.why.gather import Found, order_of
 from engine.ledger.why.names import find
 from engine.ledger.why.reader import EventReader
 from engine.model import event as ev
+from engine.model.event import Event
 from engine.views.why import Answer, OriginKind, lines
 from hoox_tui.cli.root import app
 from tests.engine_process import config_for, events_of, long_position, running, until
 from tests.ledger_events import START_NS
 from tests.property.test_desk_state_machine import Trader
+from tests.property.test_venue_convergence import World
 
 SEEDS = (0, 3)
 STEPS = 350
+VENUE_SEEDS = (3, 8)
 ORIGINS = {OriginKind.PERSON, OriginKind.SOURCE, OriginKind.STRATEGY, OriginKind.VENUE, OriginKind.MARKET}
+FIRST = ("IntentCreated", "OrderCreated", "AlarmRaised")
+"""What a chain begins with: somebody asked, or a stranger's order was found, mostly with an alarm."""
 ROWS = (("orders", "id"), ("fills", "fill_id"), ("trades", "id"), ("positions", "id"))
 
 
@@ -35,9 +42,20 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     trader = Trader(request.param)
     for _ in range(STEPS):
         trader.step()
-    path = tmp_path_factory.mktemp("day") / "sim.sqlite"
+    return written(tmp_path_factory.mktemp("day") / "sim.sqlite", trader.bench.events)
+
+
+@pytest.fixture(scope="module", params=VENUE_SEEDS)
+def venue_day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A day at a venue that others trade at too, over a line that loses what is said."""
+    world = World(request.param)
+    world.run()
+    return written(tmp_path_factory.mktemp("venue") / "sim.sqlite", world.bench.events)
+
+
+def written(path: Path, events: Sequence[Event]) -> Path:
     ledger = Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
-    ledger.append(trader.bench.events)
+    ledger.append(events)
     ledger.close()
     return path
 
@@ -55,7 +73,7 @@ def dangling(found: Found) -> list[str]:
     for event in found.events:
         order = order_of(event)
         other = isinstance(event.body, ev.OrderFilled | ev.TriggerFired) and order not in made
-        if other and found.orders[order]["request_id"]:
+        if other and (found.orders[order]["request_id"] or found.orders[order]["owner"] == "venue"):
             continue  # another order that moved the position, or cancelled this one, is told with who asked for it
         if order and order not in made:
             loose.append(f"{event.seq} {event.type} of {order}, which nobody made")
@@ -64,20 +82,30 @@ def dangling(found: Found) -> list[str]:
     return loose
 
 
-@pytest.mark.parametrize(("table", "column"), ROWS)
-def test_every_row_of_a_day_reaches_its_origin_with_no_dangling_step(day: Path, table: str, column: str) -> None:
-    found_any = 0
-    for name in keys(day, table, column):
-        answer = why(day, name)
+def explained(path: Path, table: str, column: str) -> Counter[OriginKind]:
+    """Ask why of every row; fails where a chain does not reach its origin. How many began where."""
+    origins: Counter[OriginKind] = Counter()
+    for name in keys(path, table, column):
+        answer = why(path, name)
         assert answer.origin.kind in ORIGINS, f"{name}: {answer.origin}"
         assert all(len(line.text) <= 80 for line in lines(answer)), name
-        with closing(EventReader(day)) as reader:
+        with closing(EventReader(path)) as reader:
             found = find(reader, name)
         assert found.root in found.events, name
-        assert found.events[0].type in ("IntentCreated", "OrderCreated"), f"{name} begins with {found.events[0].type}"
+        assert found.events[0].type in FIRST, f"{name} begins with {found.events[0].type}"
         assert dangling(found) == [], name
-        found_any += 1
-    assert found_any
+        origins[answer.origin.kind] += 1
+    return origins
+
+
+@pytest.mark.parametrize(("table", "column"), ROWS)
+def test_every_row_of_a_day_reaches_its_origin_with_no_dangling_step(day: Path, table: str, column: str) -> None:
+    assert explained(day, table, column)[OriginKind.PERSON]
+
+
+@pytest.mark.parametrize(("table", "column"), ROWS)
+def test_every_row_of_a_day_at_a_venue_reaches_its_origin(venue_day: Path, table: str, column: str) -> None:
+    assert explained(venue_day, table, column).total()
 
 
 def test_every_event_of_a_day_has_an_answer(day: Path) -> None:
