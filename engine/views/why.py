@@ -112,7 +112,7 @@ def lines(answer: Answer, width: int = 80) -> list[Text]:
     day = ""
     top: Top | None = None
     for step in answer.steps:
-        moment = datetime.fromtimestamp(step.time_ns / SECOND, UTC)
+        moment = datetime.fromtimestamp(step.time_ns // SECOND, UTC)
         if day != (day := moment.strftime("%Y-%m-%d UTC")):
             found.append(Text("day", day))
         found += _step(step, moment, width)

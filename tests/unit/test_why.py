@@ -373,6 +373,11 @@ class TestReading:
             answer = ask(bench.events, name) if name == "O1" else why(ask.path, name)
             assert max(len(line.text) for line in lines(answer, width)) <= width
 
+    def test_the_last_nanosecond_of_a_second_is_still_in_it(self, bench: Bench, ask: Asker) -> None:
+        first = ask(bench.events, "1")
+        late = msgspec.structs.replace(first.steps[0], time_ns=1_795_205_236_999_999_999)
+        assert "20:07:16.999" in said(msgspec.structs.replace(first, steps=(late,)))
+
     def test_what_is_sent_over_a_link_is_the_same_answer(self, bench: Bench, ask: Asker) -> None:
         bench.open(BUY, "0.1")
         answer = ask(bench.events, "O1")
