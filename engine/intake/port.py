@@ -65,7 +65,7 @@ class IntakePort(Protocol):
         ...
 
     def find_body(self, source: str, body_hash: str) -> Known | None:
-        """The last signal recorded with this body hash; asked for weakDedup in the seconds after a start only."""
+        """The last signal recorded with this body hash; asked for sources with weakDedup, for bodies new since the start."""
         ...
 
     async def take(self, arrival: Arrival) -> Outcome:

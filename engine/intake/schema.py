@@ -41,6 +41,7 @@ CLOSES = frozenset({SignalAction.CLOSE, SignalAction.CLOSE_LONG, SignalAction.CL
 _NUMBER = re.compile(r"-?\d{1,40}(\.\d{1,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 _WHOLE = re.compile(r"\d{1,20}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}", re.ASCII)
+_VENUE = re.compile(r"\A[A-Z0-9]+:", re.ASCII)
 _PERPETUAL = re.compile(r"(\.P|[-_/]PERP)\Z", re.ASCII)
 _SEPARATORS = str.maketrans("", "", "/-_")
 _SENDERS_KEY = re.compile(rf"[\x21-\x7d][\x21-\x7e]{{0,{LONGEST_KEY - 1}}}", re.ASCII)
@@ -87,7 +88,8 @@ def _one_of(choices: Iterable[str]) -> PlainValidator:
     def read(value: object) -> str:
         if type(value) is str and value in known:
             return known[value]
-        meant = next((f"; did you mean {name}?" for name in known if name.upper() == str(value).strip().upper()), "")
+        near = value.strip().upper() if type(value) is str else ""
+        meant = next((f"; did you mean {name}?" for name in known if name.upper() == near), "")
         raise _wrong(f"{shown(value)} is not one of {names}{meant}")
 
     return PlainValidator(read)
@@ -103,7 +105,7 @@ def symbol_of(value: object) -> str:
 
 @lru_cache(maxsize=1024)
 def _normalised(text: str) -> str:
-    name = _PERPETUAL.sub("", text.upper().rpartition(":")[2]).translate(_SEPARATORS)
+    name = _PERPETUAL.sub("", _VENUE.sub("", text.upper())).translate(_SEPARATORS)
     return name if text.isascii() and _SYMBOL.fullmatch(name) else ""
 
 
@@ -216,12 +218,12 @@ def read_draft(fields: dict[str, Any]) -> Draft:
     return draft
 
 
-def read_key(value: str) -> str:
-    """The header Idempotency-Key; raises Problem."""
+def read_key(value: object, field: str = "Idempotency-Key") -> str:
+    """An idempotency key that stands elsewhere than in the signal; raises Problem."""
     try:
         return _key(value)
     except PydanticCustomError as error:
-        raise Problem("BAD_FIELD", "Idempotency-Key", error.message()) from None
+        raise Problem("BAD_FIELD", field, error.message()) from None
 
 
 def _check_together(draft: Draft) -> None:
@@ -259,4 +261,6 @@ def _problem(error: ValidationError) -> Problem:
         near = get_close_matches(name, FIELDS, n=1)
         meant = f"did you mean {near[0]}?" if near else f"known are apiKey, {', '.join(FIELDS)}"
         return Problem("UNKNOWN_FIELD", named(name), f"is not a field; {meant}{more}")
+    if first["type"] != "field":
+        return Problem("BAD_JSON", "", f"a field's name is not text{more}")
     return Problem("BAD_FIELD", name, first["msg"] + more)

@@ -72,7 +72,7 @@ def read_object(body: bytes) -> tuple[dict[str, Any], str]:
     return value, text
 
 
-def canonical(fields: dict[str, str]) -> str:
+def canonical(fields: dict[str, Any]) -> str:
     """JSON that is the same for the same fields."""
     return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 

@@ -1,0 +1,189 @@
+"""The listener's paths on starlette: reads requests within bounds, hands them to the pipeline, sends its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.clock import mono_ns
+from engine.intake.addresses import AddressList, caller
+from engine.intake.answers import Answer, Refused
+from engine.intake.listening import ListenerConfig
+from engine.intake.openapi import document
+from engine.intake.pipeline import Pipeline
+from engine.intake.walk import Request
+
+LARGEST_BODY = 8 * 1024
+LARGEST_HEADERS = 16 * 1024
+BODY_S = 5.0
+"""Longest a body may take to arrive."""
+DISCARD_BYTES = 256 * 1024
+DISCARD_S = 1.0
+"""How much of an unwanted body is read, and how long, before its sender is answered and cut off."""
+MEDIA_TYPES = frozenset({"application/json", "text/plain"})
+CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class Endpoints:
+    """POST /webhook, /webhook/{source}, /process; GET /health, /openapi.json."""
+
+    def __init__(self, pipeline: Pipeline, config: ListenerConfig, *, body_s: float = BODY_S) -> None:
+        self._pipeline = pipeline
+        self._proxies = AddressList(config.proxies)
+        self._proxied_only = config.behind_proxy
+        self._body_s = body_s
+        self._document = document()
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        app = Starlette(
+            routes=[
+                Route("/webhook", self._webhook, methods=["POST"]),
+                Route("/webhook/{source}", self._webhook, methods=["POST"]),
+                Route("/process", self._process, methods=["POST"]),
+                Route("/health", self._health, methods=["GET"]),
+                Route("/openapi.json", self._openapi, methods=["GET"]),
+            ],
+            exception_handlers={HTTPException: self._unrouted, Exception: self._failed},
+        )
+        app.router.redirect_slashes = False
+        return app
+
+    async def _webhook(self, http: HttpRequest) -> Response:
+        return await self._taken(http, self._pipeline.webhook)
+
+    async def _process(self, http: HttpRequest) -> Response:
+        return await self._taken(http, self._pipeline.process)
+
+    async def _health(self, http: HttpRequest) -> Response:
+        refused = self._admitted(http, "")
+        return _response(refused or Answer(200, True, {"status": "ok"}, None, None, self._pipeline.request_id()))
+
+    async def _openapi(self, http: HttpRequest) -> Response:
+        refused = self._admitted(http, "")
+        return _response(refused) if refused else Response(self._document, media_type="application/json")
+
+    async def _unrouted(self, http: HttpRequest, error: Exception) -> Response:
+        """Called by starlette for what no route takes."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        refused = self._admitted(http, "")
+        if refused is None and status == 405:
+            refused = self._pipeline.refused(
+                Refused("METHOD", "this path does not take the method; see the header Allow")
+            )
+        answer = refused or self._pipeline.refused(
+            Refused("NOT_FOUND", "there is no such path; signals go to POST /webhook")
+        )
+        response = _response(answer, closing=not await _discarded(http))
+        if isinstance(error, HTTPException) and error.headers:
+            response.headers.update(error.headers)
+        return response
+
+    async def _failed(self, _: HttpRequest, __: Exception) -> Response:
+        """Called by starlette where this module has a fault; uvicorn logs it."""
+        return _response(self._pipeline.refused(Refused("NOT_RECORDED", "the request failed; send it again", 5)))
+
+    async def _taken(self, http: HttpRequest, handler: Handler) -> Response:
+        began_ns = mono_ns()
+        source: str = http.path_params.get("source", "")
+        refused = self._admitted(http, source)
+        if refused:
+            return _response(refused, closing=not await _discarded(http))
+        try:
+            _check_headers(http)
+            body = await self._body(http)
+            request = Request(
+                address=self._caller(http),
+                body=body,
+                source=source,
+                idempotency_key=_header(http, "idempotency-key"),
+                timestamp=_header(http, "x-hoox-timestamp"),
+                signature=_header(http, "x-hoox-signature"),
+                internal_key=_header(http, "x-internal-auth-key"),
+                probe=_header(http, "x-hoox-probe") == "1",
+                receive_ns=mono_ns() - began_ns,
+            )
+        except Refused as error:
+            return _response(self._pipeline.refused(error), closing=not await _discarded(http))
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return _response(await handler(request))
+
+    def _caller(self, http: HttpRequest) -> str:
+        peer = http.client.host if http.client else ""
+        return caller(peer, http.headers.getlist("x-forwarded-for"), self._proxies)
+
+    def _admitted(self, http: HttpRequest, source: str) -> Answer | None:
+        if self._proxied_only and (http.client is None or http.client.host not in self._proxies):
+            return self._pipeline.refused(Refused("ADDRESS", "this address is not on the list"))
+        return self._pipeline.admit(self._caller(http), source)
+
+    async def _body(self, http: HttpRequest) -> bytes:
+        """All of it, counted as it comes: what a header says about its length is not believed."""
+        body = b""
+        try:
+            async with asyncio.timeout(self._body_s):
+                async for chunk in http.stream():
+                    body += chunk
+                    if len(body) > LARGEST_BODY:
+                        raise Refused("TOO_LARGE", f"the body is larger than {LARGEST_BODY} bytes")
+        except TimeoutError:
+            raise Refused("SLOW_BODY", f"the body did not arrive within {self._body_s:g} s") from None
+        return body
+
+
+async def _discarded(http: HttpRequest) -> bool:
+    """Read on for a while, so that the sender reads its answer before the connection ends; True when all of it came."""
+    count = 0
+    try:
+        async with asyncio.timeout(DISCARD_S):
+            while True:
+                message = await http.receive()
+                count += len(message.get("body", b""))
+                if message["type"] != "http.request":
+                    return False
+                if not message.get("more_body"):
+                    return True
+                if count > DISCARD_BYTES:
+                    return False
+    except TimeoutError:
+        return False
+
+
+def _check_headers(http: HttpRequest) -> None:
+    if sum(len(name) + len(value) for name, value in http.headers.raw) > LARGEST_HEADERS:
+        raise Refused("BAD_HTTP", f"the headers are larger than {LARGEST_HEADERS} bytes")
+    kind, _, parameters = _header(http, "content-type").lower().partition(";")
+    charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
+    encoding = _header(http, "content-encoding")
+    if kind.strip() not in MEDIA_TYPES or charset not in CHARSETS or encoding not in ("", "identity"):
+        raise Refused("MEDIA_TYPE", "send the header Content-Type: application/json, UTF-8, not compressed")
+    length = _header(http, "content-length")
+    if length.isdecimal() and int(length[:20]) > LARGEST_BODY:
+        raise Refused("TOO_LARGE", f"the body is larger than {LARGEST_BODY} bytes")
+
+
+def _header(http: HttpRequest, name: str) -> str:
+    """Empty where there is none; raises Refused where it is there twice."""
+    values = http.headers.getlist(name)
+    if len(values) > 1:
+        raise Refused("BAD_HTTP", f"header {name} is there {len(values)} times; send it once")
+    return values[0] if values else ""
+
+
+def _response(answer: Answer, *, closing: bool = False) -> Response:
+    response = Response(answer.body(), answer.status, media_type="application/json")
+    if answer.retry_after:
+        response.headers["retry-after"] = str(answer.retry_after)
+    if closing:
+        response.headers["connection"] = "close"
+    return response

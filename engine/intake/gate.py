@@ -1,0 +1,91 @@
+"""Who may send: addresses, rates, keys, signatures (DESIGN 7, the checks before the schema)."""
+
+from __future__ import annotations
+
+from engine.intake.addresses import counted_as
+from engine.intake.alarms import Alarms
+from engine.intake.answers import Refused
+from engine.intake.keys import signature_fault
+from engine.intake.limits import Buckets, Patience, Quarantine, Rate
+from engine.intake.sources import Member, Registry, Roster, SourcesError
+from engine.intake.walk import Request, Walk
+from engine.model.signal import SourceMode
+
+ADDRESS_RATE = Rate(100, 1_000)
+
+
+class Gate:
+    """Lets requests pass or raises Refused; remembers who came too often and who guessed."""
+
+    def __init__(
+        self, registry: Registry, alarms: Alarms, address_rate: Rate = ADDRESS_RATE, patience: Patience | None = None
+    ) -> None:
+        self._registry = registry
+        self._alarms = alarms
+        self._address_rate = address_rate
+        self._by_address = Buckets()
+        self._by_source = Buckets()
+        self._quarantine = Quarantine(patience)
+
+    def admit(self, address: str, source: str, now_ns: int) -> None:
+        """Whether a body from `address`, for `source` where the path names one, is worth reading."""
+        if not self._roster().may_call(address, source):
+            raise Refused("ADDRESS", "this address is not on the list")
+        wait_s = self._by_address.take(counted_as(address), self._address_rate, now_ns)
+        if wait_s:
+            raise Refused("RATE", "too many requests from this address; slow down", wait_s)
+
+    def authenticate(self, key: object, request: Request, walk: Walk, now_ns: int) -> Member:
+        """Whose key it is, sent from where it may be, signed where it must be. Strangers learn nothing by the answer."""
+        who = counted_as(request.address)
+        member, named = self._roster().verify(key)
+        wait_s = self._quarantine.wait_s(who, named, now_ns)
+        if wait_s:
+            raise Refused("QUARANTINED", "too many wrong keys; keys are not looked at for a while", wait_s)
+        if member is None or request.source not in ("", member.source.name):
+            self._wrong(who, named, now_ns)
+            raise Refused("BAD_KEY", "the API key is missing, wrong, or not of the source in the path")
+        source = member.source
+        if source.addresses and request.address not in member.addresses:
+            self._alarms.tell(
+                "KEY_ELSEWHERE",
+                f"the right key of source {source.name} came from {request.address}, which is not on its list: "
+                "if it is not yours, rotate the key",
+            )
+            raise Refused("ADDRESS", "this address is not on the source's list")
+        walk.passed("secret")
+        if source.hmac:
+            fault = signature_fault(source.hmac, request.timestamp, request.signature, request.body, now_ns)
+            if fault:
+                self._wrong(who, named, now_ns)
+                raise Refused("BAD_SIGNATURE", fault)
+            walk.passed("signature")
+        self._quarantine.right(who, source.name)
+        return member
+
+    def pace(self, member: Member, now_ns: int) -> None:
+        """Whether a source is on, and within its rate."""
+        source = member.source
+        if source.policy.mode is SourceMode.OFF:
+            raise Refused("SOURCE_OFF", f"source {source.name} is off; switch it on to be heard")
+        wait_s = self._by_source.take(source.name, member.rate, now_ns)
+        if wait_s:
+            raise Refused("SOURCE_RATE", f"source {source.name} sends more than its rate allows; slow down", wait_s)
+
+    def member(self, name: str) -> Member:
+        """A source that a transport authenticated in its own way."""
+        member = self._roster().members.get(name)
+        if member is None:
+            raise Refused("BAD_KEY", f"there is no source {name!r}")
+        return member
+
+    def _wrong(self, who: str, named: str, now_ns: int) -> None:
+        for shut in self._quarantine.wrong(who, named, now_ns):
+            self._alarms.tell("KEY_GUESSING", f"{shut}: too many wrong keys; not listened to for a while")
+
+    def _roster(self) -> Roster:
+        try:
+            return self._registry.roster()
+        except SourcesError as error:
+            self._alarms.tell("SOURCES", f"no signal is taken: {error}")
+            raise Refused("SOURCES", "signals are not taken at the moment", 60) from None

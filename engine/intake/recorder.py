@@ -1,0 +1,182 @@
+"""Exactly once: the signal's key, whether it was recorded before, and its commit (semantics 9). Fails closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import NamedTuple
+
+from engine.clock import Clock
+from engine.intake.alarms import Alarms
+from engine.intake.answers import Refused
+from engine.intake.identity import Recent, signal_id, single_key, timed_key
+from engine.intake.port import Arrival, IntakePort, Known, Outcome
+from engine.intake.schema import Draft
+from engine.intake.sources import Source
+from engine.intake.walk import Walk
+from engine.model.money import ZERO
+from engine.model.signal import Signal, SourceMode
+
+log = logging.getLogger(__name__)
+
+TAKE_S = 2.5
+"""Longest wait for a commit: TradingView gives up after 3 s, and sends again."""
+AHEAD_NS = 60 * 1_000_000_000
+"""How far an alert's time may lie in the future."""
+MOST_AT_ONCE = 1_024
+
+
+class Recorded(NamedTuple):
+    """What is durable of a signal; `repeated`: it was there before this delivery."""
+
+    outcome: Outcome
+    repeated: bool
+
+
+class _Held(NamedTuple):
+    """A key whose commit is under way."""
+
+    body_hash: str
+    task: asyncio.Task[Outcome]
+
+
+class Recorder:
+    """Records each signal once, however often and however fast it is delivered."""
+
+    def __init__(self, port: IntakePort, alarms: Alarms, clock: Clock) -> None:
+        self._port = port
+        self._alarms = alarms
+        self._clock = clock
+        self._recent = Recent()
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._singles = 0
+
+    async def record(self, source: Source, draft: Draft, sent_key: str, raw: str, path: str, walk: Walk) -> Recorded:
+        """`sent_key` is the sender's own, empty where there is none. Raises Refused."""
+        body_hash = draft.body_hash()
+        key = self._key(source, draft, sent_key, body_hash)
+        slot = (source.name, key)
+        held = self._held.get(slot)
+        if held:
+            self._same(slot, body_hash, held.body_hash)
+            return Recorded(await _settled(held.task), True)
+        known = self.known(source.name, key)
+        if known:
+            self._same(slot, body_hash, known.body_hash)
+            return Recorded(known.outcome, True)
+        # After the look-up: a late resend of what was recorded gets its first answer, however old it is.
+        self.check_fresh(source, draft)
+        walk.passed("freshness")
+        walk.passed("dedup")
+        walk.stage("dedup")
+        if len(self._held) >= MOST_AT_ONCE:
+            raise Refused("BUSY", "too many signals at once; send it again", 1)
+        signal = _signal(source.name, key, body_hash, draft, path)
+        arrival = Arrival(signal, source.policy, raw, tuple(walk.checks), dict(walk.stages))
+        # A task of its own: the commit goes on when the sender hangs up, and every delivery meanwhile shares it.
+        task = asyncio.ensure_future(self._port.take(arrival))
+        self._held[slot] = _Held(body_hash, task)
+        task.add_done_callback(lambda task: self._let_go(slot, task))
+        return Recorded(await _settled(task), False)
+
+    def _let_go(self, slot: tuple[str, str], task: asyncio.Task[Outcome]) -> None:
+        del self._held[slot]
+        # Looked at here too: nobody may be waiting any more, and asyncio would log the failure with all it holds.
+        if not task.cancelled() and task.exception():
+            log.error("the commit of signal %s failed", signal_id(*slot))
+
+    def known(self, source: str, key: str) -> Known | None:
+        """What was recorded under a key; raises Refused when that cannot be told."""
+        try:
+            return self._port.find(source, key)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be recorded; no trace, it may hold a body
+            raise _not_recorded(error) from None
+
+    def check_fresh(self, source: Source, draft: Draft) -> None:
+        """Raises Refused when the alert's own time is too old, or to come."""
+        if draft.time is None:
+            return
+        age_ns = self._clock.now_ns() - draft.time
+        if age_ns > source.max_age_s * 1_000_000_000:
+            raise Refused(
+                "STALE",
+                f"time: the alert is {age_ns // 1_000_000_000} s old, source {source.name} takes {source.max_age_s} s; "
+                "send the time it fired ({{timenow}} at TradingView, not the bar's {{time}}), or raise max_age_s",
+            )
+        if age_ns < -AHEAD_NS:
+            raise Refused(
+                "STALE", f"time: {-age_ns // 1_000_000_000} s in the future; check the sender's clock and zone"
+            )
+
+    def _key(self, source: Source, draft: Draft, sent_key: str, body_hash: str) -> str:
+        if sent_key:
+            return sent_key
+        if draft.time is not None:
+            return timed_key(body_hash, draft.time)
+        now_ns = self._clock.now_ns()
+        if source.weak_dedup:
+            return self._recent.key(source.name, body_hash, now_ns, lambda: self._before(source.name, body_hash))
+        if source.policy.mode is SourceMode.TRADE:
+            raise Refused(
+                "NOT_UNIQUE",
+                "idempotencyKey and time: neither is there, so a resend could not be told from a new signal; "
+                'send one of them ("time":"{{timenow}}" at TradingView), or set weak_dedup for the source',
+            )
+        self._singles += 1
+        return single_key(body_hash, now_ns, self._singles)
+
+    def _before(self, source: str, body_hash: str) -> Known | None:
+        try:
+            return self._port.find_body(source, body_hash)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise _not_recorded(error) from None
+
+    def _same(self, slot: tuple[str, str], body_hash: str, first_hash: str) -> None:
+        if body_hash != first_hash:
+            source, key = slot
+            self._alarms.tell(
+                "KEY_REUSED", f"source {source} sent idempotency key {key} again with another body; no order was made"
+            )
+            raise Refused(
+                "KEY_REUSED", f"idempotencyKey: {key} was used for another body; use a new key for every signal"
+            )
+
+
+async def _settled(task: asyncio.Task[Outcome]) -> Outcome:
+    """What a commit came to; raises Refused when it failed or takes too long. The commit itself is never cut off."""
+    await asyncio.wait({task}, timeout=TAKE_S)
+    if not task.done():
+        raise Refused("NOT_RECORDED", "the signal is not durable yet; send it again, it counts once", 5)
+    if task.cancelled():
+        raise Refused("NOT_RECORDED", "the engine is stopping; send the signal again", 5)
+    error = task.exception()
+    if error is not None:
+        raise _not_recorded(error)
+    return task.result()
+
+
+def _not_recorded(error: BaseException) -> Refused:
+    log.error("a signal was not recorded: %s", type(error).__name__)
+    return Refused("NOT_RECORDED", "the signal could not be made durable; send it again, it counts once", 5)
+
+
+def _signal(source: str, key: str, body_hash: str, draft: Draft, path: str) -> Signal:
+    return Signal(
+        id=signal_id(source, key),
+        source=source,
+        key=key,
+        body_hash=body_hash,
+        exchange=draft.exchange,
+        action=draft.action,
+        symbol=draft.symbol,
+        quantity=ZERO if draft.quantity is None else draft.quantity,
+        unit=draft.quantity_unit,
+        leverage=draft.leverage,
+        type=draft.order_type,
+        price=draft.price,
+        take_profit=draft.take_profit,
+        stop_loss=draft.stop_loss,
+        test=draft.test,
+        alert_ns=draft.time,
+        path=path,
+    )
