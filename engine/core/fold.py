@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from msgspec import structs
 
+from engine.core import inbox
 from engine.core.state import (
     ATTESTED,
     KEEP_CLOSED,
@@ -19,6 +19,7 @@ from engine.core.state import (
     Evidence,
     Flattening,
     State,
+    bound,
     money_key,
     pair_key,
 )
@@ -58,13 +59,6 @@ def _add(amounts: dict[str, Decimal], asset: str, amount: Decimal) -> None:
     amounts[asset] = amounts.get(asset, ZERO) + amount
 
 
-def _bound(entries: dict[str, Any], keep: int) -> None:
-    # An eighth at once: a dict walks over what was deleted at its front, so one at a time costs more the longer it is.
-    if len(entries) > keep + keep // 8:
-        for oldest in list(islice(entries, len(entries) - keep)):
-            del entries[oldest]
-
-
 def _settle_asset(state: State, instrument: str) -> str:
     return state.instruments[instrument].settle_asset
 
@@ -94,7 +88,7 @@ def _set_position(state: State, position: Position) -> None:
         return
     state.positions.pop(position.id, None)
     state.closed[position.id] = position
-    _bound(state.closed, KEEP_CLOSED)
+    bound(state.closed, KEEP_CLOSED)
 
 
 def _move(state: State, order: Order, status: OrderStatus) -> None:
@@ -108,7 +102,7 @@ def _end(state: State, order: Order) -> None:
     if state.orders.pop(order.terms.id, None) is not None:
         _work(state, order.terms, min(order.filled - order.size, ZERO))
         state.ended[order.terms.id] = order
-        _bound(state.ended, KEEP_ENDED)
+        bound(state.ended, KEEP_ENDED)
 
 
 def _live(state: State, order_id: str) -> Order:
@@ -133,6 +127,7 @@ def _ends(status: OrderStatus) -> Callable[[State, ev.Event, Any], None]:
         _move(state, order, status)
         order.updated_ns = event.time_ns
         order.reason = body.reason or order.reason
+        order.code = getattr(body, "code", "")
         _end(state, order)
 
     return handler
@@ -195,7 +190,7 @@ def _margin(state: State, event: ev.Event, body: ev.MarginChanged) -> None:
 def _intent(state: State, event: ev.Event, body: ev.IntentCreated) -> None:
     state.requests[event.request_id] = event.seq
     if len(state.requests) > KEEP_REQUESTS:
-        _bound(state.requests, KEEP_REQUESTS)
+        bound(state.requests, KEEP_REQUESTS)
 
 
 def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
@@ -205,8 +200,18 @@ def _created(state: State, event: ev.Event, body: ev.OrderCreated) -> None:
     state.orders[terms.id] = order
     _work(state, terms, terms.size)
     state.orders_made += 1
+    if state.signals:
+        inbox.order_created(state, terms)
     if body.reserve:
         _set_reserve(state, order, body.reserve)
+
+
+def _sent(state: State, event: ev.Event, body: ev.OrderSent) -> None:
+    order = state.orders.get(body.order) or _live(state, body.order)
+    _move(state, order, OrderStatus.SENT)
+    order.updated_ns = event.time_ns
+    if state.signals:
+        inbox.order_sent(state, event.time_ns, order.terms)
 
 
 def _accepted(state: State, event: ev.Event, body: ev.OrderAccepted) -> None:
@@ -244,6 +249,8 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     order.value += body.price * body.size
     order.fees += body.fee
     order.fills += 1
+    if state.signals:
+        inbox.order_filled(state, order.terms, body.size)
     earlier = order.applied.get(body.fill_id)
     order.applied[body.fill_id] = (body.price, body.size if earlier is None else earlier[1] + body.size)
     order.updated_ns = event.time_ns
@@ -386,7 +393,7 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.OrderCreated: _created,
     ev.OrderDenied: _ends(OrderStatus.DENIED),
     ev.OrderHeld: _moves(OrderStatus.HELD),
-    ev.OrderSent: _moves(OrderStatus.SENT),
+    ev.OrderSent: _sent,
     ev.OrderAccepted: _accepted,
     ev.OrderTriggered: _triggered,
     ev.OrderRejected: _ends(OrderStatus.REJECTED),
@@ -410,5 +417,9 @@ _HANDLERS: dict[type, Callable[[State, ev.Event, Any], None]] = {
     ev.FundingPaid: _funding,
     ev.EquitySampled: _equity,
     ev.MarksNoted: _marks,
+    ev.SignalReceived: inbox.received,
+    ev.SignalWaits: inbox.waits,
+    ev.SignalApproved: inbox.approved,
+    ev.SignalEnded: inbox.ended,
     ev.AlarmRaised: _alarm,
 }

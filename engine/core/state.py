@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -11,12 +13,19 @@ from engine.model.account import Account, Position, RiskLimits
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus
+from engine.model.signal import Policy, Signal, Verdict, WaitsFor
 
 KEEP_ENDED = 500
 """Ended orders kept for late fills and for screens; older ones live in the ledger's projections."""
 KEEP_CLOSED = 500
 KEEP_REQUESTS = 10_000
 KEEP_EQUITY = 1_440
+KEEP_SIGNALS = 500
+"""Ended signals kept for screens and for who asks what became of one."""
+KEEP_KEYS = 10_000
+"""Keys of signals; older ones are found in the ledger."""
+KEEP_SIGNAL_ORDERS = 10_000
+"""Times of a source's orders: no limit an hour can be higher."""
 ATTESTED = "attested"
 """Fill id of what a person attested; its size is what no reported fill has covered yet."""
 
@@ -52,6 +61,45 @@ class Difference(Struct, frozen=True):
     since_ns: int
     ours: Decimal
     theirs: Decimal
+
+
+class SignalRecord(Struct, gc=False):
+    """What is known of a signal; recorded state, changed only by fold."""
+
+    signal: Signal
+    policy: Policy
+    account: str
+    instrument: InstrumentId
+    """Empty where nothing of its symbol is known."""
+    seq: int
+    """Of its SignalReceived."""
+    received_ns: int
+    since_ns: int
+    """When it was received or, later, approved: what its patience counts from."""
+    price: Decimal | None
+    """What an entry would have met then; None where that is not known, or of a CLOSE."""
+    approved: bool = False
+    waits: WaitsFor | None = None
+    until_ns: int = 0
+    """When it is looked at again or expires; 0 where only what it waits for ends that."""
+    attempt: int = 0
+    """How many tries came to nothing."""
+    orders: tuple[str, ...] = ()
+    """The orders it became, the last ones where there are many."""
+    entry: str = ""
+    """The last order it entered with."""
+    exit: str = ""
+    """The last order it closed with."""
+    counted: bool = False
+    """It counted against its source's orders an hour."""
+    opened: Decimal = ZERO
+    """Filled of its entries, base units."""
+    closed: Decimal = ZERO
+    """Filled of what it closed, base units."""
+    verdict: Verdict | None = None
+    code: str = ""
+    message: str = ""
+    ended_ns: int = 0
 
 
 class State(Struct):
@@ -96,6 +144,13 @@ class State(Struct):
     """account|asset -> equity at the first sample of the day, moved by deposits since: what the day's PnL is measured from."""
     alarms: list[tuple[int, str, str]] = []
     """(time_ns, code, message), newest last."""
+    signals: dict[str, SignalRecord] = {}
+    """Signals that have not ended, by id, in the order in which they take their turn."""
+    signals_ended: dict[str, SignalRecord] = {}
+    signal_keys: dict[str, tuple[str, str]] = {}
+    """source|key -> (signal id, body hash)."""
+    signal_orders: dict[str, list[int]] = {}
+    """Source -> when its signals sent an entry, ns, oldest first."""
     orders_made: int = 0
     positions_made: int = 0
 
@@ -103,12 +158,29 @@ class State(Struct):
         """A live order, or one that ended not long ago."""
         return self.orders.get(order_id) or self.ended.get(order_id)
 
+    def find_signal(self, signal: str) -> SignalRecord | None:
+        """A live signal, or one that ended not long ago."""
+        return self.signals.get(signal) or self.signals_ended.get(signal)
+
     def position_of(self, account: str, instrument: InstrumentId, leg: str = "NET") -> Position | None:
         """The open position of a key; None when flat."""
         for position in self.positions.values():
             if position.instrument == instrument and position.account == account and position.leg == leg:
                 return position
         return None
+
+
+def bound(entries: dict[str, Any], keep: int) -> None:
+    """Drop the oldest entries beyond `keep`, once there are an eighth more."""
+    # An eighth at once: a dict walks over what was deleted at its front, so one at a time costs more the longer it is.
+    if len(entries) > keep + keep // 8:
+        for oldest in list(islice(entries, len(entries) - keep)):
+            del entries[oldest]
+
+
+def signal_key(source: str, key: str) -> str:
+    """The key of what is kept for each key of each source."""
+    return f"{source}|{key}"
 
 
 def money_key(account: str, asset: str) -> str:

@@ -91,6 +91,19 @@ class AttestOrder(Command, frozen=True, omit_defaults=True, kw_only=True):
     price: Decimal | None = None
 
 
+class ApproveSignal(Command, frozen=True, kw_only=True):
+    """Let a signal trade that waits for approval; it passes every check again."""
+
+    signal: str
+
+
+class DeclineSignal(Command, frozen=True, omit_defaults=True, kw_only=True):
+    """End a signal that waits, for approval or anything else."""
+
+    signal: str
+    reason: str = ""
+
+
 class FlattenAll(Command, frozen=True, kw_only=True):
     """Cancel everything and close every position at market."""
 
@@ -138,6 +151,8 @@ AnyCommand = (
     | CancelAll
     | AmendOrder
     | AttestOrder
+    | ApproveSignal
+    | DeclineSignal
     | FlattenAll
     | SetKill
     | SetLeverage

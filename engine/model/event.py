@@ -13,6 +13,7 @@ from engine.model.instrument import Instrument
 from engine.model.market import Top
 from engine.model.money import ZERO
 from engine.model.order import OrderStatus, OrderTerms
+from engine.model.signal import Policy, Signal, Verdict, WaitsFor
 
 EVENT_VERSION = 1
 
@@ -368,6 +369,54 @@ class LatencyMeasured(Body, frozen=True):
     stages: dict[str, int]
 
 
+class SignalReceived(Body, frozen=True, omit_defaults=True):
+    """A signal passed every check of the intake; from now on its key is taken for ever. `body`: raw, the secret masked."""
+
+    signal: Signal
+    policy: Policy
+    body: str
+    checks: tuple[str, ...] = ()
+    """Names of the checks passed, in order."""
+    stages: dict[str, int] = {}
+    """What the intake took for it, ns: receive, authenticate, validate."""
+    top: Top | None = None
+
+
+class SignalWaits(Body, frozen=True, omit_defaults=True):
+    """It cannot go on yet. `until_ns`: when it is looked at again or expires (0: only what it waits for ends it).
+
+    `attempt`: how many tries came to nothing.
+    """
+
+    signal: str
+    reason: WaitsFor
+    until_ns: int = 0
+    attempt: int = 0
+
+
+class SignalApproved(Body, frozen=True, omit_defaults=True):
+    """A person lets it trade."""
+
+    signal: str
+    top: Top | None = None
+
+
+class SignalDeclined(Body, frozen=True, omit_defaults=True):
+    """A person does not let it trade (any more)."""
+
+    signal: str
+    reason: str = ""
+
+
+class SignalEnded(Body, frozen=True, omit_defaults=True):
+    """Its one final verdict."""
+
+    signal: str
+    status: Verdict
+    code: str = ""
+    message: str = ""
+
+
 class AlarmRaised(Body, frozen=True):
     """Something a person must know."""
 
@@ -421,6 +470,11 @@ AnyBody = (
     | EquitySampled
     | MarksNoted
     | LatencyMeasured
+    | SignalReceived
+    | SignalWaits
+    | SignalApproved
+    | SignalDeclined
+    | SignalEnded
     | AlarmRaised
 )
 

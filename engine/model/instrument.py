@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from engine.model.money import ZERO
+from engine.model.money import ONE, ZERO
 
 InstrumentId = str
 """venue.product:symbol, e.g. `binance.perp:BTCUSDT`."""
@@ -103,6 +103,8 @@ class Instrument(Struct, frozen=True, omit_defaults=True):
     tiers: tuple[Tier, ...]
     max_leverage: int
     max_size: Decimal | None = None
+    contract_size: Decimal = ONE
+    """Base units of one contract, for those who count in contracts."""
     settle: str = ""
     """Asset that margin, PnL and fees are paid in; empty means `quote`."""
     inverse: bool = False

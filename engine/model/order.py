@@ -179,6 +179,8 @@ class Order(Struct, gc=False):
     """(price, size) that an amend asked the venue for and that is not answered yet; None of a pair keeps."""
     updated_ns: int = 0
     reason: str = ""
+    code: str = ""
+    """Why it was denied or rejected, for programs."""
 
     @property
     def id(self) -> str:

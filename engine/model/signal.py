@@ -53,6 +53,26 @@ class Opposite(StrEnum):
     REJECT = "reject"
 
 
+class WaitsFor(StrEnum):
+    """What a signal that is not done waits for: a person, a flat position, its turn, the time of the next try."""
+
+    APPROVAL = "approval"
+    FLAT = "flat"
+    QUEUE = "queue"
+    RETRY = "retry"
+
+
+class Verdict(StrEnum):
+    """How a signal ended; each has one, once. EXECUTED needs a fill."""
+
+    EXECUTED = "executed"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+    LOGGED = "logged"
+    EXPIRED = "expired"
+    DECLINED = "declined"
+
+
 class Policy(Struct, frozen=True, omit_defaults=True):
     """What a source may do and how its signals are read; recorded with each of them as it was then."""
 
@@ -77,7 +97,10 @@ class Policy(Struct, frozen=True, omit_defaults=True):
 
 
 class Signal(Struct, frozen=True, omit_defaults=True):
-    """One signal, normalised; holds no secret. `id` is derived from source and key: the same signal has the same id for ever."""
+    """One signal, normalised; holds no secret. `id` is derived from source and key: the same signal has the same id for ever.
+
+    It is the request id of what becomes of the signal, and holds no `/`.
+    """
 
     id: str
     source: str
@@ -90,6 +113,7 @@ class Signal(Struct, frozen=True, omit_defaults=True):
     symbol: str
     """BTCUSDT: no venue prefix, suffix or separator."""
     quantity: Decimal
+    """Above 0; of a CLOSE, which closes all there is, it says nothing."""
     unit: QuantityUnit = QuantityUnit.BASE
     leverage: int | None = None
     type: OrderType = OrderType.MARKET
