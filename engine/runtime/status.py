@@ -15,7 +15,7 @@ from engine.runtime.config import EngineConfig
 from engine.runtime.keeper import Keeper
 from engine.views import InstrumentView, StatusView, StreamView
 from engine.views import format as fmt
-from engine.views.tables import day_pnl
+from engine.views.tables import day_pnl, differing, unknown_trails
 
 AGES = 20_000
 """Tick ages kept for percentiles."""
@@ -89,6 +89,8 @@ class StatusSource:
                 _instrument(desk.kernel, account, market.instrument) for market in self._shown(desk.kernel)
             ),
             streams=_streams(self._shown(desk.kernel), now_ns),
+            unknown=unknown_trails(desk.kernel),
+            differs=differing(desk.kernel),
         )
 
     def _shown(self, kernel: Kernel) -> list[Market]:

@@ -356,10 +356,15 @@ def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int)
     if order.reserve:
         rows.append(("margin back", f"{fmt.money(order.reserve)} {asset} no longer set aside"))
     rows.append(("reason", command.reason))
-    warning = (
+    warnings = [
         "your word, not the venue's: recorded with the reason; of fills it reports later, only what is more is booked"
-    )
-    return Preview(title, tuple(rows), (), (warning,))
+    ]
+    evidence = kernel.state.unknown.get(order.id)
+    if evidence is not None and evidence.ended is not None and order.filled + command.filled != evidence.filled:
+        warnings.insert(
+            0, f"the venue itself says {evidence.ended} with {evidence.filled:f} filled: this contradicts it"
+        )
+    return Preview(title, tuple(rows), (), tuple(warnings))
 
 
 def _plain(kernel: Kernel, account: str, command: Any, now_ns: int) -> Preview:

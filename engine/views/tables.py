@@ -144,8 +144,8 @@ def trail(kernel: Kernel, order: Order) -> str:
     if order.status is not OrderStatus.UNKNOWN:
         return ""
     evidence = _evidence(kernel, order)
-    said = f", last: {evidence.last}" if evidence.last else f" ({evidence.first})" if evidence.first else ""
-    return f"{_silence(kernel, order)}{said}"
+    first = f" ({evidence.first})" if evidence.first and evidence.ended is None else ""
+    return _silence(kernel, order) + (f", last: {evidence.last}" if evidence.last else first)
 
 
 def _evidence(kernel: Kernel, order: Order) -> Evidence:

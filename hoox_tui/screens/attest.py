@@ -17,6 +17,7 @@ class AttestScreen(EditScreen):
     """Three empty fields: a person must look at the venue before they answer, so nothing is filled in for them."""
 
     TITLE_TEXT = "attest"
+    HINT = "Enter previews   Tab next field   Esc back"
 
     def __init__(self, seat: Seat, row: OrderRow) -> None:
         super().__init__(

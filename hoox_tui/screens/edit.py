@@ -24,6 +24,7 @@ class EditScreen(FramedModal[AnyCommand | None]):
     """A few numbers, prefilled; empty means none. Dismisses with the command, or None."""
 
     AUTO_FOCUS = "Input"
+    HINT = "Enter previews   Tab next field   empty = none   Esc back"
     BINDINGS: ClassVar[list[BindingType]] = [BACK]
 
     def __init__(self, seat: Seat, title: str, fields: Mapping[str, str], warning: str = "") -> None:
@@ -45,7 +46,7 @@ class EditScreen(FramedModal[AnyCommand | None]):
                 field.cursor_blink = False
                 yield field
         yield Static("", id="edit-error", markup=False)
-        yield Static("Enter previews   Tab next field   empty = none   Esc back", classes="state", markup=False)
+        yield Static(self.HINT, classes="state", markup=False)
 
     def build(self, values: Mapping[str, Decimal | None]) -> AnyCommand | str:
         """The command for the values, or what is wrong with them."""

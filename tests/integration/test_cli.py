@@ -25,7 +25,7 @@ from engine.link import killflag
 from engine.link.address import socket_path
 from engine.link.hub import Hub
 from engine.link.server import LinkServer
-from engine.model.command import CancelAll, CancelOrder, ClosePosition, Deposit, ResetAccount, SetKill
+from engine.model.command import AttestOrder, CancelAll, CancelOrder, ClosePosition, Deposit, ResetAccount, SetKill
 from hoox_tui.cli.root import app
 from tests.ledger_events import START_NS, Story
 from tests.small_engine import SmallEngine
@@ -153,6 +153,22 @@ class TestActing:
         result = cli("account", "reset", "--yes")
         assert (result.exit_code, engine.carried_out) == (1, [])
         assert "positions or orders are open" in result.stderr
+
+    def test_attest_sends_a_persons_word_with_its_reason(self, cli: Cli, engine: SmallEngine) -> None:
+        result = cli("attest", "O7", "--filled", "0.3", "--price", "60500", "--reason", "seen on the website", "--yes")
+        assert result.exit_code == 0, result.stderr
+        (command,) = engine.carried_out
+        assert isinstance(command, AttestOrder)
+        assert (command.order, str(command.filled), str(command.price)) == ("O7", "0.3", "60500")
+        assert command.reason == "seen on the website"
+
+    def test_attest_needs_a_size_and_a_reason(self, cli: Cli, engine: SmallEngine) -> None:
+        assert cli("attest", "O7", "--filled", "0").exit_code == 2
+        assert cli("attest", "O7", "--reason", "seen").exit_code == 2
+        result = cli("attest", "O7", "--filled", "half", "--reason", "seen", "--yes")
+        assert result.exit_code == 2
+        assert "filled: 'half' is not a number" in result.stderr
+        assert engine.carried_out == []
 
     def test_a_symbol_without_a_position_names_those_that_have_one(self, cli: Cli, engine: SmallEngine) -> None:
         result = cli("close", "SOLUSDT", "--yes")

@@ -141,6 +141,14 @@ class TestPreviewOfAnAttestation:
         bench.ask(cmd.AttestOrder, order=order.id, reason="seen")
         assert rows["margin back"] == f"{bench.free - free:,.2f} USDT no longer set aside"
 
+    def test_warns_where_it_contradicts_what_the_venue_says(self, bench: Bench) -> None:
+        bench.place(BUY, "0.5", OrderType.LIMIT, price="59000")
+        order = bench.last_order
+        bench.said(order, OrderStatus.FILLED, "0.5")
+        assert "the venue says FILLED, fills of 0.500 are missing" in tables.trail(bench.desk.kernel, order)
+        assert "the venue itself says FILLED with 0.5 filled" in self.look(bench, order.id).warnings[0]
+        assert len(self.look(bench, order.id, "0.5", "59000").warnings) == 1
+
     def test_is_no_entry_so_that_it_needs_no_arm(self, bench: Bench) -> None:
         assert not self.look(bench, lost(bench).id, "0.3", "59000").entry
 
