@@ -86,11 +86,12 @@ PROJECTIONS: dict[str, str] = {
 }
 
 ORDER_FLOW = (
-    "IntentCreated", "RiskApproved", "OrderCreated", "OrderHeld", "OrderSent", "OrderAccepted", "OrderFilled",
+    "OrderFilled", "IntentCreated", "RiskApproved", "OrderCreated", "OrderSent", "OrderAccepted", "OrderHeld",
     "OrderResized", "OrderCancelled", "TriggerMoved", "MarksNoted", "EquitySampled", "LatencyMeasured",
 )  # fmt: skip
 """Types of which every stretch of a ledger holds some; the rest are rare, and have an index to be found by."""
-RARE = "type NOT IN ('" + "', '".join(ORDER_FLOW) + "')"
+# Compared one by one, most frequent first: NOT IN costs as much as writing the event.
+RARE = " AND ".join(f"type <> '{kind}'" for kind in ORDER_FLOW)
 LIVE = "status NOT IN ('DENIED', 'FILLED', 'CANCELLED', 'EXPIRED', 'REJECTED')"
 
 INDEXES = (

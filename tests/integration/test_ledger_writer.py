@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import queue
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 
 from engine.core.fold import fold
 from engine.core.state import State, encode_state
+from engine.ledger.backup import backup
 from engine.ledger.errors import LedgerReadOnly
+from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
-from engine.ledger.verify import verify
+from engine.ledger.verify import Report, verify
 from engine.ledger.writer import Writer, WriterBehind, WriterStopped
 from tests.ledger_events import START_NS, Story, history
 
@@ -159,3 +163,35 @@ def test_a_commit_waits_for_as_long_as_another_program_holds_the_file(tmp_path: 
                     ears.told.get(timeout=0.2)
                 other.execute("ROLLBACK")
             assert ears.wait_for(events[-1].seq) == [events[-1].seq]
+
+
+def test_a_backup_taken_while_events_are_written_is_a_whole_ledger_of_some_moment(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """An engine's writer goes on writing until the last copy is verified."""
+    story, over = Story(), threading.Event()
+    ledger.append(story.opening())
+    writer = Writer(ledger, lambda *_: None, lambda error: None)
+
+    def trade() -> None:
+        while not over.is_set():
+            writer.submit(story.round_trip())
+            writer.drain()
+
+    trading = threading.Thread(target=trade)
+    trading.start()
+    reports: list[Report] = []
+    try:
+        for number in range(3):
+            while writer.durable_seq <= (reports[-1].events if reports else 4):
+                time.sleep(0.001)
+            reports.append(backup(ledger.path, tmp_path / f"copy-{number}.sqlite"))
+    finally:
+        over.set()
+        trading.join()
+        writer.close()
+    assert [report.ok for report in reports] == [True, True, True]
+    assert 4 < reports[0].events < reports[1].events < reports[2].events <= ledger.seq
+    for number, report in enumerate(reports):
+        assert replay(tmp_path / f"copy-{number}.sqlite").seq == report.events
+    assert verify(ledger.path).ok
