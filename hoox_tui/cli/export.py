@@ -6,15 +6,15 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 
-from hoox_tui.cli.options import Env, Feed, LedgerFile, settings_for
+from hoox_tui.cli.options import Env, Feed, LedgerFile
 from hoox_tui.cli.problems import Problem, note
+from hoox_tui.cli.replay import existing
 
 
 class What(StrEnum):
@@ -55,12 +55,10 @@ def export(
     from engine.ledger.export import TABLES, export_rows
     from engine.ledger.formats import FORMATS
 
-    path = settings_for(env, feed, ledger).ledger_path
-    if not path.exists():
-        raise Problem(f"there is no ledger at {path} yet; hoox starts one")
+    path = existing(env, feed, ledger)
     form = form or _format_of(output)
     gc.enable()
-    rows = export_rows(path, what, _time("--since", since), _time("--until", until))
+    rows = export_rows(path, what, _time("--since", since, path), _time("--until", until, path))
     columns = TABLES[what].columns
     if output == "-":
         if form is Format.PARQUET and sys.stdout.isatty():
@@ -79,16 +77,22 @@ def _format_of(output: str) -> Format:
     return Format(ending) if ending in set(Format) else Format.CSV
 
 
-def _time(flag: str, text: str | None) -> int | None:
-    """Nanoseconds; a time without a zone is UTC."""
+def _time(flag: str, text: str | None, ledger: Path) -> int | None:
+    """Nanoseconds; `-5m` is before the last event."""
     if text is None:
         return None
+    from engine.ledger.query import Reader
+    from hoox_tui.moments import BadMoment, parse
+
+    with Reader(ledger) as reader:
+        last = reader.events_before(limit=1)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Problem(f"{flag}: {text!r} is not a time; write 2026-11-20 or 2026-11-20T19:05:30") from None
-    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1) * 1_000
+        time_ns = parse(text, last[0]["time_ns"] if last else 0).time_ns
+    except BadMoment:
+        time_ns = None
+    if time_ns is None:
+        raise Problem(f"{flag}: {text!r} is not a time; write 2026-11-20, 2026-11-20T19:05:30, 19:05 or -5m")
+    return time_ns
 
 
 @contextmanager

@@ -83,8 +83,5 @@ def rebuild(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> No
     note(f"projections are rebuilt; the old file is {rebuild_projections(existing(env, feed, ledger))}")
 
 
-app.command()(export)
-
-
 for command in (replay, travel, export):
     app.command()(command)

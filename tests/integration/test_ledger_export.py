@@ -117,6 +117,13 @@ def test_a_time_that_is_none_is_refused_with_the_remedy(path: Path) -> None:
     assert "--since: 'yesterday' is not a time; write 2026-11-20" in result.stderr
 
 
+def test_a_time_may_be_so_long_before_the_last_event(path: Path) -> None:
+    last = table(path, "events")[-1]["time_ns"]
+    events = csv_rows(run(path, "--what", "events", "--since", "-0.1s").stdout)
+    assert {int(event["time_ns"]) >= last - 100_000_000 for event in events} == {True}
+    assert len(events) == 101
+
+
 def test_a_file_is_written_whole_and_never_over_another_one(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "fills.jsonl"
     assert run(path, "--what", "fills", "-o", str(target)).exit_code == 0
