@@ -2,6 +2,7 @@
 #   make run ARGS="--env paper"      make test ARGS="-k clock"
 PYTHON ?= python3
 JOBS ?= 2
+SEEDS ?= 500
 ARGS ?=
 
 VENV := .venv
@@ -15,7 +16,7 @@ RUN_STAMP := $(VENV)/.stamp-run
 DEV_STAMP := $(VENV)/.stamp-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench screenshots soak lock clean
+.PHONY: help setup run test simulate check format bench screenshots soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -44,6 +45,9 @@ run: $(RUN_STAMP) ## Open the desk (ARGS="--env paper")
 
 test: $(DEV_STAMP) ## Run the test suite (ARGS="-k name", JOBS=4)
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+simulate: $(DEV_STAMP) ## Run seeds of the simulated world on all cores (SEEDS=10000, ARGS="--seed N")
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 check: $(DEV_STAMP) ## Lint, format check, types, import contracts
 	@$(BIN)/ruff check -q .

@@ -18,7 +18,7 @@ from engine.feeds.sequence import BackpackRule, Levels, RawDiff, Snapshot
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Mark, Quote, Side, StreamState, Trade, quote
 
-FUNDING_NS = 20_000_000_000
+FUNDING_NS = 7_000_000_000
 LEVELS = 6
 STREAMS = ("quote", "depth", "trade", "mark")
 

@@ -16,9 +16,9 @@ from engine.sim.exchange import Booked, Exchange
 from engine.sim.faults import USUAL, Fault, Faults, child, weather
 from engine.sim.mischief import Mischief
 from engine.sim.network import Network
+from engine.sim.protocol import REJECTED
 from engine.venues.base import Standing
 from engine.venues.errors import RateLimited, Unreachable
-from tests.simulation.invariants import Broken
 
 ZERO = Decimal(0)
 _NOT_HERE = ("market_", "price_")
@@ -56,9 +56,15 @@ class Outside:
 
     def client(self, life: int, watch: Watch) -> WatchedVenue:
         """The adapter of one life of the engine."""
-        return WatchedVenue(
-            SimVenue(self.network, [self.instrument], child(self._seed, f"client/{life}")), self._left, watch
-        )
+        venue = SimVenue(self.network, [self.instrument], child(self._seed, f"client/{life}"))
+        return WatchedVenue(venue, self._left, watch)
+
+    def contradicts(self, client_id: str, ended: str) -> str:
+        """Why an order of ours cannot have ended so here; empty where the exchange does not object."""
+        named = self.exchange.named(client_id)
+        if not named or not (named[-1].live or (ended == "OrderRejected" and named[-1].status != REJECTED)):
+            return ""
+        return f"{client_id} is taken as {ended}, and is {named[-1].status} at the exchange"
 
     def ours(self) -> list[Booked]:
         """Every order that we ever placed there."""
@@ -93,8 +99,8 @@ class Outside:
         return ""
 
 
-Watch = Callable[[OrderTerms], None]
-"""Looks at an order in the moment it leaves; raises Broken."""
+Watch = Callable[[OrderTerms, bool], None]
+"""Looks at an order in the moment it leaves, and whether it may have left before."""
 
 
 class WatchedVenue:
@@ -109,9 +115,7 @@ class WatchedVenue:
 
     async def submit(self, terms: OrderTerms, size: Decimal, price: Decimal | None) -> VenueOrder:
         """See Venue. What may have arrived is never sent again."""
-        self._watch(terms)
-        if self._left.get(terms.client_id):
-            raise Broken(10, f"{terms.client_id} is sent again, although it may have arrived")
+        self._watch(terms, bool(self._left.get(terms.client_id)))
         self._left[terms.client_id] = 1
         try:
             return await self._venue.submit(terms, size, price)

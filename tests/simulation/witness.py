@@ -42,9 +42,12 @@ class Witness:
         """The last event that anybody was told is on the disk."""
         self.books = Books()
         self.shown = Shown()
+        self.attested: set[str] = set()
         self.happened: Counter[str] = Counter()
         self.broken: Broken | None = None
         self.on_broken: Callable[[], None] = lambda: None
+        self.contradicts: Callable[[str, str], str] = lambda client_id, ended: ""
+        """What the exchange says against the end of an order."""
         self.desk: Callable[[], Desk]
 
     # --- Listener -----------------------------------------------------------------------------------
@@ -85,11 +88,24 @@ class Witness:
             if isinstance(event.body, TOLD):
                 self.note(told(event))
             judge_event(scene, event)
+            self._hold_against(event)
             body = event.body
             if isinstance(body, ev.AlarmRaised) and body.code == "FAULT" and "simulated" not in body.message:
                 raise Broken(0, body.message)
         judge_alarms(books.accused, self.allowed)
         judge_state(books, self.desk().state, self.venue)
+
+    def _hold_against(self, event: Event) -> None:
+        """10: no outcome is guessed. What a person attests may be wrong, and is said to be a person's word."""
+        if isinstance(event.body, ev.OrderAttested):
+            self.attested.add(event.body.order)
+        if not isinstance(event.body, ev.OrderRejected | ev.OrderCancelled | ev.OrderExpired):
+            return
+        line = self.books.orders[event.body.order]
+        if line.sent and line.terms.id not in self.attested:
+            text = self.contradicts(line.terms.client_id, event.type)
+            if text:
+                raise Broken(10, text)
 
     def _break(self, broken: Broken) -> None:
         if self.broken is None:

@@ -115,6 +115,7 @@ class World:
         self.market = Market(child(self.plan.seed, "market"), START_NS)
         if self.plan.venue:
             self.outside = Outside(self.plan.seed, self.instrument, TrueClock(self.true_ns), self.without, self._befell)
+            self.witness.contradicts = self.outside.contradicts
         self._birth(None)
         market = self._loop.create_task(self._market())
         try:
@@ -167,7 +168,11 @@ class World:
         life = Life(path, self.disk, self.wall_ns(), self.witness, self._killed)
         state = life.found.state
         self.witness.shown = Shown()
-        judge_restart(self.witness, life, self.acked)
+        try:
+            judge_restart(self.witness, life, self.acked)
+        except Broken:
+            life.ledger.close()
+            raise
         clock = SteadyClock(state.time_ns, self.wall_ns, self.mono_ns) if self.plan.steady else TrueClock(self.wall_ns)
         accounts = ["main"]
         if self.plan.second and (self.lives == 1):
@@ -184,7 +189,7 @@ class World:
         self.feed = Feed(self.instrument, self.market, clock, self._heard, state.marks, depth=self.plan.depth)
         self.feed.snapshot()
 
-    def _leaves(self, terms: OrderTerms) -> None:
+    def _leaves(self, terms: OrderTerms, again: bool) -> None:
         """An order is about to leave: it must be on the disk, and the kill switch must not forbid it."""
         assert self.life is not None
         check, state = self.witness.check, self.life.state
@@ -194,6 +199,7 @@ class World:
             0 < sent <= self.witness.durable,
             f"{terms.id} leaves at event {sent}, durable is {self.witness.durable}",
         )
+        check(10, not again, f"{terms.client_id} is sent again, although it may have arrived")
         check(8, terms.reduce_only or not state.kill, f"{terms.id} leaves under the kill switch")
 
     def _befell(self, fault: Fault, where: str) -> None:
