@@ -63,8 +63,11 @@ class History:
     An engine may go on writing the file; `renew` takes in what it added. Use it from one thread.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file; raises LedgerError where there is none, or nothing in it."""
+    def __init__(self, path: Path, spacing: int = SPACING) -> None:
+        """Open the file; raises LedgerError where there is none, or nothing in it.
+
+        Who asks for one moment only needs no states kept: `spacing` 0.
+        """
         self._db = connect_readonly(path)
         self.damage = ""
         """What ended it early."""
@@ -72,12 +75,14 @@ class History:
             self.first = self._point("SELECT seq, time_ns FROM events ORDER BY seq LIMIT 1")
             self.last = self.first
             self._kept: dict[int, _Kept] = {}
-            self._spacing = SPACING
+            self._spacing = spacing
             self._at = _begin()
             self._front = _begin()
             self.verified = 0
             """So many events were folded from the first one on, which is what verifies them."""
             self.renew()
+            while self._spacing and self.last.seq > self._spacing * KEPT:
+                self._spacing *= 2
             self._fold(self._front, 1)
             if self.damage:
                 raise LedgerError(f"nothing of {path} can be trusted: {self.damage}")
@@ -222,7 +227,7 @@ class History:
                 fold_verified(folded.state, event)
                 folded.hash = row[-1]
                 note_prices(folded.prices, event)
-                if event.seq % self._spacing == 0 and event.seq not in self._kept:
+                if self._spacing and event.seq % self._spacing == 0 and event.seq not in self._kept:
                     self._keep(folded)
                 if from_first and event.seq > self.verified:
                     self.verified = event.seq

@@ -40,7 +40,7 @@ def replay(
     from engine.ledger.history import History
 
     path = existing(env, feed, ledger)
-    with closing(History(path)) as history:
+    with closing(History(path, spacing=0)) as history:
         point = _point(history, until)
         data = _as_it_was(path, history, point)
         if as_json:

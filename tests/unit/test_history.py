@@ -54,10 +54,9 @@ def ledger(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[History]:
+def opened(ledger: Path) -> Iterator[History]:
     """States kept every 16 events, so that there are some."""
-    monkeypatch.setattr(module, "SPACING", 16)
-    with closing(History(ledger)) as history:
+    with closing(History(ledger, spacing=16)) as history:
         yield history
 
 
@@ -97,6 +96,12 @@ def test_more_states_than_are_kept_lie_further_apart(opened: History, monkeypatc
         pass
     assert len(opened._kept) <= 4
     assert all(seq % opened._spacing == 0 for seq in opened._kept)
+
+
+def test_who_asks_once_keeps_nothing(ledger: Path) -> None:
+    with closing(History(ledger, spacing=0)) as history:
+        assert encode_state(history.folded(30).state) == encode_state(replay(ledger, until_seq=30))
+        assert not history._kept
 
 
 def test_a_time_is_the_last_event_not_after_it(opened: History) -> None:
