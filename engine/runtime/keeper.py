@@ -200,7 +200,7 @@ class Keeper:
         if stood_still:
             self._rebuild()
         else:
-            self.decide(Halt(self.now_ns(), ""))
+            self.take(Halt(self.now_ns(), ""))
 
     def _enter(self, mode: Mode, reason: str) -> None:
         if self._for_good:
@@ -280,7 +280,7 @@ class Keeper:
         self._release(self._writer.durable_seq, mono_ns())
         self._rebuild()
         if self._decides:
-            self.decide(Note(self.now_ns(), AlarmRaised("FAULT", f"an input was dropped: {error!r}")))
+            self.take(Note(self.now_ns(), AlarmRaised("FAULT", f"an input was dropped: {error!r}")))
 
     def _rebuild(self) -> None:
         """Recorded state anew from the ledger, on the markets as they stand. Nothing may be queued."""
@@ -304,7 +304,8 @@ class Keeper:
             log.exception("the recorded state cannot be resumed")
             self.look_only(f"READ ONLY, the recorded state cannot be resumed: {error!r}")
             return
-        self.decide(Halt(self.now_ns(), self.mode_reason))
+        # Where this goes wrong in turn, it was gone back again and said.
+        self.take(Halt(self.now_ns(), self.mode_reason))
 
     # --- Time ---------------------------------------------------------------------------------------
 
