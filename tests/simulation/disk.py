@@ -167,6 +167,8 @@ class SimWriter(Writer):
 
     def _work(self) -> None:
         work, self._at_work = self._at_work or self._take(), None
+        if not work:
+            return
         try:
             if isinstance(work, list):
                 self._commit(work)
