@@ -13,7 +13,7 @@ from engine.core.doubts import lose_what_was_sent
 from engine.core.fills import apply_report
 from engine.core.firing import fire
 from engine.core.hearing import VENUE_RULES
-from engine.core.inputs import FillReport, Halt, Input, Intent, Listed, Note, Start, Tick
+from engine.core.inputs import FillReport, Halt, Input, Intent, Listed, Note, SignalIn, Start, Tick
 from engine.core.intents import take_in
 from engine.core.kernel import SET_BACK_NS, Due, Kernel
 from engine.core.margin import with_liquidation
@@ -21,6 +21,8 @@ from engine.core.market import TWO, Market
 from engine.core.paper import arrive, cancel, expire_at, put_back, record_makers
 from engine.core.reports import arm_again
 from engine.core.settling import expect, note_sizes, settle
+from engine.core.signals import follow, receive, ring
+from engine.core.signals import resume as resume_signals
 from engine.core.state import State
 from engine.core.triggers import Watched
 from engine.model import event as ev
@@ -61,6 +63,7 @@ class Desk:
             Start: self._start,
             Tick: self._tick,
             Intent: self._intent,
+            SignalIn: self._signal,
             FillReport: self._report,
             Listed: self._listed,
             Halt: self._halt,
@@ -96,6 +99,8 @@ class Desk:
             journal.now = now_ns
         journal.cause = 0
         self._handlers[type(given)](given)
+        if self.state.signals:
+            follow(kernel)
         if self.state.flattening:
             end_flattened(kernel)
         self._due = kernel.next_due()
@@ -240,6 +245,9 @@ class Desk:
         command: Command = intent.command
         take_in(self.kernel, intent.command, command.account or self.account)
 
+    def _signal(self, given: SignalIn) -> None:
+        receive(self.kernel, given, self.account)
+
     def _report(self, report: FillReport) -> None:
         order = self.state.find_order(report.order)
         if order is None:
@@ -355,6 +363,7 @@ class Desk:
                 put_back(kernel, order)
         for account in self.state.flattening:
             kernel.after(RETRY_NS, Due.FLATTEN, account)
+        resume_signals(kernel)
         self._due = kernel.next_due()
 
 
@@ -365,4 +374,5 @@ _TIMERS: dict[Due, Callable[[Kernel, str], None]] = {
     Due.ARRIVE: arrive,
     Due.FLATTEN: go_on,
     Due.REARM: arm_again,
+    Due.SIGNAL: ring,
 }

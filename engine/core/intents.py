@@ -19,6 +19,7 @@ from engine.core.risk import not_carried
 from engine.core.rounding import Refusal, round_size
 from engine.core.sanity import LONGEST_ID, malformed
 from engine.core.unknown import open_position, unknown
+from engine.core.waiting import approve, decline
 from engine.core.working import amend, cancel, cancel_all
 from engine.model import command as cmd
 from engine.model import event as ev
@@ -190,6 +191,8 @@ _HANDLERS: dict[type, Callable[[Kernel, str, Any], Refusal | None]] = {
     cmd.CancelAll: cancel_all,
     cmd.AmendOrder: amend,
     cmd.AttestOrder: attest,
+    cmd.ApproveSignal: approve,
+    cmd.DeclineSignal: decline,
     cmd.SetKill: _kill,
     cmd.SetLeverage: change_leverage,
     cmd.AdjustMargin: adjust_margin,

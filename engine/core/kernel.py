@@ -35,9 +35,10 @@ class Due(IntEnum):
     ARRIVE = 3
     FLATTEN = 4
     REARM = 5
+    SIGNAL = 6
 
 
-_DATED = frozenset({Due.FUNDING, Due.EXPIRE})
+_DATED = frozenset({Due.FUNDING, Due.EXPIRE, Due.SIGNAL})
 """Timers of a date, not of a delay: a clock set back makes them wait longer."""
 
 
@@ -53,6 +54,7 @@ class Kernel:
         "journal",
         "markets",
         "probe",
+        "queues",
         "refused",
         "state",
         "timers_made",
@@ -68,6 +70,8 @@ class Kernel:
         self.timers_made = 0
         self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
         """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
+        self.queues: dict[tuple[str, InstrumentId], dict[str, None]] = {}
+        """Ids of the signals that take turns in (account, instrument), in order; those that are through are dropped."""
         self.heard: dict[str, int] = {}
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.refused: dict[str, int] = {}
@@ -96,7 +100,7 @@ class Kernel:
         return market.top(self.clock) if market is not None else None
 
     def at(self, due_ns: int, kind: Due, order: str) -> None:
-        """Set a timer for an order, the account of a flattening, or the instrument of a funding."""
+        """Set a timer for an order, a signal, the account of a flattening, or the instrument of a funding."""
         self.timers_made += 1
         heapq.heappush(self._timers, (due_ns, kind, self.timers_made, order))
 

@@ -1,0 +1,81 @@
+"""Whether a signal may do what it asks: its source's mode, scope and limits, and an instrument that it can mean (DESIGN 7)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import islice
+
+from engine.core.journal import text
+from engine.core.kernel import Kernel
+from engine.core.risk import not_carried
+from engine.core.rounding import Refusal
+from engine.core.state import SignalRecord, State
+from engine.core.translate import Enter
+from engine.core.unknown import NAMED
+from engine.model.account import Execution
+from engine.model.instrument import Instrument
+from engine.model.signal import Signal, SourceMode
+
+HOUR_NS = 3_600_000_000_000
+_SEPARATORS = str.maketrans("", "", "/-_")
+
+
+def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
+    """The instrument of a signal's symbol: carried before known, of the exchange named before others, perp before spot.
+
+    Filled by paper, any exchange stands for its profile; a real venue is asked for by its own name.
+    """
+    state = kernel.state
+    known = state.accounts[account]
+    real = known.execution is Execution.VENUE
+    if real and signal.exchange != known.venue:
+        return Refusal(
+            "EXCHANGE",
+            f"exchange: {signal.exchange!r} is not where {account} trades; name {known.venue}, nothing else is there",
+        )
+    live = {name for name, market in kernel.markets.items() if market.carried}
+    tradable = [i for i in state.instruments.values() if not real or i.venue == known.venue]
+    found = [i for i in tradable if signal.symbol in (i.base + i.quote, i.symbol.upper().translate(_SEPARATORS))]
+    if not found:
+        names = ", ".join(islice(dict.fromkeys(i.base + i.quote for i in tradable if i.id in live), NAMED)) or "none"
+        return Refusal("UNKNOWN_SYMBOL", f"symbol: {signal.symbol!r} is not carried; there are: {names}")
+    return min(found, key=lambda i: (i.id not in live, i.venue != signal.exchange, i.product != "perp", i.id))
+
+
+def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
+    """Why a signal cannot be taken up, whatever the position is; None when it can."""
+    signal, policy = record.signal, record.policy
+    if policy.mode is SourceMode.OFF:
+        return Refusal("SOURCE_OFF", f"source: {signal.source} is off; `hoox source` sets its mode")
+    found = meant(kernel, record.account, signal)
+    if isinstance(found, Refusal):
+        return found
+    if refusal := not_carried(kernel.market(found.id)):
+        return refusal
+    if policy.symbols and signal.symbol not in policy.symbols:
+        allowed = ", ".join(policy.symbols[:NAMED])
+        return Refusal("SCOPE", f"symbol: {signal.source} may trade {allowed}, not {signal.symbol}")
+    if policy.actions and signal.action not in policy.actions:
+        return Refusal("SCOPE", f"action: {signal.source} may send {', '.join(policy.actions)}, not {signal.action}")
+    return None
+
+
+def over_limits(state: State, record: SignalRecord, step: Enter, now_ns: int) -> Refusal | None:
+    """The source's own limits on an entry, with the numbers; risk limits come after, the same as for a hand."""
+    policy, source = record.policy, record.signal.source
+    notional = step.size * step.price
+    if policy.max_notional is not None and notional > policy.max_notional:
+        return Refusal(
+            "MAX_NOTIONAL",
+            f"quantity: worth {text(notional)}, above the {text(policy.max_notional)} that {source} may put into one order",
+        )
+    if policy.orders_per_hour is None or record.counted:
+        return None
+    times = state.signal_orders.get(source, [])
+    sent = len(times) - bisect_right(times, now_ns - HOUR_NS)
+    if sent >= policy.orders_per_hour:
+        return Refusal(
+            "ORDERS_PER_HOUR",
+            f"{source} sent {sent} orders within the last hour, its limit is {policy.orders_per_hour}",
+        )
+    return None

@@ -1,0 +1,315 @@
+"""The steps of a signal whose turn it is: leave, wait until flat, enter, try again, give up (DESIGN 7, semantics 9).
+
+An entry's LIMIT order that rests ends the signal only with the order: executed once any of it filled.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.closing import close_at_market
+from engine.core.inbox import owner_of
+from engine.core.intents import take_in
+from engine.core.journal import text
+from engine.core.kernel import FIRST_NS, MOST_NS, Kernel
+from engine.core.lifecycle import live_exits, request_cancel
+from engine.core.plan import plan_order
+from engine.core.risk import may_enter, not_flattening, outcomes_known
+from engine.core.rounding import Refusal
+from engine.core.scope import over_limits
+from engine.core.state import SignalRecord
+from engine.core.translate import ENTERS, Enter, Leave, Nothing, Step, translate
+from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
+from engine.model import event as ev
+from engine.model.command import PlaceOrder
+from engine.model.market import Side
+from engine.model.money import ZERO
+from engine.model.order import AT_VENUE, Order, OrderStatus, OrderType, Role
+from engine.model.signal import Verdict, WaitsFor
+
+UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
+"""Of orders that provably never left (NotSent): only these are tried again."""
+DOUBLINGS = (MOST_NS // FIRST_NS).bit_length() - 1
+_PASSING = frozenset({"NO_PRICE", "STALE", "FEED_DOWN", "HALTED"})
+_REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
+_ON_ITS_WAY = frozenset({OrderStatus.CREATED, OrderStatus.SENT, OrderStatus.UNKNOWN})
+
+
+def expires_ns(record: SignalRecord) -> int:
+    """When an entry is not worth placing any more; 0 for a CLOSE, which always is."""
+    if record.signal.action not in ENTERS:
+        return 0
+    return record.since_ns + record.policy.entry_patience_s * SECOND_NS
+
+
+def on_its_way(kernel: Kernel, record: SignalRecord) -> bool:
+    """The signal holds its queue: its entry is not placed yet, or is not known to rest in the book or to have ended."""
+    order = kernel.state.find_order(record.entry)
+    if order is None:
+        return False
+    if order.ended:
+        return order.code in UNSENT_CODES
+    return order.status in _ON_ITS_WAY or order.terms.type is OrderType.MARKET
+
+
+def translated(kernel: Kernel, record: SignalRecord) -> Step:
+    """What the signal means for the position and the market as they are."""
+    market, signal = kernel.market(record.instrument), record.signal
+    position = kernel.state.position_of(record.account, record.instrument)
+    held = position.size if position is not None else ZERO
+    side = ENTERS.get(signal.action)
+    best = market.taker_price(side) if side is not None else None
+    working = frozenset(order.terms.side for order in _own_entries(kernel, record))
+    return translate(signal, record.policy, market.instrument, held, working, best)
+
+
+def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:
+    """What would be done now, in words, or why it would be refused."""
+    step = _checked(kernel, record)
+    if isinstance(step, Refusal):
+        return step
+    symbol = record.signal.symbol
+    if isinstance(step, Nothing):
+        return f"would do nothing: {step.message}"
+    if isinstance(step, Leave):
+        position = kernel.state.position_of(record.account, record.instrument)
+        held = position.size if position is not None else ZERO
+        then = f", then enter {record.signal.action}" if step.reverses else ""
+        return f"would close {text(abs(held))} {symbol} {'long' if held > ZERO else 'short'}{then}"
+    plan = plan_order(kernel, record.account, _command(record, step))
+    if plan.refusal is not None:
+        return plan.refusal
+    return f"would {step.side.lower()} {text(plan.size)} {symbol} at about {text(plan.expected)}"
+
+
+def advance(kernel: Kernel, record: SignalRecord) -> None:
+    """Take the next step, if there is one to take now."""
+    kernel.journal.cause = record.seq
+    if record.entry and not _tried_in_vain(kernel, record):
+        return
+    if expired := _expired(kernel, record):
+        give_up(kernel, record, *expired)
+        return
+    if record.waits is WaitsFor.RETRY and kernel.clock < record.until_ns:
+        return
+    if _market_is_away(kernel, record):
+        wait(kernel, record, WaitsFor.RETRY, min(kernel.clock + SECOND_NS, expires_ns(record)), record.attempt)
+        return
+    step = _checked(kernel, record)
+    if isinstance(step, Refusal):
+        _refuse_rest(kernel, record, step)
+    elif isinstance(step, Nothing):
+        _end_closed(kernel, record, step)
+    elif isinstance(step, Leave):
+        _leave(kernel, record, step)
+    else:
+        _enter(kernel, record, step)
+
+
+def give_up(kernel: Kernel, record: SignalRecord, code: str, message: str) -> None:
+    """End what waits as expired, and say what became of it so far."""
+    expire(kernel, record, code, message + _so_far(record))
+
+
+# --- What may be done -----------------------------------------------------------------------------------
+
+
+def _checked(kernel: Kernel, record: SignalRecord) -> Step:
+    """The step that is due; an entry or a reversal that could not enter anyway is refused before anything is closed."""
+    step = translated(kernel, record)
+    if isinstance(step, Enter):
+        return over_limits(kernel.state, record, step, kernel.clock) or step
+    if isinstance(step, Leave) and step.reverses and not record.exit:
+        account, market = record.account, kernel.market(record.instrument)
+        blocked = not_flattening(kernel, account) or may_enter(kernel, market)
+        blocked = blocked or outcomes_known(kernel, account, record.instrument, [])
+        return blocked or _reversible(kernel, record) or step
+    return step
+
+
+def _reversible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
+    """What a reversal would enter with, held against the source's limits as if it were flat already."""
+    market, signal = kernel.market(record.instrument), record.signal
+    best = market.taker_price(ENTERS[signal.action])
+    step = translate(signal, record.policy, market.instrument, ZERO, frozenset(), best)
+    if isinstance(step, Enter):
+        return over_limits(kernel.state, record, step, kernel.clock)
+    return step if isinstance(step, Refusal) else None
+
+
+def _expired(kernel: Kernel, record: SignalRecord) -> tuple[str, str] | None:
+    """Why an entry that had to wait is not worth placing any more."""
+    until_ns, policy = expires_ns(record), record.policy
+    if not until_ns or record.waits is None:
+        return None
+    if kernel.clock >= until_ns:
+        return "PATIENCE", f"it could not be placed within {policy.entry_patience_s} s"
+    now = kernel.market(record.instrument).taker_price(ENTERS[record.signal.action])
+    if now is None or not record.price:
+        return None
+    drift = abs(now - record.price) / record.price
+    if drift > policy.entry_drift:
+        moved = f"the price moved by {drift:.2%}, from {text(record.price)} to {text(now)}"
+        return "DRIFT", f"{moved}, more than {policy.entry_drift:.2%}"
+    return None
+
+
+def _market_is_away(kernel: Kernel, record: SignalRecord) -> bool:
+    """An entry that had to wait, perhaps over a restart, waits for the feed too; one that just came is refused."""
+    if record.waits is None or record.signal.action not in ENTERS:
+        return False
+    blocked = may_enter(kernel, kernel.market(record.instrument))
+    return blocked is not None and blocked.code in _PASSING
+
+
+def _own_entries(kernel: Kernel, record: SignalRecord) -> list[Order]:
+    """Live entries of the signal's source in its instrument."""
+    known = kernel.state.accounts[record.account]
+    if not any(known.working(record.instrument, side) for side in Side):
+        return []
+    owner, where = owner_of(record.signal.source), (record.account, record.instrument)
+    return [
+        order
+        for order in kernel.state.orders.values()
+        if order.terms.owner == owner
+        and not order.terms.reduce_only
+        and (order.terms.account, order.terms.instrument) == where
+    ]
+
+
+# --- Leaving --------------------------------------------------------------------------------------------
+
+
+def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
+    """Withdraw and close what is there, or see what became of that."""
+    entries = [order for order in _own_entries(kernel, record) if order.terms.side in step.sides]
+    position = kernel.state.position_of(record.account, record.instrument)
+    if position is not None and (Side.BUY if position.size > ZERO else Side.SELL) not in step.sides:
+        position = None
+    rest = abs(position.size) - _leaving(kernel, record) if position is not None else ZERO
+    if record.waits is WaitsFor.FLAT:
+        last = kernel.state.find_order(record.exit)
+        if rest <= ZERO and all(order.cancel_requested for order in entries):
+            return
+        if rest <= ZERO or last is None or last.status is not OrderStatus.FILLED:
+            _try_later(kernel, record, last)
+            return
+    for order in entries:
+        request_cancel(kernel, order, f"{record.signal.action} of {record.signal.source}")
+    if position is not None and rest > ZERO:
+        close_at_market(kernel, position, rest, Role.CLOSE, owner_of(record.signal.source), record.signal.id)
+    wait(kernel, record, WaitsFor.FLAT, expires_ns(record), record.attempt)
+
+
+def _leaving(kernel: Kernel, record: SignalRecord) -> Decimal:
+    """Size that is being closed at market already, whoever asked for it."""
+    exits = live_exits(kernel, record.account, record.instrument)
+    return sum((order.remaining for order in exits if order.price is None and order.status in AT_VENUE), ZERO)
+
+
+def _try_later(kernel: Kernel, record: SignalRecord, last: Order | None) -> None:
+    """What was tried did not make it flat. What never left is tried again at the policy's times, the rest ever more slowly."""
+    attempt = record.attempt + 1
+    wait_ns = FIRST_NS << min(attempt - 1, DOUBLINGS)
+    if last is not None and last.code in UNSENT_CODES:
+        wait_ns = _retry_ns(record, attempt)
+    if attempt == 1:
+        why = last.reason if last is not None else "its entries could not be cancelled"
+        alarm(kernel, record, "SIGNAL_NOT_CLOSED", f"did not close all, and tries again: {why}")
+    until_ns = kernel.clock + wait_ns
+    wait(kernel, record, WaitsFor.RETRY, min(until_ns, expires_ns(record) or until_ns), attempt)
+
+
+def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
+    if record.closed:
+        end(kernel, record, Verdict.EXECUTED, "", f"closed {text(record.closed)} {record.signal.symbol}")
+    else:
+        end(kernel, record, Verdict.IGNORED, step.code, step.message)
+
+
+# --- Entering -------------------------------------------------------------------------------------------
+
+
+def _command(record: SignalRecord, step: Enter) -> PlaceOrder:
+    signal = record.signal
+    tries = "" if not record.attempt else f"/{record.attempt + 1}"
+    return PlaceOrder(
+        request_id=signal.id + tries,
+        owner=owner_of(signal.source),
+        account=record.account,
+        instrument=record.instrument,
+        side=step.side,
+        type=signal.type,
+        size=step.size,
+        price=signal.price,
+        leverage=signal.leverage,
+        take_profit=signal.take_profit,
+        stop_loss=signal.stop_loss,
+    )
+
+
+def _enter(kernel: Kernel, record: SignalRecord, step: Enter) -> None:
+    """Place the entry, through the same plan and risk as a hand's."""
+    before, events = record.entry, len(kernel.journal.events)
+    take_in(kernel, _command(record, step), record.account)
+    kernel.journal.cause = record.seq
+    for event in kernel.journal.events[events:]:
+        if isinstance(event.body, ev.RiskRejected | ev.IntentRefused):
+            _refuse_rest(kernel, record, Refusal(event.body.code, event.body.message))
+            return
+    if record.entry == before:
+        _refuse_rest(
+            kernel, record, Refusal("REQUEST_ID", f"request id: {record.signal.id} was used for another intent")
+        )
+
+
+def _tried_in_vain(kernel: Kernel, record: SignalRecord) -> bool:
+    """Follow the entry that was placed; true where it never left and its next try may be due."""
+    order = kernel.state.find_order(record.entry)
+    if order is not None and not order.ended:
+        return False
+    signal = record.signal
+    if record.opened:
+        asked = f" of {text(order.size)}" if order is not None and order.filled < order.size else ""
+        at = f" at {text(order.average)}" if order is not None else ""
+        done = f"{signal.action} {text(record.opened)}{asked} {signal.symbol}{at}{_so_far(record)}"
+        end(kernel, record, Verdict.EXECUTED, "", done)
+    elif order is None:
+        expire(kernel, record, "CANCELLED", "its order ended without a fill")
+    elif order.code in UNSENT_CODES:
+        return record.waits is not None or _retry(kernel, record)
+    elif order.status in _REFUSED:
+        _refuse_rest(kernel, record, Refusal(order.code, order.reason))
+    else:
+        give_up(kernel, record, str(order.status), order.reason or "its order ended without a fill")
+    return False
+
+
+def _retry(kernel: Kernel, record: SignalRecord) -> bool:
+    """Wait for the next try of an entry that never left, or give up where that would come too late."""
+    attempt = record.attempt + 1
+    until_ns = kernel.clock + _retry_ns(record, attempt)
+    if until_ns >= expires_ns(record):
+        order = kernel.state.find_order(record.entry)
+        why = order.reason if order is not None else ""
+        late = f"the next try would come after its {record.policy.entry_patience_s} s"
+        give_up(kernel, record, "PATIENCE", f"not sent in {attempt} tries ({why}), and {late}")
+    else:
+        wait(kernel, record, WaitsFor.RETRY, until_ns, attempt)
+    return False
+
+
+def _retry_ns(record: SignalRecord, attempt: int) -> int:
+    waits = record.policy.retry_s
+    return waits[min(attempt, len(waits)) - 1] * SECOND_NS
+
+
+def _refuse_rest(kernel: Kernel, record: SignalRecord, refusal: Refusal) -> None:
+    """Refused; what a reversal closed before that stays closed, and that is an alarm."""
+    refuse(kernel, record, Refusal(refusal.code, refusal.message + _so_far(record)))
+    if record.exit:
+        alarm(kernel, record, "SIGNAL_HALF_DONE", f"is half done: {refusal.message}{_so_far(record)}")
+
+
+def _so_far(record: SignalRecord) -> str:
+    return f"; {text(record.closed)} was closed before" if record.closed else ""
