@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import resource
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -160,6 +162,33 @@ def test_nothing_is_left_of_a_file_that_could_not_be_finished(
     assert run(path, "-o", str(target), "--force").exit_code != 0
     assert target.read_text() == "before"
     assert not list(tmp_path.glob("out.csv.*"))
+
+
+def hoox(path: Path, *words: str, **how: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "hoox_tui", "ledger", "export", "--ledger", str(path), *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(path: Path) -> None:
+    process = hoox(path, "--what", "events")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b"time,seq")
+    process.stdout.close()
+    told = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), told) == (0, b"")
+
+
+def test_a_disk_that_fills_up_is_said_and_nothing_is_left(path: Path, tmp_path: Path) -> None:
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096))
+
+    process = hoox(path, "--what", "events", "-o", str(tmp_path / "events.csv"), preexec_fn=little_room)
+    _, told = process.communicate()
+    assert process.returncode == 1
+    assert b"File too large" in told
+    assert not list(tmp_path.glob("events*"))
 
 
 def test_rows_are_streamed_a_few_thousand_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
