@@ -107,7 +107,7 @@ class Desk:
         limits = httpx.Limits(max_connections=200)
         try:
             async with httpx.AsyncClient(
-                base_url=f"http://{listener.address}", trust_env=False, limits=limits
+                base_url=f"http://{listener.address}", trust_env=False, verify=False, limits=limits
             ) as client:
                 yield client
         finally:

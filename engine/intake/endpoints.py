@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
@@ -20,13 +21,12 @@ from engine.intake.openapi import document
 from engine.intake.pipeline import Pipeline
 from engine.intake.walk import Request
 
+log = logging.getLogger(__name__)
+
 LARGEST_BODY = 8 * 1024
 LARGEST_HEADERS = 16 * 1024
 BODY_S = 5.0
 """Longest a body may take to arrive."""
-DISCARD_BYTES = 256 * 1024
-DISCARD_S = 1.0
-"""How much of an unwanted body is read, and how long, before its sender is answered and cut off."""
 MEDIA_TYPES = frozenset({"application/json", "text/plain"})
 CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
@@ -36,11 +36,10 @@ Handler = Callable[[Request], Awaitable[Answer]]
 class Endpoints:
     """POST /webhook, /webhook/{source}, /process; GET /health, /openapi.json."""
 
-    def __init__(self, pipeline: Pipeline, config: ListenerConfig, *, body_s: float = BODY_S) -> None:
+    def __init__(self, pipeline: Pipeline, config: ListenerConfig) -> None:
         self._pipeline = pipeline
         self._proxies = AddressList(config.proxies)
         self._proxied_only = config.behind_proxy
-        self._body_s = body_s
         self._document = document()
 
     def app(self) -> Starlette:
@@ -83,13 +82,14 @@ class Endpoints:
         answer = refused or self._pipeline.refused(
             Refused("NOT_FOUND", "there is no such path; signals go to POST /webhook")
         )
-        response = _response(answer, closing=not await _discarded(http))
+        response = _response(answer)
         if isinstance(error, HTTPException) and error.headers:
             response.headers.update(error.headers)
         return response
 
-    async def _failed(self, _: HttpRequest, __: Exception) -> Response:
-        """Called by starlette where this module has a fault; uvicorn logs it."""
+    async def _failed(self, _: HttpRequest, error: Exception) -> Response:
+        """Called by starlette where this module has a fault. No trace is logged: it may hold a body."""
+        log.error("a request failed: %s", type(error).__name__)
         return _response(self._pipeline.refused(Refused("NOT_RECORDED", "the request failed; send it again", 5)))
 
     async def _taken(self, http: HttpRequest, handler: Handler) -> Response:
@@ -97,7 +97,7 @@ class Endpoints:
         source: str = http.path_params.get("source", "")
         refused = self._admitted(http, source)
         if refused:
-            return _response(refused, closing=not await _discarded(http))
+            return _response(refused)
         try:
             _check_headers(http)
             body = await self._body(http)
@@ -113,7 +113,10 @@ class Endpoints:
                 receive_ns=mono_ns() - began_ns,
             )
         except Refused as error:
-            return _response(self._pipeline.refused(error), closing=not await _discarded(http))
+            response = _response(self._pipeline.refused(error))
+            if error.code == "SLOW_BODY":
+                response.headers["connection"] = "close"
+            return response
         except ClientDisconnect:
             return Response(status_code=400)
         return _response(await handler(request))
@@ -131,32 +134,14 @@ class Endpoints:
         """All of it, counted as it comes: what a header says about its length is not believed."""
         body = b""
         try:
-            async with asyncio.timeout(self._body_s):
+            async with asyncio.timeout(BODY_S):
                 async for chunk in http.stream():
                     body += chunk
                     if len(body) > LARGEST_BODY:
                         raise Refused("TOO_LARGE", f"the body is larger than {LARGEST_BODY} bytes")
         except TimeoutError:
-            raise Refused("SLOW_BODY", f"the body did not arrive within {self._body_s:g} s") from None
+            raise Refused("SLOW_BODY", f"the body did not arrive within {BODY_S:g} s") from None
         return body
-
-
-async def _discarded(http: HttpRequest) -> bool:
-    """Read on for a while, so that the sender reads its answer before the connection ends; True when all of it came."""
-    count = 0
-    try:
-        async with asyncio.timeout(DISCARD_S):
-            while True:
-                message = await http.receive()
-                count += len(message.get("body", b""))
-                if message["type"] != "http.request":
-                    return False
-                if not message.get("more_body"):
-                    return True
-                if count > DISCARD_BYTES:
-                    return False
-    except TimeoutError:
-        return False
 
 
 def _check_headers(http: HttpRequest) -> None:
@@ -180,10 +165,8 @@ def _header(http: HttpRequest, name: str) -> str:
     return values[0] if values else ""
 
 
-def _response(answer: Answer, *, closing: bool = False) -> Response:
+def _response(answer: Answer) -> Response:
     response = Response(answer.body(), answer.status, media_type="application/json")
     if answer.retry_after:
         response.headers["retry-after"] = str(answer.retry_after)
-    if closing:
-        response.headers["connection"] = "close"
     return response

@@ -10,6 +10,7 @@ import logging
 import socket
 from http import HTTPStatus
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
@@ -105,7 +106,8 @@ class _Connection(H11Protocol):
         super().data_received(data)
         if not self._between_requests():
             self._head_came()
-        elif self.conn.trailing_data[0]:
+        elif self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
+            # A refused body that still comes is read on and dropped for as long: cut off, its sender could lose the answer.
             self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
@@ -136,7 +138,8 @@ def _settings(config: ListenerConfig, app: Starlette) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level=logging.ERROR,
+        # It logs failures with all they hold; endpoints logs them without.
+        log_level=logging.CRITICAL,
         access_log=False,
         # Who called is decided by engine.intake.addresses.
         proxy_headers=False,
