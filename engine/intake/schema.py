@@ -27,7 +27,7 @@ from engine.model.order import OrderType
 from engine.model.signal import QuantityUnit, SignalAction
 
 EXCHANGES = ("binance", "bybit", "mexc", "backpack", "hyperliquid", "paper")
-ORDER_TYPES = ("MARKET", "LIMIT")
+ORDER_TYPES = (OrderType.MARKET, OrderType.LIMIT)
 MOST_LEVERAGE = 1_000
 MOST_PLACES = 18
 """Decimal places: more are finer than any venue's step, and with MOST in front they fit the 34 digits of money."""

@@ -199,9 +199,11 @@ def read(path: Path) -> tuple[Source, ...]:
         return ()
     except OSError as error:
         raise SourcesError(f"{path} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_owner(path, os.fstat(descriptor))
-        raw = file.read(LARGEST_FILE + 1)
+        raw = os.read(descriptor, LARGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
     if len(raw) > LARGEST_FILE:
         raise SourcesError(f"{path} is larger than {LARGEST_FILE} bytes: it is no registry of sources")
     return _decoded(path, raw)
