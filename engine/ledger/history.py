@@ -57,10 +57,15 @@ _encode_prices = msgspec.msgpack.Encoder().encode
 _decode_prices = msgspec.msgpack.Decoder(dict[str, Price]).decode
 
 
+class GivenUp(Exception):
+    """The fold under way was ended from outside; what was folded so far is kept."""
+
+
 class History:
     """Reads one ledger file; every event it folds is verified. Where one is damaged, history ends before it.
 
-    An engine may go on writing the file; `renew` takes in what it added. Use it from one thread.
+    An engine may go on writing the file; `renew` takes in what it added. Use it from one thread; only `give_up` and
+    `position` may be used from another.
     """
 
     def __init__(self, path: Path, spacing: int = SPACING) -> None:
@@ -78,6 +83,7 @@ class History:
             self._spacing = spacing
             self._at = _begin()
             self._front = _begin()
+            self._stop = False
             self.verified = 0
             """So many events were folded from the first one on, which is what verifies them."""
             self.renew()
@@ -92,6 +98,15 @@ class History:
         except LedgerError:
             self._db.close()
             raise
+
+    @property
+    def position(self) -> int:
+        """The last event folded towards the moment asked for."""
+        return self._at.state.seq
+
+    def give_up(self) -> None:
+        """End the fold under way: it raises GivenUp."""
+        self._stop = True
 
     @property
     def env(self) -> str:
@@ -224,6 +239,9 @@ class History:
         from_first = folded.state.seq <= self.verified
         try:
             for event, row in verified_events(self._db, folded.state.seq, folded.hash):
+                if self._stop:
+                    self._stop = False
+                    raise GivenUp
                 fold_verified(folded.state, event)
                 folded.hash = row[-1]
                 note_prices(folded.prices, event)

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from engine.clock import mono_ns
 from engine.ledger.errors import LedgerError
-from engine.ledger.history import History, Point
+from engine.ledger.history import GivenUp, History, Point
 from engine.link.base import LinkLost, LinkState
 from engine.link.messages import PROTOCOL, Ack, Welcome
 from engine.model.command import AnyCommand
@@ -30,6 +31,8 @@ Move = Callable[[History, Point], Point | None]
 """Where to from a moment; None stays."""
 
 REFUSED = "time travel: nothing here trades; go back to the live desk first"
+LONG_NS = 500_000_000
+"""Work that takes longer says how far it is, and can be broken off."""
 LINES = 200
 """Events of the log."""
 GRAIN = 1_000
@@ -61,6 +64,8 @@ class RecordedLink:
         self._history: History | None = None
         self._point = Point(0, 0)
         self._moves: list[Move] = []
+        self._since = 0
+        """When the work under way began (mono ns); 0 while there is none."""
         self._work: asyncio.Task[str] | None = None
         self._marks: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
         self._reading: asyncio.Task[None] | None = None
@@ -91,6 +96,7 @@ class RecordedLink:
         await asyncio.gather(*tasks, return_exceptions=True)
         history, self._history = self._history, None
         if history is not None:
+            history.give_up()
             await self._there(history.close)
         self._thread.shutdown()
 
@@ -138,9 +144,21 @@ class RecordedLink:
         types = KINDS[kind]
         return await self.go(lambda history, point: history.next_of(types, point.seq, forward))
 
+    @property
+    def busy(self) -> str:
+        """How far a long way has been gone; empty when nobody waits."""
+        if self._history is None or not self._since or mono_ns() - self._since < LONG_NS:
+            return ""
+        return f"reading: event {self._history.position:,} of {self._point.seq:,}"
+
     async def go(self, move: Move) -> str:
-        """Make a move and show where it leads; returns what there is to say of it. Moves that come meanwhile add up."""
+        """Make a move and show where it leads; returns what there is to say of it.
+
+        Moves that come meanwhile add up; one that comes during a long way does not wait for its end.
+        """
         self._moves.append(move)
+        if self._history is not None and self.busy:
+            self._history.give_up()
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._go())
         return await asyncio.shield(self._work)
@@ -149,10 +167,15 @@ class RecordedLink:
         said = ""
         while self._moves and self._history is not None:
             moves, self._moves = self._moves, []
+            self._since = mono_ns()
             try:
                 self.views, said = await self._there(partial(self._look, self._history, moves))
+            except GivenUp:
+                continue
             except (LedgerError, sqlite3.Error) as error:
                 said = f"the ledger cannot be read there: {error}"
+            finally:
+                self._since = 0
         return said
 
     # --- in the thread ---
@@ -172,8 +195,10 @@ class RecordedLink:
     async def _read_all(self) -> None:
         """Fold from the first event on, a little at a time: what a person asks for goes first."""
         with suppress(LedgerError, sqlite3.Error):
-            while self._history is not None and await self._there(self._history.go_on):
-                pass
+            more = True
+            while self._history is not None and more:
+                with suppress(GivenUp):
+                    more = await self._there(self._history.go_on)
         if self._history is not None and self._history.damage:
             await self.go(lambda history, point: history.at_seq(min(point.seq, history.last.seq)))
         else:
@@ -190,12 +215,13 @@ class RecordedLink:
             moved = move(history, point)
             said = "" if moved is not None else "there is none"
             point = moved or point
+        self._point = point
         folded = history.folded(point.seq)
         if history.damage and point.seq > history.last.seq:
             # Found on the way: what follows is not trusted.
             point = history.last
             folded = history.folded(point.seq)
-        self._point = point
+            self._point = point
         now = point.time_ns
         desk = at.desk_at(folded.state, folded.prices)
         events = history.events(point.seq, LINES)

@@ -81,6 +81,7 @@ class TravelScreen(Screen[None]):
         """What happened on the live desk until then is known there."""
         self._kind = "fill"
         self._said = ""
+        self._busy = ""
         self._drawn: object = None
 
     def compose(self) -> ComposeResult:
@@ -109,7 +110,7 @@ class TravelScreen(Screen[None]):
 
     def beat(self) -> None:
         """Four times a second: what the background has verified, and what the live desk must say."""
-        if self.link.views is not self._drawn:
+        if self.link.views is not self._drawn or self.link.busy != self._busy:
             self.draw_moment()
         text = self._live_text()
         if str(self.live_line.content) != text:
@@ -123,7 +124,8 @@ class TravelScreen(Screen[None]):
             return
         self._drawn = views
         travel, status = views.get("travel"), views.get("status")
-        note = link.detail if link.state is LinkState.LOST else self._said
+        self._busy = link.busy
+        note = link.detail if link.state is LinkState.LOST else self._busy or self._said
         self.scrubber.show(
             travel if isinstance(travel, TravelView) else None,
             status if isinstance(status, StatusView) else None,

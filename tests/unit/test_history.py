@@ -15,7 +15,7 @@ import pytest
 from engine.core.state import encode_state
 from engine.ledger import history as module
 from engine.ledger.errors import LedgerError
-from engine.ledger.history import History, Point
+from engine.ledger.history import GivenUp, History, Point
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
 from engine.model import event as ev
@@ -96,6 +96,15 @@ def test_more_states_than_are_kept_lie_further_apart(opened: History, monkeypatc
         pass
     assert len(opened._kept) <= 4
     assert all(seq % opened._spacing == 0 for seq in opened._kept)
+
+
+def test_a_long_way_can_be_broken_off_and_gone_on_with(ledger: Path) -> None:
+    change(ledger, "DELETE FROM snapshots")
+    with closing(History(ledger)) as history:
+        history.give_up()
+        with pytest.raises(GivenUp):
+            history.folded(100)
+        assert encode_state(history.folded(100).state) == encode_state(replay(ledger, until_seq=100))
 
 
 def test_who_asks_once_keeps_nothing(ledger: Path) -> None:
