@@ -3,6 +3,7 @@ from them is made anew."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from engine.ledger.head import read_head
 from engine.ledger.rebuild import ProjectionTables
 from engine.ledger.replay import verified_events
 
+log = logging.getLogger(__name__)
+
 
 def migrate(path: Path, db: sqlite3.Connection) -> Path | None:
     """Bring a file of an earlier schema to today's in one transaction; None where there is nothing to do.
@@ -24,6 +27,12 @@ def migrate(path: Path, db: sqlite3.Connection) -> Path | None:
     version = schema.version_of(path, schema.read_meta(db))
     if version == schema.SCHEMA_VERSION:
         return None
+    log.warning(
+        "bringing %s from schema %d to %d, a verified copy first: about a minute for each million events",
+        path,
+        version,
+        schema.SCHEMA_VERSION,
+    )
     kept = _keep(path, version)
     db.execute("BEGIN IMMEDIATE")
     try:
