@@ -1,87 +1,187 @@
-"""How long an order took, stage by stage: bounded samples of monotonic times, read as percentiles."""
+"""How long orders and signals took, stage by stage: the last ones as waterfalls, all of them as percentiles."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Mapping
+from itertools import pairwise
 
-from engine.views.structs import LatencyRow, LatencyView
+from msgspec import Struct
 
-STAGES = ("key", "intent", "risk", "order", "fill", "durable", "screen")
-"""In order of time. Each row is the time since the stage before it that is known; `key` is when the key was pressed."""
-KEEP = 1_000
-OPEN = 200
-"""Orders whose later stages are still awaited."""
+from engine.views.histogram import Histogram
+from engine.views.structs import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
+
+ORDER, SIGNAL, PROBE = "order", "signal", "probe"
+"""Paths: an order by hand, a signal, a request that only measured its way. None is counted among another's."""
+STAGES = {
+    ORDER: ("key", "intent", "risk", "order", "fill", "durable", "screen"),
+    SIGNAL: ("began", "receive", "authenticate", "validate", "dedup", "queue", "translate", "risk", "commit", "sign", "venue"),
+    PROBE: ("began", "receive", "authenticate", "validate", "dedup"),
+}  # fmt: skip
+"""In order of time. Each row is the time since the stage before it that is known; the first one only is when it began."""
+TOTAL = "total"
+TRACES = 20
+"""Waterfalls kept to look at."""
+OPEN = 2_000
+"""Orders and signals whose later stages are still awaited."""
+GROUPS = 32
+"""Venues and sources told apart; what comes later counts as OTHERS."""
+OTHERS = "others"
+
+
+class Key(Struct, frozen=True, order=True):
+    """What samples are kept apart by; `source` is hand, or a signal's."""
+
+    path: str
+    venue: str
+    source: str
+
+
+class _Track(Struct):
+    key: Key
+    marks: dict[str, int]
+
+
+class _Group:
+    """Histograms of one key, and the rows last made of them."""
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.stages = {stage: Histogram() for stage in (*STAGES[key.path][1:], TOTAL)}
+        self.samples = 0
+        self._seen = (-1, LatencyGroup(key.path, key.venue, key.source, 0, ()))
+
+    def count(self, durations: Mapping[str, int]) -> None:
+        """Count what one order or signal took, by stage; stages of another path are not looked at."""
+        stages = self.stages
+        for stage, ns in durations.items():
+            if stage in stages:
+                stages[stage].add(ns)
+        self.samples += 1
+
+    def view(self) -> LatencyGroup:
+        """The percentiles; made anew only where something was counted since."""
+        if self._seen[0] != self.samples:
+            key = self.key
+            rows = tuple(
+                LatencyRow(stage, None, *map(_micros, counted.percentiles(50, 95, 99)))
+                for stage, counted in self.stages.items()
+            )
+            self._seen = (self.samples, LatencyGroup(key.path, key.venue, key.source, self.samples, rows))
+        return self._seen[1]
 
 
 class LatencyBook:
-    """Stage times of the last orders."""
+    """Stages of the last orders and signals, and percentiles by venue and source. Times are monotonic ns."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, dict[str, int]] = OrderedDict()
-        self._samples: dict[str, deque[int]] = {stage: deque(maxlen=KEEP) for stage in (*STAGES[1:], "total")}
+        self._open: OrderedDict[str, _Track] = OrderedDict()
+        self._groups: dict[Key, _Group] = {}
+        self._whole: dict[str, tuple[int, LatencyGroup]] = {}
+        self._traces: deque[LatencyTrace] = deque(maxlen=TRACES)
         self._last = ""
-        self._finished: dict[str, int] = {}
-        """Stages of the last order, once it is finished."""
-        self.count = 0
 
-    def begin(self, order: str, stages: dict[str, int]) -> None:
-        """An order exists; mono ns of the stages it has passed."""
-        self._open[order] = dict(stages)
-        self._last = order
-        self.count += 1
+    def begin(
+        self, name: str, marks: Mapping[str, int], path: str = ORDER, venue: str = "", source: str = "hand"
+    ) -> None:
+        """An order or a signal exists; `marks` says when it passed which stages so far."""
+        self._open[name] = _Track(Key(path, venue, source), dict(marks))
+        self._last = name
         if len(self._open) > OPEN:
-            self._count(_durations(self._open.popitem(last=False)[1]))
+            self.finish(next(iter(self._open)))
 
-    def mark(self, order: str, stage: str, mono_ns: int) -> None:
-        """An order passed a stage; only the first time counts."""
-        stages = self._open.get(order)
-        if stages is not None and stage not in stages:
-            stages[stage] = mono_ns
+    def mark(self, name: str, stage: str, mono_ns: int) -> None:
+        """It passed a stage; only the first time counts."""
+        track = self._open.get(name)
+        if track is not None and stage not in track.marks:
+            track.marks[stage] = mono_ns
 
-    def knows(self, order: str) -> bool:
-        """Whether later stages of this order are awaited."""
-        return order in self._open
+    def knows(self, name: str) -> bool:
+        """Whether later stages of this one are awaited."""
+        return name in self._open
 
-    def stages(self, order: str) -> dict[str, int]:
-        """Stage -> ns since the stage before it, for those that are known; `total` from the first to the last."""
-        return _durations(self._open.get(order, {}))
+    def passed(self, name: str, *stages: str) -> bool:
+        """Whether it is known and has passed all of these."""
+        track = self._open.get(name)
+        return track is not None and all(stage in track.marks for stage in stages)
 
-    def finish(self, order: str) -> dict[str, int]:
-        """Nothing more is awaited: count the order's stages and return them; empty when it was finished before."""
-        durations = _durations(self._open.pop(order, {}))
-        self._count(durations)
-        if durations and order == self._last:
-            self._finished = durations
+    def finish(self, name: str) -> dict[str, int]:
+        """Nothing more is awaited: count its stages, and return stage -> ns since the one before it that is known.
+
+        `total` is from the first to the last; empty when it was finished before, or there is nothing to measure.
+        """
+        track = self._open.pop(name, None)
+        durations = _durations(track) if track is not None else {}
+        if track is not None and durations:
+            self.count(name, track.key, durations)
         return durations
 
+    def count(self, name: str, key: Key, durations: Mapping[str, int]) -> None:
+        """Count one that was measured elsewhere, stage -> ns with their total."""
+        group = self._groups.get(key)
+        if group is None:
+            if len(self._groups) >= GROUPS:
+                key = Key(key.path, "", OTHERS)
+            group = self._groups.setdefault(key, _Group(key))
+        group.count(durations)
+        self._last = name
+        self._traces.appendleft(_trace(name, key, durations))
+
+    def trace(self, name: str) -> LatencyTrace | None:
+        """The waterfall of one: as far as it is known, while later stages are awaited; None of one long gone."""
+        track = self._open.get(name)
+        if track is not None:
+            return _trace(name, track.key, _durations(track))
+        return next((trace for trace in self._traces if trace.id == name), None)
+
     def view(self, time_ns: int) -> LatencyView:
-        """Last, p50, p95, p99 of every stage."""
-        last = self.stages(self._last) if self._last in self._open else self._finished
-        rows = tuple(self._row(stage, last.get(stage)) for stage in (*STAGES[1:], "total"))
-        return LatencyView(time_ns, self._last, rows, self.count)
+        """The last one beside the percentiles of its path; then every path as a whole, and by venue and source."""
+        groups = [self._groups[key].view() for key in sorted(self._groups)]
+        wholes = {path: self._as_one(path) for path in STAGES if any(group.path == path for group in groups)}
+        last = self.trace(self._last)
+        path = last.path if last is not None else ORDER
+        whole = wholes.get(path) or LatencyGroup(path, "", "", 0, _Group(Key(path, "", "")).view().rows)
+        took = {span.stage: span.took for span in last.spans} if last is not None else {}
+        if took:
+            took[TOTAL] = sum(took.values())
+        rows = tuple(LatencyRow(r.stage, took.get(r.stage), r.p50, r.p95, r.p99) for r in whole.rows)
+        parts = [group for group in groups if sum(other.path == group.path for other in groups) > 1]
+        shown = (*wholes.values(), *parts)
+        return LatencyView(time_ns, self._last, rows, whole.samples, tuple(self._traces), shown)
 
-    def _count(self, durations: dict[str, int]) -> None:
-        for stage, value in durations.items():
-            self._samples[stage].append(value)
+    def _as_one(self, path: str) -> LatencyGroup:
+        groups = [group for key, group in self._groups.items() if key.path == path]
+        samples = sum(group.samples for group in groups)
+        made, whole = self._whole.get(path, (-1, LatencyGroup(path, "", "", 0, ())))
+        if made != samples:
+            merged = _Group(Key(path, "", ""))
+            merged.samples = samples
+            for group in groups:
+                for stage, counted in group.stages.items():
+                    merged.stages[stage].merge(counted)
+            whole = merged.view()
+            self._whole[path] = (samples, whole)
+        return whole
 
-    def _row(self, stage: str, last: int | None) -> LatencyRow:
-        values = sorted(self._samples[stage])
-        return LatencyRow(
-            stage,
-            None if last is None else last / 1_000,
-            _percentile(values, 50),
-            _percentile(values, 95),
-            _percentile(values, 99),
-        )
 
-
-def _durations(stages: dict[str, int]) -> dict[str, int]:
-    known = sorted((at, STAGES.index(stage)) for stage, at in stages.items())
-    durations = {STAGES[index]: at - known[i][0] for i, (at, index) in enumerate(known[1:])}
+def _durations(track: _Track) -> dict[str, int]:
+    stages = STAGES[track.key.path]
+    known = sorted((at, stages.index(stage)) for stage, at in track.marks.items() if stage in stages)
+    durations = {stages[index]: at - before for (before, _), (at, index) in pairwise(known)}
     if durations:
-        durations["total"] = known[-1][0] - known[0][0]
+        durations[TOTAL] = known[-1][0] - known[0][0]
     return durations
 
 
-def _percentile(values: list[int], percent: int) -> float | None:
-    return values[min(len(values) - 1, len(values) * percent // 100)] / 1_000 if values else None
+def _trace(name: str, key: Key, durations: Mapping[str, int]) -> LatencyTrace:
+    """Its stages one after the other, as they are given."""
+    spans, begun = [], 0.0
+    for stage, took in durations.items():
+        if stage != TOTAL:
+            spans.append(LatencySpan(stage, begun, took / 1_000))
+            begun += took / 1_000
+    return LatencyTrace(name, key.path, key.venue, key.source, tuple(spans))
+
+
+def _micros(ns: int | None) -> float | None:
+    return None if ns is None else ns / 1_000
