@@ -77,7 +77,7 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder) -> Refusal | N
     if command.instrument not in kernel.state.instruments:
         return unknown("instrument", command.instrument, kernel.state.instruments)
     plan = plan_order(kernel, account, command)
-    kernel.probe("risk")
+    kernel.probe("risk", command.request_id)
     top = kernel.top(command.instrument)
     refusal, checks = plan.refusal, tuple(plan.checks)
     verdict: ev.AnyBody = (
@@ -93,7 +93,7 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder) -> Refusal | N
             kernel, account, kernel.instrument(command.instrument), plan.remargin, command.owner, command.request_id
         )
     order = create(kernel, _terms(kernel, account, command, plan), plan.reserve, top)
-    kernel.probe("order")
+    kernel.probe("order", command.request_id)
     if command.type.waits:
         hold(kernel, order)
     else:
@@ -105,7 +105,7 @@ def _deny(kernel: Kernel, account: str, command: cmd.PlaceOrder, plan: Plan, ref
     """A refused order is an order too, ended before it left; one without a size is none."""
     if plan.size > ZERO:
         order = create(kernel, _terms(kernel, account, command, plan), ZERO, top)
-        kernel.probe("order")
+        kernel.probe("order", command.request_id)
         kernel.journal.emit_order(order, ev.OrderDenied(order.id, refusal.code, refusal.message))
 
 

@@ -76,8 +76,8 @@ class Kernel:
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.refused: dict[str, int] = {}
         """How many exits a venue rejected since the position last changed, by account|instrument."""
-        self.probe: Callable[[str], None] = _no_probe
-        """Told when an entry has passed a stage, so that whoever holds a clock can time it."""
+        self.probe: Callable[[str, str], None] = _no_probe
+        """Told which stage a request has passed, by its id, so that whoever holds a clock can time it."""
         self.halted = ""
         """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
 
@@ -200,7 +200,7 @@ class Kernel:
         return None if unrealised is None else self.state.accounts[account].balances.get(asset, ZERO) + unrealised
 
 
-def _no_probe(stage: str) -> None:
+def _no_probe(stage: str, request_id: str) -> None:
     """Nobody measures."""
 
 

@@ -95,7 +95,9 @@ def advance(kernel: Kernel, record: SignalRecord) -> None:
     if _market_is_away(kernel, record):
         wait(kernel, record, WaitsFor.RETRY, min(kernel.clock + SECOND_NS, expires_ns(record)), record.attempt)
         return
+    kernel.probe("queue", record.signal.id)
     step = _checked(kernel, record)
+    kernel.probe("translate", record.signal.id)
     if isinstance(step, Refusal):
         _refuse_rest(kernel, record, step)
     elif isinstance(step, Nothing):

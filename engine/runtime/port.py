@@ -6,14 +6,13 @@ import asyncio
 import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from engine.clock import mono_ns
-from engine.core.inputs import Intent, Note
+from engine.core.inputs import Intent
 from engine.core.state import KEEP_REQUESTS
 from engine.ledger.errors import LedgerError
 from engine.ledger.query import Reader
@@ -27,10 +26,10 @@ from engine.model.event import Event
 from engine.runtime.config import EngineConfig
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.status import StatusSource
+from engine.runtime.timing import Timing
 from engine.views import LogLine, LogView, Mode, Preview, View, tables
 from engine.views import format as fmt
 from engine.views.candles import CandleBook
-from engine.views.latency import LatencyBook
 from engine.views.log import log_line
 from engine.views.market import book_view, chart_lines
 from engine.views.preview import preview
@@ -42,8 +41,6 @@ RATES = {"status": 4.0, "book": 20.0, "chart": 4.0, "latency": 2.0, "balance": 1
 OTHER_RATE = 4.0
 PATIENCE_NS = 250_000_000
 """A commit that takes longer does not hold back the prices."""
-UNSEEN_S = 3.0
-"""An order whose result no screen has drawn by then has its latency counted without that stage."""
 
 
 class DeskPort:
@@ -56,10 +53,7 @@ class DeskPort:
         self._candles = candles
         self._keeper: Keeper
         self.status: StatusSource
-        self.latency = LatencyBook()
-        self._stages: dict[str, int] = {}
-        self._awaiting: list[tuple[int, str]] = []
-        """(seq, order) of fills whose commit is awaited."""
+        self.timing: Timing
         self._acks: OrderedDict[str, Ack] = OrderedDict()
         self._reading = asyncio.Lock()
         self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
@@ -74,48 +68,32 @@ class DeskPort:
         """Serve this keeper's desk."""
         self._keeper = keeper
         self.status = status
-        keeper.desk.kernel.probe = self._passed
+        self.timing = Timing(keeper)
+        keeper.listeners.add(self.timing)
+        keeper.desk.kernel.probe = self.timing.passed
 
     # --- What happened ------------------------------------------------------------------------------
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Take the events of one input into the log and the latencies."""
+        """Take the events of one input into the log."""
         state = self._keeper.desk.state
         for event in events:
             line = log_line(state, event)
             if line is not None:
                 self._lines.append(line)
-            body = event.body
-            if isinstance(body, ev.OrderFilled) and self.latency.knows(body.order):
-                self.latency.mark(body.order, "fill", mono_ns())
-                self._awaiting.append((event.seq, body.order))
 
     def committed(self, seq: int, committed_ns: int) -> None:
-        """A commit ended."""
-        while self._awaiting and self._awaiting[0][0] <= seq:
-            _, order = self._awaiting.pop(0)
-            self.latency.mark(order, "durable", committed_ns)
-            self._keeper.later(UNSEEN_S, lambda order=order: self._count(order))  # type: ignore[misc]
+        """See Listener: a view asks for what is durable when it is built."""
 
     def dropped(self, seq: int) -> None:
         """What followed `seq` did not happen: it is never shown."""
         self._held.clear()
-        self._awaiting.clear()
         while self._lines and self._lines[-1].seq > seq:
             self._lines.pop()
 
     def remember(self, lines: Sequence[LogLine]) -> None:
         """Begin the log with what an earlier engine left."""
         self._lines.extend(lines)
-
-    def _passed(self, stage: str) -> None:
-        self._stages[stage] = mono_ns()
-
-    def _count(self, order: str) -> None:
-        durations = self.latency.finish(order)
-        if durations and self._keeper.mode is Mode.OK:
-            with suppress(NotDurable):
-                self._keeper.decide(Note(self._keeper.now_ns(), ev.LatencyMeasured(order, durations)))
 
     # --- EnginePort ---------------------------------------------------------------------------------
 
@@ -182,7 +160,7 @@ class DeskPort:
             case "balance":
                 return tables.balance_view(desk, now_ns)
             case "latency":
-                return self.latency.view(now_ns)
+                return self.timing.book.view(now_ns)
             case "log":
                 return LogView(now_ns, tuple(self._lines))
         return None
@@ -246,12 +224,10 @@ class DeskPort:
             return Ack(request_id, False, "EXITS_ONLY", keeper.mode_reason)
         if (command.account or keeper.desk.account) not in keeper.desk.state.accounts:
             return Ack(request_id, False, "ACCOUNT", f"account: {command.account!r} is not there")
-        self._stages = {"key": key_ns, "intent": received_ns} if key_ns else {"intent": received_ns}
+        self.timing.asked(request_id, key_ns, received_ns)
         try:
             events = keeper.decide(Intent(keeper.now_ns(), command))
             ack = ack_of(request_id, events)
-            for order in ack.orders:
-                self.latency.begin(order, self._stages)
             await keeper.durable(events[-1].seq if events else 0)
         except NotDurable as error:
             return Ack(request_id, False, "NOT_DURABLE", f"nothing was done: {error}")
@@ -311,9 +287,7 @@ class DeskPort:
 
     def painted(self, order: str, time_ns: int) -> None:
         """See EnginePort."""
-        if self.latency.knows(order):
-            self.latency.mark(order, "screen", time_ns)
-            self._count(order)
+        self.timing.painted(order, time_ns)
 
     def request_stop(self, reason: str) -> None:
         """See EnginePort."""
