@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,7 +29,11 @@ def connect_readonly(path: Path) -> sqlite3.Connection:
     """A connection that cannot write; raises LedgerError where there is no file."""
     if not path.is_file():
         raise LedgerError(f"there is no ledger at {path}")
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    file = path.resolve()
+    # Beside a file in WAL mode SQLite makes others. In a folder where it may not, and nobody writes, there is only the file.
+    alone = not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists()
+    how = "mode=ro&immutable=1" if alone else "mode=ro"
+    return sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None)
 
 
 def verified_events(

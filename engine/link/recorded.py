@@ -68,6 +68,8 @@ class RecordedLink:
         """When the work under way began (mono ns); 0 while there is none."""
         self._work: asyncio.Task[str] | None = None
         self._marks: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+        self._marked = 0
+        """The end of the bar they were made for."""
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -184,10 +186,17 @@ class RecordedLink:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _open(self) -> None:
-        self._history = history = History(self.path)
-        span = max(history.last.seq - 1, 1)
+        self._history = History(self.path)
+
+    def _mark(self, history: History) -> None:
+        """Where fills and engine starts lie on the bar; anew when its end moved."""
+        last = history.last.seq
+        if last == self._marked:
+            return
+        self._marked = last
+        span = max(last - 1, 1)
         fills, starts = (
-            tuple(dict.fromkeys((seq - 1) * GRAIN // span / GRAIN for seq in seqs if seq <= history.last.seq))
+            tuple(dict.fromkeys((seq - 1) * GRAIN // span / GRAIN for seq in seqs if seq <= last))
             for seqs in (history.fills(), history.starts())
         )
         self._marks = fills, starts
@@ -222,6 +231,7 @@ class RecordedLink:
             point = history.last
             folded = history.folded(point.seq)
             self._point = point
+        self._mark(history)
         now = point.time_ns
         desk = at.desk_at(folded.state, folded.prices)
         events = history.events(point.seq, LINES)

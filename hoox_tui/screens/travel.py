@@ -136,10 +136,11 @@ class TravelScreen(Screen[None]):
                 pane.show(views.get(name), travel.time_ns)
 
     def _live_text(self) -> str:
-        """One line of the desk underneath: that its engine is in trouble, or the last alarm since one looks back."""
-        live = self._live
+        """One line: that the engine underneath is in trouble, its last alarm since one looks back, or the ledger's damage."""
+        live, travel = self._live, self.link.views.get("travel")
+        damage = travel.damage if isinstance(travel, TravelView) else ""
         if live is None:
-            return ""
+            return damage and f"LEDGER DAMAGED: {damage}"
         banner = live.banner()
         if banner is not None:
             return f"LIVE NOW: {banner[0]}"
@@ -149,7 +150,7 @@ class TravelScreen(Screen[None]):
                 break
             if line.level == "error":
                 return f"LIVE NOW: {line.text}   (Esc goes there)"
-        return ""
+        return damage and f"LEDGER DAMAGED: {damage}"
 
     def on_resize(self) -> None:
         """Another size shows other panes."""

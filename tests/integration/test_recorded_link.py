@@ -139,6 +139,13 @@ async def test_an_engine_may_hold_the_ledger_and_end_takes_in_what_it_wrote(ledg
         await link.close()
 
 
+async def test_fills_and_starts_lie_on_the_bar_where_their_events_do(link: RecordedLink) -> None:
+    await link.to_next("fill", False)
+    view = shown(link)
+    assert view.fills[-1] == pytest.approx((view.seq - 1) / (view.last_seq - 1), abs=0.001)
+    assert view.starts == (0.0,)
+
+
 async def test_a_damaged_ledger_is_shown_up_to_its_last_good_event(ledger: Path) -> None:
     with closing(sqlite3.connect(ledger)) as db:
         db.execute("DROP TRIGGER events_are_never_updated")

@@ -209,6 +209,16 @@ class TestDamage:
             History(tmp_path / "other.sqlite")
 
 
+def test_a_ledger_in_a_folder_one_may_not_write_to_is_read_from_its_file_alone(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = set(ledger.parent.iterdir())
+    monkeypatch.setattr("engine.ledger.replay.os.access", lambda *_: False)
+    with closing(History(ledger)) as history:
+        assert history.folded(history.last.seq).state.seq == history.last.seq
+        assert set(ledger.parent.iterdir()) == there, "SQLite would have made a file beside it"
+
+
 def test_what_an_engine_writes_meanwhile_is_taken_in(tmp_path: Path) -> None:
     story = Story()
     path = tmp_path / "live.sqlite"
