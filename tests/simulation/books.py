@@ -261,48 +261,106 @@ _BOOKED: dict[type, Callable[[Books, Event, Any], None]] = {
 }
 
 
+class Face:
+    """What one market displays, and how much of it our takers took: an upper bound, kept coarsely."""
+
+    def __init__(self) -> None:
+        self.tops: dict[Side, tuple[str, str]] = {}
+        self.levels: dict[Side, dict[Decimal, Decimal]] = {}
+        self.taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+
+    def copy(self) -> Face:
+        """As it is now."""
+        face = Face()
+        face.tops = dict(self.tops)
+        face.levels = {side: dict(levels) for side, levels in self.levels.items()}
+        face.taken = {side: dict(taken) for side, taken in self.taken.items()}
+        return face
+
+    def quote(self, item: Quote) -> None:
+        """A new top."""
+        for side, top in (
+            (Side.BUY, (item.bid_text, item.bid_size_text)),
+            (Side.SELL, (item.ask_text, item.ask_size_text)),
+        ):
+            if self.tops.get(side) != top:
+                self.taken[side].clear()
+            self.tops[side] = top
+
+    def depth(self, item: Depth) -> None:
+        """New levels."""
+        for side, changed in ((Side.BUY, item.bids), (Side.SELL, item.asks)):
+            levels = {} if item.snapshot else self.levels.get(side, {})
+            levels.update((Decimal(price), Decimal(size)) for price, size in changed)
+            self.levels[side] = levels
+        self.forget()
+
+    def forget(self) -> None:
+        """Everything may be offered anew."""
+        for taken in self.taken.values():
+            taken.clear()
+
+    def take(self, side: Side, price: Decimal, size: Decimal) -> tuple[Decimal, Decimal]:
+        """We took from this side: (taken since it changed, most that was shown)."""
+        taken = self.taken[side]
+        taken[price] = taken.get(price, ZERO) + size
+        return taken[price], self._shown(side, price)
+
+    def offered(self, side: Side, worst: Decimal) -> Decimal:
+        """All that a side shows up to a price."""
+        levels = dict(self.levels.get(side, {}))
+        top = self.tops.get(side)
+        if top is not None:
+            levels[Decimal(top[0])] = max(Decimal(top[1]), levels.get(Decimal(top[0]), ZERO))
+        return sum((size for price, size in levels.items() if (price - worst) * side.sign >= 0), ZERO)
+
+    def _shown(self, side: Side, price: Decimal) -> Decimal:
+        best = self.levels.get(side, {}).get(price, ZERO)
+        top = self.tops.get(side)
+        if top is None:
+            return best
+        # Without a book, a displayed size for each tick behind the top is what paper matching believes in.
+        behind = (Decimal(top[0]) - price) * side.sign > 0 and not self.levels
+        return max(best, Decimal(top[1])) if behind or price == Decimal(top[0]) else best
+
+
 class Shown:
-    """What one life's market displayed and traded, and how much of it our orders took: an upper bound, kept coarsely."""
+    """What one life's market displayed and traded, and how much of it our orders got."""
 
     def __init__(self) -> None:
         self.input: MarketInput | None = None
         """What is being decided on; None where it is no market input."""
         self.mark: Decimal | None = None
-        self._tops: dict[Side, tuple[str, str]] = {}
-        self._levels: dict[Side, dict[Decimal, Decimal]] = {}
-        self._taken: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+        self._now = Face()
+        self._before = Face()
+        """What fell due before an input is matched before it."""
         self._made = ZERO
 
     def hear(self, item: MarketInput) -> None:
         """The market says something."""
         self.input = item
         self._made = ZERO
+        if isinstance(item, Quote | Depth):
+            self._before = self._now.copy()
         if isinstance(item, Quote):
-            for side, top in (
-                (Side.BUY, (item.bid_text, item.bid_size_text)),
-                (Side.SELL, (item.ask_text, item.ask_size_text)),
-            ):
-                if self._tops.get(side) != top:
-                    self._taken[side].clear()
-                self._tops[side] = top
+            self._now.quote(item)
         elif isinstance(item, Depth):
-            self._depth(item)
+            self._now.depth(item)
         elif isinstance(item, Mark):
             self.mark = item.price
         elif isinstance(item, FeedStatus) and item.state is StreamState.RESYNC:
-            self._levels.clear()
-            self._forget()
+            self._now.levels.clear()
+            self._now.forget()
 
     def price(self, side: Side) -> Decimal | None:
         """The best price of a side."""
-        top = self._tops.get(side)
+        top = self._now.tops.get(side)
         return Decimal(top[0]) if top is not None else None
 
     def take(self, side: Side, price: Decimal, size: Decimal) -> tuple[Decimal, Decimal]:
         """We took from this side of the book: (taken since it changed, most that was shown)."""
-        taken = self._taken[side]
-        taken[price] = taken.get(price, ZERO) + size
-        return taken[price], self._shown(side, price)
+        got, most = self._now.take(side, price, size)
+        return (got, most) if got <= most else self._before.take(side, price, size)
 
     def make(self, side: Side, price: Decimal, size: Decimal) -> tuple[Decimal, Decimal]:
         """An order of ours of this side was met where it rests: (met by this input, most that this input brought)."""
@@ -312,30 +370,5 @@ class Shown:
             through = (price - item.price) * side.sign >= 0 and item.aggressor is side.opposite
             return self._made, item.size if through else ZERO
         if isinstance(item, Quote | Depth):
-            other = side.opposite
-            levels = dict(self._levels.get(other, {}))
-            top = self._tops.get(other)
-            if top is not None:
-                levels[Decimal(top[0])] = max(Decimal(top[1]), levels.get(Decimal(top[0]), ZERO))
-            return self._made, sum((s for p, s in levels.items() if (price - p) * side.sign >= 0), ZERO)
+            return self._made, self._now.offered(side.opposite, price)
         return self._made, ZERO
-
-    def _depth(self, item: Depth) -> None:
-        for side, changed in ((Side.BUY, item.bids), (Side.SELL, item.asks)):
-            levels = {} if item.snapshot else self._levels.get(side, {})
-            levels.update((Decimal(price), Decimal(size)) for price, size in changed)
-            self._levels[side] = levels
-        self._forget()
-
-    def _forget(self) -> None:
-        for taken in self._taken.values():
-            taken.clear()
-
-    def _shown(self, side: Side, price: Decimal) -> Decimal:
-        best = self._levels.get(side, {}).get(price, ZERO)
-        top = self._tops.get(side)
-        if top is None:
-            return best
-        # Without a book, a displayed size for each tick behind the top is what paper matching believes in.
-        behind = (Decimal(top[0]) - price) * side.sign > 0 and not self._levels
-        return max(best, Decimal(top[1])) if behind or price == Decimal(top[0]) else best

@@ -166,6 +166,8 @@ class SimWriter(Writer):
         self._wake()
 
     def _work(self) -> None:
+        if self._at_work is None and not self._queue:
+            return
         work, self._at_work = self._at_work or self._take(), None
         if not work:
             return

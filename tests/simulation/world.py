@@ -38,6 +38,8 @@ SETTLE_S = 5.0
 FLAT_S = 60.0
 FLAT_VENUE_S = 400.0
 AGREED_S = 300.0
+ENTERED_S = 60.0
+"""A venue that banned us is left alone for as long as it said."""
 
 
 class Line(NamedTuple):
@@ -297,7 +299,9 @@ class World:
             request_id="end-probe", instrument=name, side=side, type=OrderType.MARKET, size=Decimal("0.001")
         )
         await self._ask(probe)
-        await self._wait(SETTLE_S)
+        until = self._loop.time() + ENTERED_S
+        while not life.state.positions and self._loop.time() < until:
+            await self._wait(0.5)
         check(10, bool(life.state.positions), "an entry does not work although nothing stands in its way any more")
         await self._ask(cmd.FlattenAll(request_id="end-flat"))
         await self._quiet()
