@@ -5,38 +5,30 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from engine.core.inputs import Intent
 from engine.core.state import State
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Position, RiskLimits
 from engine.model.event import Event
-from engine.model.instrument import (
-    LiquidationClose,
-    MarginModel,
-    MarkSource,
-    QueueModel,
-    ReduceOnlyPolicy,
-    VenueProfile,
-)
-from engine.model.market import Mark, Side, StreamState
-from engine.model.order import ENDED, OrderType, TimeInForce, TriggerSource
+from engine.model.market import Mark, StreamState
+from engine.model.order import ENDED, OrderType
 from tests.kit import BUY, MS, SECOND, SELL, Bench, Replayed, instrument
+from tests.simulation import trader as simulated
+from tests.simulation.profiles import PROFILES
 
 D = Decimal
-PROFILES = (
-    VenueProfile(reduce_only=ReduceOnlyPolicy.REJECT, queue_model=QueueModel.PROB, entry_latency_ns=0),
-    VenueProfile(entry_latency_ns=3_000 * MS),
-    VenueProfile(),
-    VenueProfile(liquidation_close=LiquidationClose.BOOK, liquidation_fee=D("0.001"), fee_reserve=D("0.0005")),
-    VenueProfile(margin_model=MarginModel.FRACTION, mark_source=MarkSource.EXIT_SIDE),
-    VenueProfile(mark_source=MarkSource.MID),
-)
-TIFS = (TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
 STEPS = 60
+ASKS = {
+    "place": 22, "close": 5, "protect": 4, "cancel": 4, "cancel limits": 1, "amend": 5, "flatten": 1, "kill switch": 1,
+    "leverage": 2, "margin": 2, "money": 1, "reset": 1,
+}  # fmt: skip
+"""What is asked for, by weight."""
 
 
 class Trader:
@@ -123,117 +115,22 @@ class Trader:
 
     # --- Commands ---------------------------------------------------------------------------------
 
-    def level(self) -> Decimal:
-        reach = self.dice.choice((10, 100, 1000, 6000))
-        return self.price + D(self.dice.randint(-reach, reach)) / 10
-
-    def trigger(self, kind: OrderType, side: Side) -> Decimal:
-        """Mostly on the side that does not fire at once."""
-        sign = side.sign * (-1 if "PROFIT" in kind else 1) * (1 if self.dice.random() < 0.9 else -1)
-        return self.price + sign * D(self.dice.randint(2, 800)) / 10
-
-    def maybe(self, make: Any, chance: float = 0.5) -> Any:
-        return make() if self.dice.random() < chance else None
-
-    def place(self) -> None:
-        dice = self.dice
-        kind = dice.choice((*OrderType, OrderType.MARKET, OrderType.LIMIT))
-        side = dice.choice((BUY, SELL))
-        held = self.bench.size
-        reduce_only = dice.random() < (0.4 if held else 0.03)
-        if reduce_only and held and dice.random() < 0.9:
-            side = SELL if held > 0 else BUY
-        gtd = dice.random() < 0.15
-        now = self.bench.now
-        fields: dict[str, Any] = {
-            "account": dice.choice(("", "", "", "other")),
-            "price": self.level() if kind.has_price else None,
-            "trigger": self.trigger(kind, side) if kind.waits and (not kind.trails or dice.random() < 0.5) else None,
-            "source": dice.choice((*TriggerSource, TriggerSource.MARK, TriggerSource.BID_ASK)),
-            "trail_bps": D(dice.randint(1, 60)) if kind.trails else None,
-            "tif": TimeInForce.GTD if gtd else dice.choice(TIFS),
-            "expire_ns": now + dice.randint(0, 3000) * MS if gtd else None,
-            "post_only": kind is OrderType.LIMIT and dice.random() < 0.1,
-            "reduce_only": reduce_only,
-            "leverage": self.maybe(lambda: dice.choice((1, 5, 20, 50, 100, 100, 125)), 0.3),
-        }
-        if not reduce_only:
-            offset = D(dice.randint(20, 900)) / 10
-            fields["take_profit"] = self.maybe(lambda: self.price + side.sign * offset, 0.4)
-            fields["stop_loss"] = self.maybe(lambda: self.price - side.sign * offset, 0.6)
-            fields["bracket_source"] = dice.choice((TriggerSource.MARK, TriggerSource.BID_ASK))
-        self.bench.place(side, str(D(dice.choice((1, 10, 50, 50, 300, 300, 1500, 9000))) / 1000), kind, **fields)
-
-    def pick(self, found: dict[str, Any]) -> str:
-        return self.dice.choice(list(found)) if found and self.dice.random() < 0.97 else "X9"
-
-    def close(self) -> None:
-        position = self.pick(self.bench.state.positions)
-        self.bench.ask(cmd.ClosePosition, position=position, fraction=D(self.dice.choice(("1", "0.5", "0.25"))))
-
-    def protect(self) -> None:
-        offset = D(self.dice.randint(5, 2000)) / 10
-        positions = self.bench.state.positions
-        name = self.pick(positions)
-        sign = positions[name].sign if name in positions else 1
-        self.bench.ask(
-            cmd.SetProtection,
-            position=name,
-            take_profit=self.maybe(lambda: self.price + sign * offset),
-            stop_loss=self.maybe(lambda: self.price - sign * offset),
-            trail_bps=self.maybe(lambda: D(self.dice.randint(1, 50)), 0.3),
+    def ask(self, kind: str) -> None:
+        """What the simulated trader would ask for now."""
+        bench = self.bench
+        bench.made += 1
+        wishes = simulated.Trader(
+            self.dice, bench.state, self.price, bench.now, f"r{bench.made}", lambda client_id: (D(0), None)
         )
-
-    def cancel(self) -> None:
-        name = self.pick(self.bench.state.orders)
-        order = self.bench.state.orders.get(name)
-        if order is None or not order.terms.reduce_only:
-            self.bench.ask(cmd.CancelOrder, order=name)
-
-    def cancel_limits(self) -> None:
-        self.bench.ask(cmd.CancelAll, scope="limits")
-
-    def amend(self) -> None:
-        orders = {i: o for i, o in self.bench.state.orders.items() if o.status != "SENT" or self.dice.random() < 0.1}
-        name = self.pick(orders)
-        order = orders.get(name)
-        exit_leg = order is not None and bool(order.terms.group)
-        self.bench.ask(
-            cmd.AmendOrder,
-            order=name,
-            price=self.maybe(self.level) if order is not None and order.terms.type.has_price else None,
-            trigger=self.maybe(self.level, 0.3),
-            size=None if exit_leg else self.maybe(lambda: D(self.dice.randint(1, 2000)) / 1000),
-        )
-
-    def flatten(self) -> None:
-        self.bench.ask(cmd.FlattenAll)
-
-    def kill(self) -> None:
-        self.bench.ask(cmd.SetKill, on=self.dice.random() < 0.4)
-
-    def leverage(self) -> None:
-        leverage = self.dice.choice((0, 1, 3, 10, 50, 100, 125, 200))
-        self.bench.ask(cmd.SetLeverage, instrument=self.bench.instruments[0].id, leverage=leverage)
-
-    def margin(self) -> None:
-        amount = D(self.dice.randint(-50_000, 50_000)) / 100
-        self.bench.ask(cmd.AdjustMargin, position=self.pick(self.bench.state.positions), amount=amount)
-
-    def money(self) -> None:
-        self.bench.ask(cmd.Deposit, asset="USDT", amount=D(self.dice.randint(-500_000, 500_000)) / 100)
-
-    def reset(self) -> None:
-        self.bench.ask(cmd.ResetAccount, asset="USDT", balance=D(10_000))
+        bench.handle(Intent(bench.now, wishes.wish(kind)))
 
     # --- Running ----------------------------------------------------------------------------------
 
     def step(self) -> None:
         kinds = (
             (self.walk, 30), (self.trade, 10), (self.depth, 5), (self.mark, 4), (self.wait, 14), (self.funding, 2),
-            (self.restart, 2), (self.set_clock_back, 1), (self.halt, 1), (self.feed, 1), (self.place, 22), (self.close, 5), (self.protect, 4),
-            (self.cancel, 4), (self.cancel_limits, 1), (self.amend, 5), (self.flatten, 1), (self.kill, 1),
-            (self.leverage, 2), (self.margin, 2), (self.money, 1), (self.reset, 1),
+            (self.restart, 2), (self.set_clock_back, 1), (self.halt, 1), (self.feed, 1),
+            *((partial(self.ask, kind), weight) for kind, weight in ASKS.items()),
         )  # fmt: skip
         (kind,) = self.dice.choices([k for k, _ in kinds], [w for _, w in kinds])
         self.checked(kind)
