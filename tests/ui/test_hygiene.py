@@ -40,3 +40,7 @@ def test_version_imports_no_screens() -> None:
 
 def test_the_desk_imports_plotext_only_for_a_study() -> None:
     assert imported("import hoox_tui.app", ("plotext", "textual_plotext")) == []
+
+
+def test_the_desk_brings_the_core_and_the_ledger_along_only_for_who_looks_back() -> None:
+    assert imported("import hoox_tui.app", ("engine.core.desk", "engine.ledger.history", "sqlite3")) == []

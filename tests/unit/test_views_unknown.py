@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from engine.core.inputs import Asked, Doubt, NoSuchOrder
@@ -9,6 +12,7 @@ from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.order import Order, OrderStatus, OrderType
+from engine.runtime.port import adds_exposure
 from engine.views import Preview, tables
 from engine.views.log import log_line
 from engine.views.preview import preview
@@ -165,6 +169,14 @@ class TestPreviewOfAnAttestation:
     def test_of_an_order_that_is_known_is_refused(self, bench: Bench) -> None:
         bench.place(BUY, "0.5", OrderType.LIMIT, price="59000")
         assert "only one of unknown outcome can be attested" in self.look(bench, bench.last_order.id).errors[0]
+
+
+def test_an_attestation_needs_neither_the_hand_nor_the_arm(bench: Bench) -> None:
+    keeper: Any = SimpleNamespace(desk=bench.desk)
+    assert not adds_exposure(keeper, cmd.AttestOrder(request_id="a", order="O1", reason="seen"))
+    assert adds_exposure(
+        keeper, cmd.PlaceOrder(request_id="p", instrument=BTC.id, side=BUY, type=OrderType.MARKET, size=D(1))
+    )
 
 
 class TestLog:
