@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -370,6 +371,19 @@ def test_a_listener_that_would_send_keys_in_the_clear_does_not_start(
 ) -> None:
     with pytest.raises(ListenerError, match=remedy):
         Listener(ListenerConfig(**config), desk.pipeline)
+
+
+async def test_an_answer_leaves_at_once_and_does_not_wait_for_more_to_send(desk: Desk) -> None:
+    listener = Listener(ListenerConfig(port=0), desk.pipeline)
+    await listener.start()
+    try:
+        async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+            await client.get(f"http://{listener.address}/health")
+            (connection,) = listener.connections
+            accepted = connection.transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        await listener.stop()
 
 
 async def test_a_port_that_is_taken_is_named(desk: Desk) -> None:
