@@ -76,8 +76,9 @@ def _make_derived(db: sqlite3.Connection) -> None:
 
 
 def _to_2(db: sqlite3.Connection) -> None:
-    """Requests are found by an index; the first ledgers had none."""
+    """Requests are found by an index, and signals by another; the first ledgers had none."""
     schema.index_intents(db)
+    db.execute(schema.SIGNALS_ONCE)
 
 
 STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _to_2}

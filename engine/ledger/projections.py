@@ -11,6 +11,7 @@ from msgspec import Struct
 from engine.ledger.errors import LedgerBroken
 from engine.ledger.rows import OrderRow, fill_columns, order_from, order_of, position_columns, trade_rows
 from engine.ledger.schema import PROJECTIONS, Row
+from engine.ledger.signal_rows import ACCEPTED, WAITING, SignalRow, signal_from, signal_of
 from engine.model import event as ev
 from engine.model.account import Position
 from engine.model.money import ZERO
@@ -22,6 +23,10 @@ class Stored(Protocol):
 
     def order(self, order_id: str) -> Row | None:
         """The `orders` row."""
+        ...
+
+    def signal(self, signal: str) -> Row | None:
+        """The `signals` row by the signal's id."""
         ...
 
     def balance(self, account: str, asset: str) -> Row | None:
@@ -55,7 +60,9 @@ class Projector:
         self._orders: dict[str, OrderRow] = {}
         self._balances: dict[tuple[str, str], _Balance] = {}
         self._settle: dict[str, str] = {}
+        self._signals: dict[str, SignalRow] = {}
         self._changed_orders: dict[str, OrderRow] = {}
+        self._changed_signals: dict[str, SignalRow] = {}
         self._changed_balances: set[tuple[str, str]] = set()
         self._changed_positions: dict[str, tuple[Position, str, int]] = {}
         self._changes = _no_changes()
@@ -75,11 +82,16 @@ class Projector:
             rows["orders"].append(order.columns())
             if order.status in ENDED:
                 del self._orders[order.id]
+        for signal in self._changed_signals.values():
+            rows["signals"].append(signal.columns())
+            if signal.ended:
+                del self._signals[signal.request_id]
         rows["positions"].extend(position_columns(*entry) for entry in self._changed_positions.values())
         for account, asset in sorted(self._changed_balances):
             held = self._balances[account, asset]
             rows["balances"].append((account, asset, str(held.wallet), str(held.deposited), held.updated_ns, held.seq))
         self._changed_orders.clear()
+        self._changed_signals.clear()
         self._changed_positions.clear()
         self._changed_balances.clear()
         return changes
@@ -95,6 +107,25 @@ class Projector:
         order.seq = event.seq
         self._changed_orders[order_id] = order
         return order
+
+    def _signal(self, event: ev.Event, signal_id: str) -> SignalRow:
+        signal = self._signals.get(signal_id)
+        if signal is None:
+            row = self._stored.signal(signal_id)
+            if row is None:
+                raise LedgerBroken(
+                    "signals", f"event {event.seq} names signal {signal_id}, which has no row", event.seq
+                )
+            signal = self._signals[signal_id] = signal_of(row)
+        self._changed_signals[signal_id] = signal
+        return signal
+
+    def _signal_goes_on(self, signal_id: str) -> None:
+        row = None if signal_id in self._signals else self._stored.signal(signal_id)
+        signal = signal_of(row) if row is not None else self._signals.get(signal_id)
+        if signal is not None and signal.status == WAITING:
+            signal.stands(ACCEPTED)
+            self._signals[signal_id] = self._changed_signals[signal_id] = signal
 
     def _balance(self, event: ev.Event, asset: str) -> _Balance:
         key = (event.account, asset)
@@ -142,9 +173,28 @@ class Projector:
         self.position_changed(event, body)
 
     def order_created(self, event: ev.Event, body: ev.OrderCreated) -> None:
-        """A new order's row."""
+        """A new order's row; the signal that it was made for waits no longer."""
         order = order_from(body.terms, event)
         self._orders[order.id] = self._changed_orders[order.id] = order
+        if event.owner.startswith("source:"):
+            self._signal_goes_on(event.request_id.partition("/")[0])
+
+    def signal_received(self, event: ev.Event, body: ev.SignalReceived) -> None:
+        """A new signal's row."""
+        signal = signal_from(event, body)
+        self._signals[signal.request_id] = self._changed_signals[signal.request_id] = signal
+
+    def signal_waits(self, event: ev.Event, body: ev.SignalWaits) -> None:
+        """The signal's row says what it waits for."""
+        self._signal(event, body.signal).stands(WAITING, str(body.reason))
+
+    def signal_approved(self, event: ev.Event, body: ev.SignalApproved) -> None:
+        """The signal goes on."""
+        self._signal(event, body.signal).stands(ACCEPTED)
+
+    def signal_ended(self, event: ev.Event, body: ev.SignalEnded) -> None:
+        """The signal's verdict."""
+        self._signal(event, body.signal).stands(str(body.status), body.code, body.message, event.time_ns)
 
     def order_moved(self, event: ev.Event, body: Any) -> None:
         """Any body that only changes the order's status."""
@@ -254,4 +304,8 @@ _HANDLERS: dict[type, Callable[[Projector, ev.Event, Any], None]] = {
     ev.OrderAmended: Projector.order_changed,
     ev.EquitySampled: Projector.equity_sampled,
     ev.LatencyMeasured: Projector.latency_measured,
+    ev.SignalReceived: Projector.signal_received,
+    ev.SignalWaits: Projector.signal_waits,
+    ev.SignalApproved: Projector.signal_approved,
+    ev.SignalEnded: Projector.signal_ended,
 }

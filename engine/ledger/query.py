@@ -36,6 +36,7 @@ PAGED: dict[str, tuple[str, ...]] = {
     "orders": ("seq",),
     "fills": ("seq",),
     "equity": ("seq",),
+    "signals": ("seq",),
 }
 """What a page of a table goes by, so that a deep one costs no more than the first; an order's seq is that of its last change."""
 
@@ -180,6 +181,26 @@ class Reader:
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger cannot be read: {error}") from None
         return None if row is None else int(row[0])
+
+    def signal(self, source: str, key: str) -> dict[str, Any] | None:
+        """The `signals` row under a key, however old; None where there is none. Raises LedgerError when it cannot be read."""
+        return self._signal("SELECT * FROM signals WHERE source = ? AND key = ?", source, key)
+
+    def signal_by_body(self, source: str, body_hash: str) -> dict[str, Any] | None:
+        """The last `signals` row with a body; None where there is none. Raises LedgerError when it cannot be read."""
+        sql = "SELECT * FROM signals WHERE source = ? AND body_hash = ? ORDER BY seq DESC LIMIT 1"
+        return self._signal(sql, source, body_hash)
+
+    def signal_by_id(self, signal: str) -> dict[str, Any] | None:
+        """The `signals` row of an id; None where there is none. Raises LedgerError when it cannot be read."""
+        return self._signal("SELECT * FROM signals WHERE request_id = ?", signal)
+
+    def _signal(self, sql: str, *values: str) -> dict[str, Any] | None:
+        try:
+            row = self._db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from None
+        return None if row is None else dict(row)
 
     def _events(self, seq: int, compare: str, order: str, limit: int, kind: str, request_id: str) -> Rows:
         where = [f"seq {compare} ?"]

@@ -75,8 +75,10 @@ PROJECTIONS: dict[str, str] = {
         base TEXT NOT NULL, quote TEXT NOT NULL, settle TEXT NOT NULL) WITHOUT ROWID""",
     "signals": """CREATE TABLE signals (
         seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, request_id TEXT NOT NULL, source TEXT NOT NULL,
+        key TEXT NOT NULL, body_hash TEXT NOT NULL, account TEXT NOT NULL, instrument TEXT NOT NULL,
         exchange TEXT NOT NULL, action TEXT NOT NULL, symbol TEXT NOT NULL, quantity TEXT NOT NULL,
-        status TEXT NOT NULL, code TEXT NOT NULL)""",
+        unit TEXT NOT NULL, path TEXT NOT NULL, mode TEXT NOT NULL, status TEXT NOT NULL, code TEXT NOT NULL,
+        message TEXT NOT NULL, latency_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL)""",
     "equity": """CREATE TABLE equity (
         seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL, account TEXT NOT NULL, asset TEXT NOT NULL,
         wallet TEXT NOT NULL, unrealised TEXT NOT NULL, equity TEXT NOT NULL)""",
@@ -100,6 +102,9 @@ INDEXES = (
     f"CREATE INDEX IF NOT EXISTS orders_live ON orders (seq) WHERE {LIVE}",
     "CREATE INDEX IF NOT EXISTS positions_by_close ON positions (closed_ns)",
     "CREATE INDEX IF NOT EXISTS fills_by_position ON fills (position)",
+    "CREATE INDEX IF NOT EXISTS signals_by_request ON signals (request_id)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS signals_by_key ON signals (source, key)",
+    "CREATE INDEX IF NOT EXISTS signals_by_body ON signals (source, body_hash)",
     "CREATE INDEX IF NOT EXISTS events_by_request ON events (request_id) WHERE request_id <> ''",
     f"CREATE INDEX IF NOT EXISTS events_rare ON events (type) WHERE {RARE}",
 )
@@ -108,6 +113,16 @@ INDEXES = (
 INTENTS = "type = 'IntentCreated' AND request_id <> ''"
 INTENTS_BY_REQUEST = f"CREATE UNIQUE INDEX intents_by_request ON events (request_id) WHERE {INTENTS}"
 """One intent to a request id, for ever: a repeat is found whatever its age, and cannot be written twice."""
+
+SIGNALS_ONCE = "CREATE UNIQUE INDEX IF NOT EXISTS signals_once ON events (request_id) WHERE type = 'SignalReceived'"
+"""A signal's id follows from its source and key: what came once cannot be written again, whatever became of `signals`."""
+
+_NEVER_REPLACED = {
+    "events": "",
+    "signals": " ON CONFLICT (seq) DO UPDATE SET status = excluded.status, code = excluded.code,"
+    " message = excluded.message, ended_ns = excluded.ended_ns",
+}
+"""Tables where a row that is there already under one of its keys fails the commit, and what a row may change of itself."""
 
 _CHUNKS = (128, 64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)
 """Rows of one INSERT: what one order leaves is a single one, any number a few, and their statements stay prepared."""
@@ -118,7 +133,7 @@ def create(db: sqlite3.Connection, meta: dict[str, str]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        for statement in (META, *EVENTS, INTENTS_BY_REQUEST, SNAPSHOTS, *PROJECTIONS.values(), *INDEXES):
+        for statement in (META, *EVENTS, INTENTS_BY_REQUEST, SIGNALS_ONCE, SNAPSHOTS, *PROJECTIONS.values(), *INDEXES):
             db.execute(statement)
         db.executemany("INSERT INTO meta VALUES (?, ?)", {"schema": str(SCHEMA_VERSION), **meta}.items())
         db.execute("COMMIT")
@@ -148,9 +163,9 @@ def table_columns(table: str) -> tuple[str, ...]:
 @cache
 def _insert_sql(table: str, width: int, count: int) -> str:
     # A failed statement undoes the transaction anyway, so none keeps a journal of its own.
-    verb = "INSERT OR ROLLBACK" if table == "events" else "INSERT OR REPLACE"
+    verb = "INSERT OR ROLLBACK" if table in _NEVER_REPLACED else "INSERT OR REPLACE"
     values = ", ".join(["(" + ", ".join("?" * width) + ")"] * count)
-    return f"{verb} INTO {table} VALUES {values}"
+    return f"{verb} INTO {table} VALUES {values}{_NEVER_REPLACED.get(table, '')}"
 
 
 def insert_rows(db: sqlite3.Connection, table: str, rows: Sequence[Row]) -> None:
@@ -205,6 +220,10 @@ class StoredRows:
     def order(self, order_id: str) -> Row | None:
         """The `orders` row, or None."""
         return self._one("SELECT * FROM orders WHERE id = ?", order_id)
+
+    def signal(self, signal: str) -> Row | None:
+        """The `signals` row by the signal's id, or None."""
+        return self._one("SELECT * FROM signals WHERE request_id = ?", signal)
 
     def balance(self, account: str, asset: str) -> Row | None:
         """The `balances` row, or None."""

@@ -183,6 +183,20 @@ class Words:
         what = f"{number(body.filled)}{at} of it filled" if body.filled else "nothing of it filled"
         return f"{asker(event.owner)} attests {body.order}: {what}, {body.reason}", ()
 
+    def signalled(self, event: Event, body: ev.SignalReceived) -> Said:
+        """A signal came."""
+        it = body.signal
+        kind = it.type.replace("_", " ").lower() + (f" at {number(it.price)}" if it.price is not None else "")
+        facts = [("checks passed", ", ".join(body.checks)), ("policy", f"{body.policy.mode}, {it.path}")]
+        return f"{asker(event.owner)} signals {it.action} {number(it.quantity)} {it.unit} {it.symbol} {kind}", tuple(
+            facts
+        )
+
+    def signal_waits(self, event: Event, body: ev.SignalWaits) -> Said:
+        """A signal waits."""
+        tries = f", {body.attempt} tries in vain" if body.attempt else ""
+        return f"the signal waits: {body.reason}{tries}", ()
+
     def latency(self, event: Event, body: ev.LatencyMeasured) -> Said:
         """How long each stage took."""
         stages = [f"{stage} {duration(ns)}" for stage, ns in body.stages.items() if ns >= 0]
@@ -259,6 +273,8 @@ def _command(command: cmd.AnyCommand) -> str:
             return f"amend {order}"
         case cmd.AttestOrder(order=order, reason=reason):
             return f"answers for {order}, {reason}"
+        case cmd.ApproveSignal(signal=signal) | cmd.DeclineSignal(signal=signal):
+            return f"{'approve' if isinstance(command, cmd.ApproveSignal) else 'decline'} signal {signal}"
         case cmd.FlattenAll():
             return "flatten all"
         case cmd.SetKill(on=on):
@@ -336,6 +352,11 @@ _TELLERS: dict[type, Callable[[Words, Event, Any], Said]] = {
     ev.OrderUnknown: _about("{body.order} UNKNOWN: {body.evidence}"),
     ev.OrderAsked: _about("{body.order}: the venue was asked, {body.answer}; that proves nothing"),
     ev.OrderAttested: Words.attested,
+    ev.SignalReceived: Words.signalled,
+    ev.SignalWaits: Words.signal_waits,
+    ev.SignalApproved: lambda words, event, body: (f"{asker(event.owner)} approves the signal", ()),
+    ev.SignalDeclined: lambda words, event, body: (f"{asker(event.owner)} declines the signal", ()),
+    ev.SignalEnded: lambda words, event, body: (f"the signal ended {body.status}: {body.message or body.code}", ()),
     ev.FillCovered: lambda words, event, body: (
         f"{body.order}: fill {body.fill_id}, {number(body.size)} @ {number(body.price)}, is booked already",
         (),
