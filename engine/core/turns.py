@@ -65,7 +65,7 @@ def translated(kernel: Kernel, record: SignalRecord) -> Step:
 
 def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:
     """What would be done now, in words, or why it would be refused."""
-    step = _checked(kernel, record)
+    step = due_step(kernel, record)
     if isinstance(step, Refusal):
         return step
     symbol = record.signal.symbol
@@ -76,7 +76,7 @@ def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:
         held = position.size if position is not None else ZERO
         then = f", then enter {record.signal.action}" if step.reverses else ""
         return f"would close {text(abs(held))} {symbol} {'long' if held > ZERO else 'short'}{then}"
-    plan = plan_order(kernel, record.account, _command(record, step))
+    plan = plan_order(kernel, record.account, entry_command(record, step))
     if plan.refusal is not None:
         return plan.refusal
     return f"would {step.side.lower()} {text(plan.size)} {symbol} at about {text(plan.expected)}"
@@ -96,7 +96,7 @@ def advance(kernel: Kernel, record: SignalRecord) -> None:
         wait(kernel, record, WaitsFor.RETRY, min(kernel.clock + SECOND_NS, expires_ns(record)), record.attempt)
         return
     kernel.probe("queue", record.signal.id)
-    step = _checked(kernel, record)
+    step = due_step(kernel, record)
     kernel.probe("translate", record.signal.id)
     if isinstance(step, Refusal):
         _refuse_rest(kernel, record, step)
@@ -116,7 +116,7 @@ def give_up(kernel: Kernel, record: SignalRecord, code: str, message: str) -> No
 # --- What may be done -----------------------------------------------------------------------------------
 
 
-def _checked(kernel: Kernel, record: SignalRecord) -> Step:
+def due_step(kernel: Kernel, record: SignalRecord) -> Step:
     """The step that is due; an entry or a reversal that could not enter anyway is refused before anything is closed."""
     step = translated(kernel, record)
     if isinstance(step, Enter):
@@ -232,7 +232,7 @@ def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
 # --- Entering -------------------------------------------------------------------------------------------
 
 
-def _command(record: SignalRecord, step: Enter) -> PlaceOrder:
+def entry_command(record: SignalRecord, step: Enter) -> PlaceOrder:
     signal = record.signal
     tries = "" if not record.attempt else f"/{record.attempt + 1}"
     return PlaceOrder(
@@ -253,7 +253,7 @@ def _command(record: SignalRecord, step: Enter) -> PlaceOrder:
 def _enter(kernel: Kernel, record: SignalRecord, step: Enter) -> None:
     """Place the entry, through the same plan and risk as a hand's."""
     before, events = record.entry, len(kernel.journal.events)
-    take_in(kernel, _command(record, step), record.account)
+    take_in(kernel, entry_command(record, step), record.account)
     kernel.journal.cause = record.seq
     for event in kernel.journal.events[events:]:
         if isinstance(event.body, ev.RiskRejected | ev.IntentRefused):

@@ -3,6 +3,8 @@
 Numbers arrive formatted to the instrument's tick and step; None is "not known" and is drawn as a dash.
 """
 
+from engine.views.inbox import SignalDetailView, SignalRow, SignalsView, SourceRow
+from engine.views.stages import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
 from engine.views.structs import (
     BalanceRow,
     BalanceView,
@@ -12,11 +14,6 @@ from engine.views.structs import (
     ChartLine,
     ChartView,
     InstrumentView,
-    LatencyGroup,
-    LatencyRow,
-    LatencySpan,
-    LatencyTrace,
-    LatencyView,
     LogLine,
     LogView,
     Mode,
@@ -59,6 +56,10 @@ __all__ = [
     "Preview",
     "PriceRow",
     "PricesView",
+    "SignalDetailView",
+    "SignalRow",
+    "SignalsView",
+    "SourceRow",
     "StatusView",
     "StreamView",
     "TradeRow",

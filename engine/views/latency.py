@@ -9,7 +9,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from engine.views.histogram import Histogram
-from engine.views.structs import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
+from engine.views.stages import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
 
 ORDER, SIGNAL, PROBE = "order", "signal", "probe"
 """Paths: an order by hand, a signal, a request that only measured its way. None is counted among another's."""

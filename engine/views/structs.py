@@ -7,6 +7,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from engine.model.account import RiskLimits
+from engine.views.base import ViewBase
+from engine.views.inbox import SignalDetailView, SignalsView
+from engine.views.stages import LatencyView
 
 
 class Mode(StrEnum):
@@ -15,12 +18,6 @@ class Mode(StrEnum):
     OK = "ok"
     EXITS_ONLY = "exits_only"
     READ_ONLY = "read_only"
-
-
-class ViewBase(Struct, frozen=True, tag=True):
-    """Common to all views: the engine's time when it was built."""
-
-    time_ns: int
 
 
 class StreamView(Struct, frozen=True):
@@ -88,6 +85,10 @@ class StatusView(ViewBase, frozen=True):
     """Orders of unknown outcome, oldest first: id, evidence trail, worst case."""
     differs: tuple[str, ...] = ()
     """Positions that the venue states otherwise."""
+    approvals: int = 0
+    """Signals that wait for a person."""
+    webhook: str = ""
+    """Where signals are taken, e.g. 127.0.0.1:8787; empty where they are not."""
 
 
 class BookRow(Struct, frozen=True):
@@ -270,57 +271,6 @@ class BalanceView(ViewBase, frozen=True):
     equity_line: tuple[float, ...]
 
 
-class LatencyRow(Struct, frozen=True):
-    """A stage in microseconds; None where nothing was measured."""
-
-    stage: str
-    last: float | None
-    p50: float | None
-    p95: float | None
-    p99: float | None
-
-
-class LatencySpan(Struct, frozen=True, array_like=True):
-    """A stage of a waterfall: when it began, counted from the first, and what it took, both microseconds."""
-
-    stage: str
-    begun: float
-    took: float
-
-
-class LatencyTrace(Struct, frozen=True):
-    """The stages of one order or signal, in order of time; path is order | signal | probe."""
-
-    id: str
-    path: str
-    venue: str
-    source: str
-    spans: tuple[LatencySpan, ...]
-
-
-class LatencyGroup(Struct, frozen=True):
-    """Percentiles of one path, of all of it (no venue, no source) or of one venue and source; rows have no `last`."""
-
-    path: str
-    venue: str
-    source: str
-    samples: int
-    rows: tuple[LatencyRow, ...]
-
-
-class LatencyView(ViewBase, frozen=True):
-    """Topic `latency`: the stages of the last order or signal, beside the percentiles of its path."""
-
-    order: str
-    """Its id."""
-    rows: tuple[LatencyRow, ...]
-    samples: int
-    traces: tuple[LatencyTrace, ...] = ()
-    """The last ones, newest first."""
-    groups: tuple[LatencyGroup, ...] = ()
-    """Every path as a whole, then by venue and source."""
-
-
 class LogLine(Struct, frozen=True):
     """One event in words; level is info | good | warn | error; seq 0 for what is not in the ledger."""
 
@@ -403,4 +353,6 @@ View = (
     | LogView
     | PricesView
     | TravelView
+    | SignalsView
+    | SignalDetailView
 )
