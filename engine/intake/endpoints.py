@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -64,27 +65,19 @@ class Endpoints:
         return await self._taken(http, self._pipeline.process)
 
     async def _health(self, http: HttpRequest) -> Response:
-        refused = self._admitted(http, "")
-        return _response(refused or Answer(200, True, {"status": "ok"}, None, None, self._pipeline.request_id()))
+        return _response(self._pipeline.alive(self._caller(http)))
 
-    async def _openapi(self, http: HttpRequest) -> Response:
-        refused = self._admitted(http, "")
-        return _response(refused) if refused else Response(self._document, media_type="application/json")
+    async def _openapi(self, _: HttpRequest) -> Response:
+        return Response(self._document, media_type="application/json")
 
-    async def _unrouted(self, http: HttpRequest, error: Exception) -> Response:
+    async def _unrouted(self, _: HttpRequest, error: Exception) -> Response:
         """Called by starlette for what no route takes."""
-        status = error.status_code if isinstance(error, HTTPException) else 404
-        refused = self._admitted(http, "")
-        if refused is None and status == 405:
-            refused = self._pipeline.refused(
-                Refused("METHOD", "this path does not take the method; see the header Allow")
-            )
-        answer = refused or self._pipeline.refused(
-            Refused("NOT_FOUND", "there is no such path; signals go to POST /webhook")
-        )
-        response = _response(answer)
-        if isinstance(error, HTTPException) and error.headers:
-            response.headers.update(error.headers)
+        if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            refused = Refused("METHOD", "this path does not take the method; see the header Allow")
+        else:
+            refused = Refused("NOT_FOUND", "there is no such path; signals go to POST /webhook")
+        response = _response(self._pipeline.refused(refused))
+        response.headers.update((isinstance(error, HTTPException) and error.headers) or {})
         return response
 
     async def _failed(self, _: HttpRequest, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from engine.intake.sources import Member, Registry, Roster, SourcesError
 from engine.intake.walk import Request, Walk
 from engine.model.signal import SourceMode
 
-ADDRESS_RATE = Rate(100, 1_000)
+ADDRESS_RATE = Rate(200, 2_000)
 
 
 class Gate:
@@ -31,9 +31,17 @@ class Gate:
         """Whether a body from `address`, for `source` where the path names one, is worth reading."""
         if not self._roster().may_call(address, source):
             raise Refused("ADDRESS", "this address is not on the list")
+        self.slow_down(address, now_ns)
+
+    def slow_down(self, address: str, now_ns: int) -> None:
+        """Whether an address is within its rate."""
         wait_s = self._by_address.take(counted_as(address), self._address_rate, now_ns)
         if wait_s:
             raise Refused("RATE", "too many requests from this address; slow down", wait_s)
+
+    def check_registry(self) -> None:
+        """Whether signals can be taken at all."""
+        self._roster()
 
     def authenticate(self, key: object, request: Request, walk: Walk, now_ns: int) -> Member:
         """Whose key it is, sent from where it may be, signed where it must be. Strangers learn nothing by the answer."""

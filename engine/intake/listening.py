@@ -9,8 +9,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.intake.addresses import AddressList, BadAddress, is_loopback, parsed
-from engine.intake.gate import ADDRESS_RATE
-from engine.intake.limits import Rate
 
 
 class ListenerError(RuntimeError):
@@ -28,7 +26,6 @@ class ListenerConfig(Struct, frozen=True, kw_only=True):
     tls_key: Path | None = None
     behind_proxy: bool = False
     """A proxy in front speaks TLS; nobody else is heard."""
-    address_rate: Rate = ADDRESS_RATE
 
     @property
     def tls(self) -> bool:

@@ -80,6 +80,15 @@ class Pipeline:
             return self.refused(refused)
         return None
 
+    def alive(self, address: str) -> Answer:
+        """Whether signals are taken, for who watches the listener from outside."""
+        try:
+            self._gate.slow_down(address, self._clock.now_ns())
+            self._gate.check_registry()
+        except Refused as refused:
+            return self.refused(refused)
+        return Answer(HTTPStatus.OK, True, {"status": "ok"}, None, None, self.request_id())
+
     async def webhook(self, request: Request) -> Answer:
         """A signal's fields with its apiKey; answered once it is durable. Never raises."""
 

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from engine.model.signal import Policy, Signal
+from engine.model.signal import Policy, Signal, Verdict
 
 ACCEPTED = "accepted"
-EXECUTED = "executed"
-REFUSED = "refused"
-OPEN_STATUSES = frozenset({ACCEPTED, "waiting"})
-"""A verdict is still to come. Final: executed, refused, ignored, logged, expired, declined."""
+WAITING = "waiting"
+OPEN_STATUSES = frozenset({ACCEPTED, WAITING})
+"""The verdict is still to come."""
+REFUSED = str(Verdict.REFUSED)
 KILL_SWITCH = "KILL_SWITCH"
 
 
@@ -27,7 +27,7 @@ class Arrival(Struct, frozen=True):
     checks: tuple[str, ...]
     """Names of the checks passed, in order."""
     stages: dict[str, int]
-    """ns: receive, authenticate, validate."""
+    """ns: receive, authenticate (with reading the JSON), validate, dedup (the look-up; the commit is the engine's)."""
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
@@ -35,7 +35,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 
     id: str
     status: str
-    """accepted, waiting, or the one final verdict: executed, refused, ignored, logged, expired, declined."""
+    """accepted, waiting, or its Verdict."""
     code: str = ""
     message: str = ""
     order: str = ""

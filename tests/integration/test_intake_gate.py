@@ -136,7 +136,8 @@ async def test_addresses_are_those_of_the_source(desk: Desk) -> None:
     elsewhere = desk.source("far", addresses=("tradingview",)).api_key
     async with desk.listening() as client:
         assert code(await client.post("/webhook", json=body(elsewhere, idempotencyKey="k"))) == (403, "ADDRESS")
-        assert code(await client.post("/nowhere", json={})) == (403, "ADDRESS")
+        assert code(await client.post("/nowhere", json={})) == (404, "NOT_FOUND")
+        assert code(await client.get("/health")) == (200, None)
         here = desk.source("near", addresses=("127.0.0.0/8",)).api_key
         assert code(await client.post("/webhook", json=body(here, idempotencyKey="k"))) == (200, None)
         assert code(await client.post("/webhook/far", json=body(elsewhere, idempotencyKey="k"))) == (403, "ADDRESS")
@@ -334,6 +335,7 @@ async def test_a_registry_that_cannot_be_trusted_stops_signals_until_it_is_repai
         registry.chmod(0o644)
         for _ in range(3):
             assert code(await client.post("/webhook", json=body(key, idempotencyKey="k"))) == (503, "SOURCES")
+        assert code(await client.get("/health")) == (503, "SOURCES")
         registry.chmod(0o600)
         assert code(await client.post("/webhook", json=body(key, idempotencyKey="k"))) == (200, None)
     ((name, message),) = desk.engine.alarms

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.intake.schema import Draft, read_draft
+from engine.intake.answers import CODES
+from engine.intake.schema import FIELDS, Draft, read_draft
 from engine.intake.text import Problem, read_object
 from engine.model.order import OrderType
 from engine.model.signal import QuantityUnit, SignalAction
@@ -226,3 +228,10 @@ def test_bodies_that_mean_the_same_have_one_hash_and_others_another() -> None:
         draft(leverage=2),
     ]
     assert len({first, *(other.body_hash() for other in others)}) == 6
+
+
+def test_the_page_for_users_names_every_field_and_every_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "signals.md").read_text()
+    assert all(f"`{name}`" in page for name in FIELDS)
+    for name, (status, meaning) in CODES.items():
+        assert f"| {int(status)} | `{name}` | {meaning} |" in page
