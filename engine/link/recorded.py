@@ -79,6 +79,8 @@ class RecordedLink:
         except (LedgerError, OSError, sqlite3.Error) as error:
             self.state, self.detail = LinkState.LOST, str(error)
             return
+        if self.state is LinkState.CLOSED:
+            return
         self.state = LinkState.CONNECTED
         until_seq, until_ns = self._begin
         if until_seq is not None:
@@ -90,16 +92,17 @@ class RecordedLink:
         self._reading = asyncio.create_task(self._read_all(), name="time-travel")
 
     async def close(self) -> None:
-        """Close the file."""
+        """Close the file, also one that is only being opened."""
+        if self.state is LinkState.CLOSED:
+            return
         self.state = LinkState.CLOSED
         tasks = [task for task in (self._reading, self._work) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        history, self._history = self._history, None
-        if history is not None:
-            history.give_up()
-            await self._there(history.close)
+        if self._history is not None:
+            self._history.give_up()
+        await self._there(self._shut)
         self._thread.shutdown()
 
     def subscribe(self, topics: tuple[str, ...]) -> None:
@@ -187,6 +190,11 @@ class RecordedLink:
 
     def _open(self) -> None:
         self._history = History(self.path)
+
+    def _shut(self) -> None:
+        if self._history is not None:
+            self._history.close()
+            self._history = None
 
     def _mark(self, history: History) -> None:
         """Where fills and engine starts lie on the bar; anew when its end moved."""

@@ -168,6 +168,17 @@ async def test_where_there_is_no_ledger_it_says_so(tmp_path: Path) -> None:
     await link.close()
 
 
+async def test_it_can_be_left_while_it_opens(ledger: Path) -> None:
+    link = RecordedLink(ledger)
+    opening = asyncio.create_task(link.start())
+    await asyncio.sleep(0)
+    await link.close()
+    await opening
+    assert link.state is LinkState.CLOSED
+    assert link.views == {}
+    await link.close()
+
+
 class TestWhatIsKnownOfPrices:
     """Equity and marks are those that events recorded; what is not known is a dash."""
 
