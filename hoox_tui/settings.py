@@ -48,9 +48,13 @@ def _some_text(value: Any) -> str:
     return _text(value)
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def _list(value: Any) -> tuple[str, ...]:
     words = value.split(",") if isinstance(value, str) else [_text(word) for word in value]
-    return tuple(word.strip().upper() for word in words if word.strip())
+    return tuple(word.strip() for word in words if word.strip())
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    return tuple(word.upper() for word in _list(value))
 
 
 def _one_of(*choices: str) -> Callable[[Any], str]:
@@ -119,6 +123,16 @@ def _folder(value: Any) -> Path:
     return Path(value).expanduser().absolute()
 
 
+def _address(value: Any) -> str:
+    text = "" if value is False else _text(value).strip().lower()
+    if text in ("", "off"):
+        return ""
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdecimal()):
+        raise ValueError
+    return text
+
+
 def _file(value: Any) -> Path | None:
     return None if value == "" else _folder(value)
 
@@ -157,6 +171,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     asset: Annotated[str, Takes(_some_text, "the asset of the paper money")] = "USDT"
     latency_ms: Annotated[float, Takes(_number(0, 60_000), "how long a paper order travels, milliseconds")] = 5.0
     rehearse: Annotated[bool, Takes(_yes_or_no, "yes or no; orders go over a bad line to a simulated exchange")] = False
+    webhook: Annotated[str, Takes(_address, "where signals are taken, like 127.0.0.1:8787, or off")] = ""
+    webhook_proxies: Annotated[
+        tuple[str, ...], Takes(_list, "addresses and networks of the proxies in front, with commas between")
+    ] = ()
+    webhook_tls_cert: Annotated[Path | None, Takes(_file, "a PEM file: the listener's certificate")] = None
+    webhook_tls_key: Annotated[Path | None, Takes(_file, "a PEM file: the certificate's key")] = None
+    behind_proxy: Annotated[bool, Takes(_yes_or_no, "yes or no; a proxy in front of the listener speaks TLS")] = False
     theme: Annotated[str, Takes(_text, "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
     risk: Risk = Risk()
 
@@ -356,4 +377,6 @@ def _shown(settings: Settings, key: str) -> str:
     value = chosen.get(key, getattr(settings, key))
     if value is None:
         return ""
+    if key == "webhook":
+        return settings.webhook or "off"
     return ",".join(value) if isinstance(value, tuple) else str(value)

@@ -19,6 +19,19 @@ class StartError(RuntimeError):
     """The engine cannot start; the message says why and what to do."""
 
 
+class IntakeConfig(Struct, frozen=True, kw_only=True):
+    """How signals come in. `webhook`: where the listener listens, like 127.0.0.1:8787."""
+
+    home: Path
+    """Where sources.json lies."""
+    webhook: str
+    proxies: tuple[str, ...] = ()
+    """Addresses, networks of the proxies whose X-Forwarded-For is believed."""
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+
+
 class EngineConfig(Struct, frozen=True, kw_only=True):
     """One engine. `feed` as engine.feeds.factory takes it; `speed` 0 plays a recording as fast as it goes."""
 
@@ -40,6 +53,8 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     """Median time of a paper order to the book."""
     rehearse: bool = False
     """Orders are carried out by an exchange simulated in this process, over a bad line, instead of on paper."""
+    intake: IntakeConfig | None = None
+    """None takes no signals."""
 
     @property
     def execution(self) -> Execution:

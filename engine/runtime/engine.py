@@ -30,7 +30,7 @@ from engine.link.server import LinkServer
 from engine.model import event as ev
 from engine.model.command import SetKill
 from engine.model.instrument import Instrument
-from engine.runtime.config import VENUES, VERSION, EngineConfig, StartError, check_execution
+from engine.runtime.config import VENUES, VERSION, EngineConfig, IntakeConfig, StartError, check_execution
 from engine.runtime.damage import Opened, damaged, open_ledger
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.player import Player
@@ -42,6 +42,7 @@ from engine.views.candles import CandleBook
 
 if TYPE_CHECKING:
     from engine.feeds.recording import RecordingFeed
+    from engine.runtime.intake import Intake
     from engine.runtime.rehearsal import Rehearsal
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Engine:
         self._server: LinkServer | None = None
         self._player: Player | None = None
         self._rehearsal: Rehearsal | None = None
+        self._intake: Intake | None = None
         self._verification: threading.Thread | None = None
         self._repair = False
         self.recorded = config.feed.startswith("recording:")
@@ -137,6 +139,8 @@ class Engine:
         if config.record is not None:
             self._player.record(config.record, list(instruments))
         self.hub = Hub(self.port)
+        if config.intake is not None:
+            await self._listen(config.intake, self.keeper, status)
         if config.socket is not None:
             self._server = LinkServer(config.socket, self.hub)
             await self._server.start()
@@ -216,6 +220,13 @@ class Engine:
         seed = f"{config.seed}/{keeper.desk.state.epoch}"
         since_ns = recorded_ns or keeper.now_ns()
         self._rehearsal = Rehearsal(memory, keeper, ACCOUNT, seed, wallet=config.start_balance, since_ns=since_ns)
+
+    async def _listen(self, config: IntakeConfig, keeper: Keeper, status: StatusSource) -> None:
+        from engine.runtime.intake import Intake
+
+        self._intake = Intake(config, keeper, self.config.ledger, self.port.timing, self._clock)
+        status.webhook = await self._intake.start()
+        status.senders = self._intake.senders
 
     # --- Running ------------------------------------------------------------------------------------
 
@@ -319,7 +330,9 @@ class Engine:
         return self._stop_reason
 
     async def stop(self, reason: str) -> None:
-        """Screens first, then the feed, then the last events, a snapshot, the file."""
+        """Senders first, then screens, the feed, the last events, a snapshot, the file."""
+        if self._intake is not None:
+            await self._intake.stop()
         if self._server is not None:
             await self._server.stop(reason)
         if self._rehearsal is not None:

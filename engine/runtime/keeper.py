@@ -10,7 +10,7 @@ from typing import Protocol
 
 from engine.clock import Clock, mono_ns
 from engine.core.desk import Desk
-from engine.core.inputs import Halt, Input, Intent, Note, Tick
+from engine.core.inputs import Halt, Input, Intent, Note, SignalIn, Tick
 from engine.core.state import State
 from engine.ledger.errors import LedgerError, LedgerFull
 from engine.ledger.store import Ledger
@@ -264,8 +264,8 @@ class Keeper:
         self._rebuild()
 
     def _fault(self, given: Input, error: Exception) -> None:
-        """The rules failed. An intent is refused and that is all; what comes by itself comes again."""
-        if not isinstance(given, Intent):
+        """The rules failed. An intent or a signal is refused and that is all; what comes by itself comes again."""
+        if not isinstance(given, Intent | SignalIn):
             self._faults += 1
             if self._faults > MOST_FAULTS:
                 self.look_only(f"READ ONLY, the engine failed {self._faults} times, last: {error!r}; its log says more")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from engine.clock import mono_ns
 from engine.core.kernel import Kernel
@@ -35,6 +37,10 @@ class StatusSource:
         """Instruments the feed brings."""
         self.recovery = ""
         self.recording = ""
+        self.webhook = ""
+        """Where signals are taken."""
+        self.senders: Callable[[], Mapping[str, Any]] = dict
+        """What came from whom: source -> its tally."""
         self.paused = False
         self.ticks = 0
         self.ages: deque[int] = deque(maxlen=AGES)
@@ -82,6 +88,7 @@ class StatusSource:
             ledger=self._config.ledger.name,
             recovery=self.recovery,
             recording=self.recording,
+            webhook=self.webhook,
             paused=self.paused,
             open_positions=len(state.positions),
             open_orders=len(state.orders),
@@ -111,6 +118,7 @@ class StatusSource:
             "seq": keeper.desk.state.seq,
             "durable_seq": keeper.durable_seq,
             "feed": self._feed_stats(),
+            "senders": msgspec.to_builtins(self.senders()),
             "tick_age_us": {
                 f"p{p}": ages[min(len(ages) - 1, len(ages) * p // 100)] / 1_000 if ages else None for p in (50, 95, 99)
             },

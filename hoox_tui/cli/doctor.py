@@ -52,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _terminal()
     yield from _home(settings.home)
     yield _socket(settings)
+    yield from _signals(settings)
     yield from _system()
 
 
@@ -115,6 +116,56 @@ def _socket(settings: Settings) -> Check:
     return Check(
         "socket", "ok", f"{path}: {'an engine answers' if running_socket(settings) else 'no engine is running'}"
     )
+
+
+def _signals(settings: Settings) -> Iterator[Check]:
+    """Where signals are taken, and from whom."""
+    from engine.intake import enroll
+    from engine.intake.sources import SourcesError, needs_attention
+
+    yield _webhook(settings)
+    try:
+        sources = enroll.sources(settings.home)
+    except SourcesError as error:
+        yield Check("sources", "fail", str(error))
+        return
+    for source in sources:
+        for warning in needs_attention(source):
+            yield Check("sources", "warn", f"{source.name} {warning}")
+    if settings.webhook and not sources:
+        yield Check("sources", "warn", "nobody may send signals yet: hoox source add NAME --mode trade")
+
+
+def _webhook(settings: Settings) -> Check:
+    from engine.intake.listening import ListenerConfig, ListenerError, check, where
+    from engine.link.base import LinkLost
+    from hoox_tui.cli.ask import running_socket, with_engine
+    from hoox_tui.cli.problems import Problem
+
+    if running_socket(settings) is not None:
+        try:
+            at = with_engine(settings, lambda link: link.query("status"))["webhook"]
+        except (Problem, LinkLost) as error:
+            return Check("webhook", "warn", f"the engine does not say where it listens: {error}")
+        other = "" if at or not settings.webhook else f"; it was started without webhook {settings.webhook}"
+        return Check("webhook", "warn" if other else "ok", f"the engine takes signals at {at}" if at else f"off{other}")
+    if not settings.webhook:
+        return Check("webhook", "ok", "off")
+    try:
+        host, port = where(settings.webhook)
+        check(
+            ListenerConfig(
+                host=host,
+                port=port,
+                proxies=settings.webhook_proxies,
+                tls_cert=settings.webhook_tls_cert,
+                tls_key=settings.webhook_tls_key,
+                behind_proxy=settings.behind_proxy,
+            )
+        )
+    except ListenerError as error:
+        return Check("webhook", "fail", str(error))
+    return Check("webhook", "ok", f"the next engine takes signals at {settings.webhook}")
 
 
 def _system() -> Iterator[Check]:

@@ -52,6 +52,20 @@ def engine_config(settings: Settings) -> dict[str, Any]:
         "limits": risk,
         "latency_ns": round(settings.latency_ms * 1e6),
         "rehearse": settings.rehearse,
+        "intake": _intake(settings) if settings.webhook else None,
+    }
+
+
+def _intake(settings: Settings) -> dict[str, Any]:
+    """engine.runtime.config.IntakeConfig as plain JSON data."""
+    cert, key = settings.webhook_tls_cert, settings.webhook_tls_key
+    return {
+        "home": str(settings.home),
+        "webhook": settings.webhook,
+        "proxies": list(settings.webhook_proxies),
+        "tls_cert": None if cert is None else str(cert),
+        "tls_key": None if key is None else str(key),
+        "behind_proxy": settings.behind_proxy,
     }
 
 

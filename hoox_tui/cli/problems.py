@@ -46,13 +46,14 @@ def told() -> Iterator[None]:
 
 
 def _known(error: Exception) -> int | None:
+    from engine.intake.sources import SourcesError
     from engine.ledger.errors import LedgerError
     from engine.link.base import LinkLost
     from hoox_tui.settings import SettingsError
 
     if isinstance(error, SettingsError):
         return USAGE
-    return FAILED if isinstance(error, LedgerError | LinkLost | OSError) else None
+    return FAILED if isinstance(error, LedgerError | LinkLost | SourcesError | OSError) else None
 
 
 def _say(message: str) -> None:
