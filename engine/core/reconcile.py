@@ -67,16 +67,18 @@ def _compare(kernel: Kernel, order: Order, said: VenueOrder, asked_ns: int) -> N
     """A listed order that the ledger holds otherwise, and that nothing was heard of since the question."""
     if kernel.heard.get(order.id, 0) >= asked_ns:
         return
-    if order.status in _STANDS and order.amending is None and said.size > order.filled and _otherwise(order, said):
+    live = order.id in kernel.state.orders and order.status in _STANDS
+    if live and order.amending is None and said.size > order.filled and _otherwise(order, said):
         _take_terms(kernel, order, said)
-    if order.status in _STANDS and said.filled > order.filled:
+    if live and said.filled > order.filled:
         lose(kernel, order, f"the venue says {said.filled} of it is filled, {order.filled} was reported")
-    elif order.status is REJECTED:
+    elif order.status is REJECTED and not order.filled:
         # It was taken as never arrived, and did: from now on it is one of those nobody here has sent.
         if adopt(kernel, order.terms.account, said) is not None:
             hear(kernel, order.terms.account, said)
-    elif order.ended:
-        message = f"order {order.id} is {order.status} here, and the venue lists it as {said.status}; cancel it there"
+    elif order.id not in kernel.state.orders:
+        # Also one taken as never arrived that has fills: they are booked on it, and an adopted one would get them again.
+        message = f"order {order.id} ended here, and the venue lists it as {said.status}; cancel it there"
         raise_once(kernel, order.terms.account, order.terms.instrument, "ENDED_HERE", message)
 
 

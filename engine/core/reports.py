@@ -68,6 +68,9 @@ def _take_status(kernel: Kernel, order: Order, said: VenueOrder) -> None:
     """What the status says beyond the fills; what is older than what is known says nothing. An ending is never undone."""
     if order.status not in AT_VENUE:
         return
+    if order.id not in kernel.state.orders:
+        _end_again(kernel, order, said)
+        return
     filled, ended = said.filled, None
     if said.status in ENDED:
         ended = said.status
@@ -104,11 +107,24 @@ def _end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None
         reject(kernel, order, "REJECTED", reason or "rejected by the venue")
         return
     rest = order.remaining
+    _emit_end(kernel, order, status, reason)
+    if not order.cancel_requested:
+        protect_again(kernel, order, rest)
+
+
+def _end_again(kernel: Kernel, order: Order, said: VenueOrder) -> None:
+    """A late fill was booked on an order that had ended here: nothing waits for it, and its rest is protected already.
+
+    What is still missing shows in the position.
+    """
+    if said.status in ENDED:
+        _emit_end(kernel, order, said.status, said.reason)
+
+
+def _emit_end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None:
     reason = reason or f"{status.lower()} by the venue with {order.filled} of {order.size} filled"
     body = (ev.OrderExpired if status is EXPIRED else ev.OrderCancelled)(order.id, reason)
     kernel.journal.emit_order(order, body)
-    if not order.cancel_requested:
-        protect_again(kernel, order, rest)
 
 
 def reject(kernel: Kernel, order: Order, code: str, reason: str) -> None:
