@@ -182,6 +182,11 @@ def _kill(kernel: Kernel, account: str, command: cmd.SetKill) -> Refusal | None:
     return None
 
 
+def _not_here(kernel: Kernel, account: str, command: cmd.ReplaySignal) -> Refusal | None:
+    """What came with a signal is not in the state: the engine reads it and brings the signal in anew."""
+    return Refusal("REPLAY", f"signal: {command.signal} is replayed by an engine, not by its desk")
+
+
 _HANDLERS: dict[type, Callable[[Kernel, str, Any], Refusal | None]] = {
     cmd.PlaceOrder: _place,
     cmd.ClosePosition: _close,
@@ -193,6 +198,7 @@ _HANDLERS: dict[type, Callable[[Kernel, str, Any], Refusal | None]] = {
     cmd.AttestOrder: attest,
     cmd.ApproveSignal: approve,
     cmd.DeclineSignal: decline,
+    cmd.ReplaySignal: _not_here,
     cmd.SetKill: _kill,
     cmd.SetLeverage: change_leverage,
     cmd.AdjustMargin: adjust_margin,

@@ -104,6 +104,12 @@ class DeclineSignal(Command, frozen=True, omit_defaults=True, kw_only=True):
     reason: str = ""
 
 
+class ReplaySignal(Command, frozen=True, kw_only=True):
+    """Take a recorded signal in once more, as a new one that passes every check; in env sim only."""
+
+    signal: str
+
+
 class FlattenAll(Command, frozen=True, kw_only=True):
     """Cancel everything and close every position at market."""
 
@@ -153,6 +159,7 @@ AnyCommand = (
     | AttestOrder
     | ApproveSignal
     | DeclineSignal
+    | ReplaySignal
     | FlattenAll
     | SetKill
     | SetLeverage

@@ -12,8 +12,10 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.clock import mono_ns
-from engine.core.inputs import Intent
+from engine.core.inputs import Input, Intent
+from engine.core.rounding import Refusal
 from engine.core.state import KEEP_REQUESTS
+from engine.core.translate import ENTERS
 from engine.ledger.errors import LedgerError
 from engine.ledger.query import Reader
 from engine.ledger.upcast import body_of
@@ -21,9 +23,21 @@ from engine.link.hub import is_exit
 from engine.link.messages import PROTOCOL, Ack, Welcome
 from engine.link.port import Permit
 from engine.model import event as ev
-from engine.model.command import AmendOrder, AnyCommand, AttestOrder, Deposit, ResetAccount, SetKill, SetProtection
+from engine.model.command import (
+    AmendOrder,
+    AnyCommand,
+    ApproveSignal,
+    AttestOrder,
+    DeclineSignal,
+    Deposit,
+    ReplaySignal,
+    ResetAccount,
+    SetKill,
+    SetProtection,
+)
 from engine.model.event import Event
 from engine.runtime.config import EngineConfig
+from engine.runtime.inbox import Inbox
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.status import StatusSource
 from engine.runtime.timing import Timing
@@ -54,6 +68,7 @@ class DeskPort:
         self._keeper: Keeper
         self.status: StatusSource
         self.timing: Timing
+        self.inbox: Inbox
         self._acks: OrderedDict[str, Ack] = OrderedDict()
         self._reading = asyncio.Lock()
         self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
@@ -71,6 +86,8 @@ class DeskPort:
         self.timing = Timing(keeper)
         keeper.listeners.add(self.timing)
         keeper.desk.kernel.probe = self.timing.passed
+        self.inbox = Inbox(keeper, self.timing.book, status, self._config.ledger, self._config.env)
+        keeper.listeners.add(self.inbox)
 
     # --- What happened ------------------------------------------------------------------------------
 
@@ -161,6 +178,10 @@ class DeskPort:
                 return tables.balance_view(desk, now_ns)
             case "latency":
                 return self.timing.book.view(now_ns)
+            case "signals":
+                return self.inbox.view(now_ns)
+            case "signal":
+                return self.inbox.detail(rest, now_ns)
             case "log":
                 return LogView(now_ns, tuple(self._lines))
         return None
@@ -220,13 +241,18 @@ class DeskPort:
             return await self._repeated(request_id, first)
         if not entry.allowed and adds_exposure(keeper, command):
             return Ack(request_id, False, entry.code, entry.message)
-        if keeper.mode is Mode.EXITS_ONLY and not saves(command):
+        if keeper.mode is Mode.EXITS_ONLY and not saves(command) and not closes(keeper, command):
             return Ack(request_id, False, "EXITS_ONLY", keeper.mode_reason)
         if (command.account or keeper.desk.account) not in keeper.desk.state.accounts:
             return Ack(request_id, False, "ACCOUNT", f"account: {command.account!r} is not there")
         self.timing.asked(request_id, key_ns, received_ns)
+        given: Input | Refusal = Intent(keeper.now_ns(), command)
+        if isinstance(command, ReplaySignal):
+            given = self.inbox.replay(command)
+        if isinstance(given, Refusal):
+            return Ack(request_id, False, given.code, given.message)
         try:
-            events = keeper.decide(Intent(keeper.now_ns(), command))
+            events = keeper.decide(given)
             ack = ack_of(request_id, events)
             await keeper.durable(events[-1].seq if events else 0)
         except NotDurable as error:
@@ -300,7 +326,7 @@ class DeskPort:
 
 def saves(command: AnyCommand) -> bool:
     """Whether a command may use the room kept back on a full disk: exits, protection, the kill switch."""
-    return is_exit(command) or isinstance(command, SetKill | SetProtection)
+    return is_exit(command) or isinstance(command, SetKill | SetProtection | DeclineSignal)
 
 
 def durable_part(view: View, before: View | None, pending: int) -> View | None:
@@ -326,13 +352,26 @@ def durable_part(view: View, before: View | None, pending: int) -> View | None:
 
 
 def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:
-    """Whether a command needs the hand and arm: everything but exits, protection, attestations, and changes of paper money."""
+    """Whether a command needs the hand and arm: everything but exits, protection, attestations, and changes of paper money.
+
+    Approving or replaying a signal is as entering what it asks for; declining one only needs the hand.
+    """
     if isinstance(command, AmendOrder):
         order = keeper.desk.state.orders.get(command.order)
         return order is not None and not order.terms.reduce_only
+    if closes(keeper, command):
+        return False
     return not is_exit(command) and not isinstance(
-        command, SetKill | SetProtection | AttestOrder | Deposit | ResetAccount
+        command, SetKill | SetProtection | AttestOrder | DeclineSignal | Deposit | ResetAccount
     )
+
+
+def closes(keeper: Keeper, command: AnyCommand) -> bool:
+    """Whether a command lets a signal go that only closes."""
+    if not isinstance(command, ApproveSignal | ReplaySignal):
+        return False
+    record = keeper.desk.state.find_signal(command.signal)
+    return record is not None and record.signal.action not in ENTERS
 
 
 def ack_of(request_id: str, events: Sequence[Event]) -> Ack:

@@ -17,6 +17,7 @@ from engine.runtime.config import EngineConfig
 from engine.runtime.keeper import Keeper
 from engine.views import InstrumentView, StatusView, StreamView
 from engine.views import format as fmt
+from engine.views.signals import approvals
 from engine.views.tables import day_pnl, differing, unknown_trails
 
 AGES = 20_000
@@ -98,6 +99,7 @@ class StatusSource:
             streams=_streams(self._shown(desk.kernel), now_ns),
             unknown=unknown_trails(desk.kernel),
             differs=differing(desk.kernel),
+            approvals=approvals(state),
         )
 
     def _shown(self, kernel: Kernel) -> list[Market]:

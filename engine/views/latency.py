@@ -134,6 +134,12 @@ class LatencyBook:
             return _trace(name, track.key, _durations(track))
         return next((trace for trace in self._traces if trace.id == name), None)
 
+    @staticmethod
+    def arrival(name: str, source: str, took: Mapping[str, int]) -> LatencyTrace:
+        """The waterfall of a signal of which only the intake's stages are known; stage -> ns."""
+        stages = {stage: took[stage] for stage in STAGES[SIGNAL] if stage in took}
+        return _trace(name, Key(SIGNAL, "", source), stages)
+
     def view(self, time_ns: int) -> LatencyView:
         """The last one beside the percentiles of its path; then every path as a whole, and by venue and source."""
         groups = [self._groups[key].view() for key in sorted(self._groups)]

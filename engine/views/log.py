@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.core.state import State
 from engine.model import event as ev
+from engine.model.signal import Verdict, WaitsFor
 from engine.views import format as fmt
 from engine.views.structs import LogLine
 
@@ -147,6 +148,43 @@ def _amending(state: State, event: ev.Event, body: ev.AmendRequested) -> tuple[s
     return "info", f"amending {_order_text(state, body.order)} to {wanted}"
 
 
+def _signal_text(state: State, signal_id: str) -> str:
+    record = state.find_signal(signal_id)
+    if record is None:
+        return f"signal {signal_id}"
+    return f"{record.signal.action} {record.signal.symbol} of {record.signal.source}"
+
+
+def _signal_received(state: State, event: ev.Event, body: ev.SignalReceived) -> tuple[str, str]:
+    return "info", f"signal {_signal_text(state, body.signal.id)} by {body.signal.path}, mode {body.policy.mode}"
+
+
+def _signal_waits(state: State, event: ev.Event, body: ev.SignalWaits) -> tuple[str, str]:
+    named = _signal_text(state, body.signal)
+    seconds = max(body.until_ns - event.time_ns, 0) // 1_000_000_000
+    within = f" within {seconds} s" if body.until_ns else ""
+    tries = f", tried {fmt.count(body.attempt, 'time')}" if body.attempt else ""
+    if body.reason is WaitsFor.APPROVAL:
+        return "warn", f"APPROVE? {named}{within}: F4 shows it"
+    words = {WaitsFor.FLAT: "waits until flat", WaitsFor.QUEUE: "waits for its turn", WaitsFor.RETRY: "tries again"}
+    return "info", f"{named} {words[body.reason]}{within}{tries}"
+
+
+def _signal_ended(state: State, event: ev.Event, body: ev.SignalEnded) -> tuple[str, str]:
+    level = _VERDICT_LEVELS[body.status]
+    why = ": ".join(part for part in (body.code, body.message) if part)
+    return level, f"{body.status} {_signal_text(state, body.signal)}" + (f": {why}" if why else "")
+
+
+_VERDICT_LEVELS = {
+    Verdict.EXECUTED: "good",
+    Verdict.REFUSED: "error",
+    Verdict.EXPIRED: "error",
+    Verdict.DECLINED: "warn",
+    Verdict.IGNORED: "info",
+    Verdict.LOGGED: "info",
+}
+
 _TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
     ev.EngineStarted: _started,
     ev.EngineStopped: lambda state, event, body: ("info", f"engine stopped: {body.reason}"),
@@ -180,4 +218,8 @@ _TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
     ev.Liquidated: _liquidated,
     ev.FundingPaid: _funding,
     ev.AlarmRaised: _alarm,
+    ev.SignalReceived: _signal_received,
+    ev.SignalWaits: _signal_waits,
+    ev.SignalApproved: lambda state, event, body: ("info", f"approved {_signal_text(state, body.signal)}"),
+    ev.SignalEnded: _signal_ended,
 }

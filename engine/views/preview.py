@@ -28,6 +28,7 @@ from engine.model.market import Side
 from engine.model.money import ZERO, round_fee
 from engine.model.order import Order, OrderType, Role
 from engine.views import format as fmt
+from engine.views.approval import approve, decline, replay
 from engine.views.structs import Preview
 from engine.views.tables import stale, trail
 
@@ -42,8 +43,11 @@ def preview(desk: Desk, command: cmd.AnyCommand, now_ns: int) -> Preview:
     refusal = malformed(command)
     if refusal is not None:
         return Preview(type(command).__name__, (), (refusal.message,))
-    builder = _BUILDERS[type(command)]
-    return builder(desk.kernel, account, command, now_ns)
+    return _build(desk.kernel, account, command, now_ns)
+
+
+def _build(kernel: Kernel, account: str, command: cmd.AnyCommand, now_ns: int) -> Preview:
+    return _BUILDERS[type(command)](kernel, account, command, now_ns)
 
 
 def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder, now_ns: int) -> Preview:
@@ -387,6 +391,9 @@ _BUILDERS: dict[type, Callable[[Kernel, str, Any, int], Preview]] = {
     cmd.SetKill: _kill,
     cmd.AmendOrder: _amend,
     cmd.AttestOrder: _attest,
+    cmd.ApproveSignal: lambda kernel, account, command, now_ns: approve(kernel, command, now_ns, _build),
+    cmd.DeclineSignal: lambda kernel, account, command, now_ns: decline(kernel, command, now_ns),
+    cmd.ReplaySignal: lambda kernel, account, command, now_ns: replay(kernel, command),
     cmd.SetLeverage: _plain,
     cmd.AdjustMargin: _plain,
     cmd.Deposit: _plain,
