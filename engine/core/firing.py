@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.core.arming import arm_order, arm_position, fires_upward, trail_level
+from engine.core.brackets import cap_reduce_only
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits, send, withdraw
 from engine.core.liquidation import liquidate
@@ -90,6 +91,11 @@ def _tighten(kernel: Kernel, market: Market, order: Order, price: Decimal) -> No
             return
     level = trail_level(market, order, price)
     tightens = order.trigger is None or (level > order.trigger if terms.side is Side.SELL else level < order.trigger)
+    activates = order.trigger is None
     if tightens:
         kernel.journal.emit_order(order, ev.TriggerMoved(terms.id, level, price))
-    arm_order(kernel, order)
+    if activates and terms.reduce_only:
+        # From now on it protects, and shares the position with the other stops.
+        cap_reduce_only(kernel, terms.account, terms.instrument)
+    if not order.ended:
+        arm_order(kernel, order)

@@ -331,3 +331,16 @@ def test_a_stop_of_one_account_leaves_the_other_alone() -> None:
 def test_a_bracket_watches_the_source_it_was_given(bench: Bench) -> None:
     bench.open(BUY, "1", stop_loss="59000", bracket_source=TriggerSource.BID_ASK, leverage=10)
     assert [o.terms.source for o in bench.live()] == [TriggerSource.BID_ASK]
+
+
+def test_a_trailing_stop_that_activates_shares_the_position_with_the_stops_there_are(bench: Bench) -> None:
+    bench.market("60000")
+    bench.open(BUY, "0.5")
+    bench.ask(cmd.SetProtection, position=bench.position.id, trail_bps=D(50), source=TriggerSource.LAST)
+    bench.open(BUY, "0.5", stop_loss="59000")
+    bench.ask(cmd.ClosePosition, position=bench.position.id, fraction=D("0.25"))
+    bench.wait()
+    bench.trade("60000")
+    (trail,) = bench.live(OrderType.TRAILING_STOP)
+    assert trail.trigger is not None
+    assert sum(bench.sizes(OrderType.TRAILING_STOP) + bench.sizes(OrderType.STOP)) == bench.size == D("0.75")
