@@ -54,7 +54,7 @@ def make_plan(seed: int) -> Plan:
     """The plan of a seed: every other one trades at the fake exchange. Each seed has only some kinds of faults: what one kind shows, another may hide."""
     venue = seed % 2 == 1
     draw = child(seed, "plan")
-    length_s = draw.uniform(40, 90)
+    length_s = draw.uniform(30, 70)
     kinds = MARKET | ENGINE
     asks = TRADER | (VENUE if venue else {})
     on = {kind: weight for kind, weight in kinds.items() if draw.random() < 0.5}

@@ -148,7 +148,7 @@ class World:
     async def _market(self) -> None:
         draw = child(self.plan.seed, "ticks")
         while True:
-            await asyncio.sleep(draw.choice((0.05, 0.2, 0.2, 0.6)))
+            await asyncio.sleep(draw.choice((0.05, 0.3, 0.3, 0.8)))
             self.market.walk()
             self.market.fund(self.true_ns())
             if self.outside is not None:
