@@ -68,6 +68,7 @@ def is_loopback(text: str) -> bool:
     return address is not None and address.is_loopback
 
 
+@lru_cache(maxsize=4096)
 def counted_as(text: str) -> str:
     """What rates and guesses are counted by: an IPv4 address, or the /64 of IPv6, which one sender has to himself."""
     address = parsed(text)

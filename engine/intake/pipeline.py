@@ -98,7 +98,8 @@ class Pipeline:
             key = fields.pop("apiKey", None)
             member = self._authenticated(key, request, walk)
             return await self._guarded(
-                member.source.name, lambda: self._webhook(member, fields, _record(text, key, fields), request, walk)
+                member.source.name,
+                lambda: self._webhook(member, fields, lambda: _record(text, key, fields), request, walk),
             )
 
         walk = Walk(self._mono, _HTTP_CHECKS, request.receive_ns)
@@ -130,7 +131,7 @@ class Pipeline:
 
         async def taken(member: Member, walk: Walk) -> Answer:
             draft = self._read(member, fields, walk)
-            recorded = await self._record(member, draft, draft.idempotency_key or key, masked(raw), path, walk)
+            recorded = await self._record(member, draft, draft.idempotency_key or key, lambda: masked(raw), path, walk)
             return self._answer(member, draft, recorded, recorded.outcome.id)
 
         return await self._guarded("", answered)
@@ -147,7 +148,9 @@ class Pipeline:
         tally.received += 1
         tally.last_ns = self._clock.now_ns()
 
-    async def _webhook(self, member: Member, fields: dict[str, Any], raw: str, request: Request, walk: Walk) -> Answer:
+    async def _webhook(
+        self, member: Member, fields: dict[str, Any], raw: Callable[[], str], request: Request, walk: Walk
+    ) -> Answer:
         draft = self._read(member, fields, walk)
         key = _one_key(draft, request.idempotency_key)
         if request.probe:
@@ -162,8 +165,9 @@ class Pipeline:
         sent_key = _one_key(draft, request.idempotency_key) or request_id
         if request.probe:
             return self._probed(member, draft, sent_key, walk)
-        raw = _record(text, key, {**outer, "payload": fields})
-        outcome, repeated = await self._record(member, draft, sent_key, raw, "process", walk)
+        outcome, repeated = await self._record(
+            member, draft, sent_key, lambda: _record(text, key, {**outer, "payload": fields}), "process", walk
+        )
         if outcome.status in OPEN_STATUSES:
             outcome = await self._awaited(outcome)
         return self._answer(member, draft, Recorded(outcome, repeated), request_id, HTTPStatus.ACCEPTED)
@@ -177,7 +181,9 @@ class Pipeline:
         walk.stage("validate")
         return draft
 
-    async def _record(self, member: Member, draft: Draft, key: str, raw: str, path: str, walk: Walk) -> Recorded:
+    async def _record(
+        self, member: Member, draft: Draft, key: str, raw: Callable[[], str], path: str, walk: Walk
+    ) -> Recorded:
         recorded = await self._recorder.record(member.source, draft, key, raw, path, walk)
         tally = self._tallies[member.source.name]
         if recorded.repeated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from engine.clock import Clock
@@ -51,8 +52,10 @@ class Recorder:
         self._held: dict[tuple[str, str], _Held] = {}
         self._singles = 0
 
-    async def record(self, source: Source, draft: Draft, sent_key: str, raw: str, path: str, walk: Walk) -> Recorded:
-        """`sent_key` is the sender's own, empty where there is none. Raises Refused."""
+    async def record(
+        self, source: Source, draft: Draft, sent_key: str, raw: Callable[[], str], path: str, walk: Walk
+    ) -> Recorded:
+        """`sent_key` is the sender's own, empty where there is none; `raw` gives the text for the record. Raises Refused."""
         body_hash = draft.body_hash()
         key = self._key(source, draft, sent_key, body_hash)
         slot = (source.name, key)
@@ -72,7 +75,7 @@ class Recorder:
         if len(self._held) >= MOST_AT_ONCE:
             raise Refused("BUSY", "too many signals at once; send it again", 1)
         signal = _signal(source.name, key, body_hash, draft, path)
-        arrival = Arrival(signal, source.policy, raw, tuple(walk.checks), dict(walk.stages))
+        arrival = Arrival(signal, source.policy, raw(), tuple(walk.checks), dict(walk.stages))
         # A task of its own: the commit goes on when the sender hangs up, and every delivery meanwhile shares it.
         task = asyncio.ensure_future(self._port.take(arrival))
         self._held[slot] = _Held(body_hash, task)
