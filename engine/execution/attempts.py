@@ -165,7 +165,7 @@ class Attempts:
     # --- What is at the venue -----------------------------------------------------------------------
 
     async def _cancel(self, work: Cancel) -> None:
-        await self._line.free(Rank.EXIT)
+        await self._line.free(Rank.CANCEL)
         order = self._state().orders.get(work.order)
         if order is None:
             return

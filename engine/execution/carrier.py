@@ -119,15 +119,17 @@ class Carrier:
     def committed(self, seq: int, committed_ns: int) -> None:
         """What was asked for up to `seq` may be done."""
         self._reconciler.committed(seq)
-        asked = False
+        asked: list[tuple[type[Work], str]] = []
         while self._asked and self._asked[0].seq <= seq:
             ask = self._asked.popleft()
             self._no_longer_waits(ask)
-            asked = True
+            asked.append((ask.kind, ask.order))
             if ask.kind is Submit and ask.ours:
                 self._attempts.unsent.add(ask.order)
-        if asked:
-            self._look()
+        # Only these: a commit must cost the same however many orders are live.
+        for kind, order in asked:
+            if self._open and self._ready(kind, order) and self._attempts.due(kind, order) is not None:
+                self._begin(kind, order)
 
     def dropped(self, seq: int) -> None:
         """What was asked for after `seq` never left; what was heard since is asked for again."""

@@ -26,10 +26,12 @@ class Rank(IntEnum):
     """Who goes first when the venue takes requests again."""
 
     EXIT = 0
-    """Reduce-only orders, and cancels."""
-    QUERY = 1
-    ENTRY = 2
-    RECONCILE = 3
+    """Reduce-only orders."""
+    CANCEL = 1
+    """Behind the closes: a flattening may ask for a thousand."""
+    QUERY = 2
+    ENTRY = 3
+    RECONCILE = 4
 
 
 class Line:
