@@ -1,0 +1,509 @@
+"""How signals wait: for a person, their turn, a flat position, the next try; what ends that, and what a restart leaves of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from engine.core.inputs import NotSent
+from engine.model import command as cmd
+from engine.model import event as ev
+from engine.model.account import Execution
+from engine.model.event import Event
+from engine.model.order import Order, OrderStatus
+from engine.model.signal import Opposite, SourceMode
+from tests.kit import BUY, MS, SECOND, SELL, alarms, bodies, fill, refusal
+from tests.signal_kit import EXECUTED, TRADES, Inbox, policy
+
+D = Decimal
+ASKS = policy(mode=SourceMode.APPROVE)
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox(balance="1000000")
+
+
+class AtVenue(Inbox):
+    """Signals for an account whose orders a venue carries out; the test is the venue."""
+
+    def __init__(self) -> None:
+        super().__init__(balance="1000000", execution=Execution.VENUE)
+
+    def signal(self, *args: object, **fields: object) -> list[Event]:
+        fields.setdefault("exchange", "sim")
+        return super().signal(*args, **fields)  # type: ignore[arg-type]
+
+    def order(self, key: str = "") -> Order:
+        return self.orders_of(key)[-1]
+
+    def not_sent(self, order: Order, code: str = "UNREACHABLE") -> list[Event]:
+        """The line says that the order provably never left."""
+        self.now += MS
+        return self.handle(NotSent(self.now, order.id, code, "no route"))
+
+    def fills(self, order: Order) -> list[Event]:
+        self.now += MS
+        size = str(order.remaining)
+        return self.said(order, OrderStatus.FILLED, str(order.size), fill(f"f{order.id}", "60000", size))
+
+    def at_price(self, price: str) -> None:
+        """The market stands there now."""
+        self.quote(price, str(D(price) + self.instruments[0].tick))
+
+    def later(self, seconds: float, price: str = "60000") -> list[Event]:
+        """Time passes, and the price is fresh."""
+        until = self.now + int(seconds * SECOND)
+        events: list[Event] = []
+        while self.now < until:
+            events += self.wait(min(SECOND, until - self.now))
+            self.at_price(price)
+        return events
+
+
+@pytest.fixture
+def venue() -> AtVenue:
+    return AtVenue()
+
+
+# --- Approval -------------------------------------------------------------------------------------------
+
+
+def test_it_waits_for_a_person_with_a_countdown_and_no_order(inbox: Inbox) -> None:
+    events = inbox.signal("LONG", "0.5", ASKS)
+    assert [e.type for e in events] == ["SignalReceived", "SignalWaits"]
+    assert (inbox.record().waits, inbox.record().until_ns) == ("approval", inbox.now + 300 * SECOND)
+
+
+def test_approved_it_trades(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    events = inbox.ask(cmd.ApproveSignal, signal="s-tv-k1")
+    (approved,) = [e for e in events if e.type == "SignalApproved"]
+    assert (approved.owner, approved.request_id) == ("hand", "s-tv-k1")
+    inbox.wait()
+    assert inbox.size == D("0.5")
+    assert inbox.verdict() == EXECUTED
+
+
+def test_it_passes_the_same_checks_again_when_it_is_approved(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    inbox.ask(cmd.SetKill, on=True, reason="test")
+    inbox.ask(cmd.ApproveSignal, signal="s-tv-k1")
+    assert inbox.verdict() == ("refused", "KILL_SWITCH")
+
+
+def test_what_the_position_has_become_decides_when_it_is_approved(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", policy(mode=SourceMode.APPROVE, opposite=Opposite.REJECT))
+    inbox.open(SELL, "0.1")
+    inbox.ask(cmd.ApproveSignal, signal="s-tv-k1")
+    assert inbox.verdict() == ("refused", "OPPOSITE")
+
+
+def test_a_person_is_not_asked_for_what_would_be_refused(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS, leverage=200)
+    assert inbox.verdict() == ("refused", "LEVERAGE")
+
+
+def test_declined_it_ends_with_the_reason(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    events = inbox.ask(cmd.DeclineSignal, signal="s-tv-k1", reason="too late")
+    assert bodies(events, ev.SignalDeclined) == [ev.SignalDeclined("s-tv-k1", "too late")]
+    assert inbox.verdict() == ("declined", "DECLINED")
+    assert inbox.record().message == "too late"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_nobody_answers_and_it_expires_with_an_alarm(inbox: Inbox, restarts: bool) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    if restarts:
+        inbox.restart()
+    inbox.wait(299 * SECOND)
+    assert inbox.record().verdict is None
+    assert "SIGNAL_EXPIRED" in alarms(inbox.wait(SECOND))
+    assert inbox.verdict() == ("expired", "NOT_APPROVED")
+    assert refusal(inbox.ask(cmd.ApproveSignal, signal="s-tv-k1"))[0] == "UNKNOWN"
+
+
+def test_what_does_not_wait_for_approval_cannot_be_approved(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5")
+    assert refusal(inbox.ask(cmd.ApproveSignal, signal="s-tv-k1"))[0] == "NOT_WAITING"
+    assert refusal(inbox.ask(cmd.DeclineSignal, signal="s-tv-k1", request_id="d"))[0] == "NOT_WAITING"
+
+
+def test_its_patience_counts_from_the_approval(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    inbox.wait(200 * SECOND)
+    inbox.market("66000")
+    inbox.ask(cmd.ApproveSignal, signal="s-tv-k1")
+    inbox.wait()
+    assert inbox.verdict() == EXECUTED
+
+
+# --- The queue ------------------------------------------------------------------------------------------
+
+
+def test_entries_of_an_instrument_take_turns_in_the_order_they_came(venue: AtVenue) -> None:
+    for size in ("0.1", "0.2", "0.3"):
+        venue.signal("LONG", size)
+    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == [None, "queue", "queue"]
+    for n, size in ((1, "0.1"), (2, "0.2"), (3, "0.3")):
+        order = venue.order(f"k{n}")
+        assert order.size == D(size)
+        venue.fills(order)
+        assert venue.verdict(f"k{n}") == EXECUTED
+    assert venue.size == D("0.6")
+
+
+def test_the_next_one_goes_when_the_one_before_rests(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", type="LIMIT", price="59000")
+    venue.signal("LONG", "0.2")
+    assert venue.record().waits == "queue"
+    venue.said(venue.order("k1"), OrderStatus.ACCEPTED)
+    assert venue.order("k2").status is OrderStatus.SENT
+    assert venue.record("k1").verdict is None
+
+
+def test_what_waits_for_its_turn_expires_with_an_alarm(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.signal("LONG", "0.2")
+    assert venue.record().until_ns == venue.now + 60 * SECOND
+    assert "SIGNAL_EXPIRED" in alarms(venue.later(60))
+    assert venue.verdict() == ("expired", "PATIENCE")
+    assert venue.record("k1").verdict is None
+
+
+def test_its_turn_comes_too_late_when_the_price_has_moved(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.signal("LONG", "0.2")
+    venue.at_price("60310")
+    events = venue.fills(venue.order("k1"))
+    assert venue.verdict() == ("expired", "DRIFT")
+    assert "0.52%" in venue.record().message
+    assert "SIGNAL_EXPIRED" in alarms(events)
+
+
+def test_what_the_position_has_become_decides_when_its_turn_comes(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.signal("SHORT", "0.2", policy(opposite=Opposite.REJECT))
+    assert venue.record().waits == "queue"
+    venue.fills(venue.order("k1"))
+    assert venue.verdict() == ("refused", "OPPOSITE")
+
+
+def test_a_close_ends_queued_entries_and_runs_at_once(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order("k1"))
+    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.3")
+    events = venue.signal("CLOSE")
+    assert venue.verdict("k3") == ("expired", "SUPERSEDED")
+    assert "SIGNAL_EXPIRED" in alarms(events)
+    assert venue.order("k4").size == D("0.1")
+    assert venue.order("k2").cancel_requested
+    venue.fills(venue.order("k4"))
+    assert venue.record().verdict is None, "the entry on its way may still open"
+    venue.fills(venue.order("k2"))
+    assert venue.order("k4").size == D("0.2")
+    venue.fills(venue.order("k4"))
+    assert venue.verdict() == EXECUTED
+    assert venue.size == 0
+
+
+def test_an_opposite_signal_ends_queued_entries(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    assert venue.record().waits == "retry"
+    venue.signal("SHORT", "0.3")
+    assert venue.verdict("k1") == ("expired", "SUPERSEDED")
+    assert venue.order().terms.side is SELL
+
+
+def test_an_opposite_signal_that_is_refused_ends_nothing(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order())
+    venue.signal("LONG", "0.2")
+    venue.not_sent(venue.order())
+    venue.signal("SHORT", "0.3", policy(opposite=Opposite.REJECT))
+    assert venue.record("k2").waits == "retry"
+
+
+def test_a_close_ends_an_earlier_entry_that_waits_for_approval(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    inbox.signal("CLOSE")
+    assert inbox.verdict("k1") == ("expired", "SUPERSEDED")
+    inbox.signal("LONG", "0.5", ASKS)
+    assert inbox.record().waits == "approval"
+
+
+def test_entries_that_come_while_a_close_is_under_way_follow_it(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order())
+    venue.signal("CLOSE")
+    venue.signal("SHORT", "0.2", policy(opposite=Opposite.REJECT))
+    assert venue.record().waits == "queue"
+    venue.fills(venue.order("k2"))
+    venue.fills(venue.order("k3"))
+    assert venue.verdict("k3") == EXECUTED
+    assert venue.size == D("-0.2")
+
+
+def test_a_second_close_follows_the_first_and_finds_nothing(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order())
+    venue.signal("CLOSE")
+    venue.signal("CLOSE")
+    venue.fills(venue.order("k2"))
+    assert venue.verdict("k2") == EXECUTED
+    assert venue.verdict("k3") == ("ignored", "FLAT")
+
+
+def test_what_waits_can_be_declined(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.signal("LONG", "0.2")
+    venue.ask(cmd.DeclineSignal, signal="s-tv-k2")
+    assert venue.verdict() == ("declined", "DECLINED")
+    venue.fills(venue.order("k1"))
+    assert venue.size == D("0.1")
+
+
+# --- Trying again ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["UNREACHABLE", "RATE_LIMITED"])
+def test_an_entry_that_never_left_is_tried_again_as_a_new_order_of_the_same_signal(venue: AtVenue, code: str) -> None:
+    venue.signal("LONG", "0.1")
+    first = venue.order()
+    venue.not_sent(first, code)
+    waits = venue.record()
+    assert (waits.waits, waits.attempt, waits.until_ns) == ("retry", 1, venue.now + 30 * SECOND)
+    venue.later(30)
+    second = venue.order()
+    assert second.id != first.id
+    assert (second.terms.request_id, second.terms.owner) == ("s-tv-k1/2", "source:tv")
+    assert second.terms.client_id != first.terms.client_id
+    venue.fills(second)
+    assert venue.verdict() == EXECUTED
+    assert venue.record().orders == (first.id, second.id)
+
+
+@pytest.mark.parametrize("status", [OrderStatus.REJECTED])
+def test_what_the_venue_refused_is_never_tried_again(venue: AtVenue, status: OrderStatus) -> None:
+    venue.signal("LONG", "0.1")
+    venue.said(venue.order(), status, reason="margin is insufficient")
+    assert venue.verdict() == ("refused", "REJECTED")
+    assert "margin is insufficient" in venue.record().message
+    venue.later(120)
+    assert len(bodies(venue.events, ev.OrderSent)) == 1
+
+
+def test_what_was_stopped_before_it_left_is_refused_and_not_tried_again(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order(), "KILL_SWITCH")
+    assert venue.verdict() == ("refused", "KILL_SWITCH")
+
+
+def test_an_unknown_outcome_is_waited_for_and_never_tried_again(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.restart()
+    venue.at_price("60000")
+    assert venue.order().status is OrderStatus.UNKNOWN
+    venue.later(600)
+    assert len(bodies(venue.events, ev.OrderSent)) == 1
+    assert venue.record().verdict is None
+    venue.fills(venue.order())
+    assert venue.verdict() == EXECUTED
+
+
+def test_it_gives_up_where_the_next_try_would_come_after_its_patience(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    venue.later(30)
+    events = venue.not_sent(venue.order())
+    assert venue.verdict() == ("expired", "PATIENCE")
+    assert "SIGNAL_EXPIRED" in alarms(events)
+
+
+def test_the_waits_follow_the_policy_of_its_source(venue: AtVenue) -> None:
+    rules = policy(retry_s=(2, 5), entry_patience_s=3_600)
+    venue.signal("LONG", "0.1", rules)
+    waited = []
+    for _ in range(4):
+        began = venue.now
+        venue.not_sent(venue.order())
+        waited.append((venue.record().until_ns - began) // SECOND)
+        venue.later(waited[-1])
+    assert waited == [2, 5, 5, 5]
+
+
+def test_it_is_not_tried_again_after_the_price_has_moved(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    events = venue.later(31, "59600")
+    assert venue.verdict() == ("expired", "DRIFT")
+    assert "SIGNAL_EXPIRED" in alarms(events)
+    assert len(bodies(venue.events, ev.OrderSent)) == 1
+
+
+def test_a_retry_counts_once_against_the_orders_an_hour(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", policy(orders_per_hour=1))
+    venue.not_sent(venue.order())
+    venue.later(30)
+    venue.fills(venue.order())
+    assert venue.verdict() == EXECUTED
+
+
+def test_a_close_that_never_left_is_tried_until_flat(venue: AtVenue) -> None:
+    rules = policy(retry_s=(30, 60))
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order())
+    venue.signal("CLOSE", rules=rules)
+    for wait_s in (30, 60, 60, 60):
+        venue.not_sent(venue.order())
+        assert venue.record().until_ns == venue.now + wait_s * SECOND
+        venue.later(wait_s)
+    assert venue.order().size == D("0.1")
+    venue.fills(venue.order())
+    assert venue.verdict() == EXECUTED
+    assert venue.size == 0
+
+
+def test_a_close_that_the_venue_refuses_is_tried_ever_more_slowly(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order())
+    venue.signal("CLOSE")
+    waited = []
+    for _ in range(7):
+        venue.said(venue.order(), OrderStatus.REJECTED, reason="no")
+        waited.append((venue.record().until_ns - venue.now) // SECOND)
+        venue.later(waited[-1])
+    assert waited == [1, 2, 4, 8, 16, 32, 32]
+    assert alarms(venue.events).count("SIGNAL_NOT_CLOSED") == 1
+
+
+def test_a_reversal_that_does_not_get_flat_in_time_expires(venue: AtVenue) -> None:
+    venue.signal("SHORT", "0.1")
+    venue.fills(venue.order())
+    venue.signal("LONG", "0.2")
+    assert venue.record().waits == "flat"
+    assert "SIGNAL_EXPIRED" in alarms(venue.later(60))
+    assert venue.verdict() == ("expired", "PATIENCE")
+
+
+def test_a_close_after_a_reversal_has_begun_leaves_it_flat(venue: AtVenue) -> None:
+    venue.signal("SHORT", "0.1")
+    venue.fills(venue.order())
+    venue.signal("LONG", "0.2")
+    venue.signal("CLOSE")
+    assert venue.verdict("k2") == ("expired", "SUPERSEDED")
+    assert not venue.record("k3").orders, "what closes it is on its way already"
+    venue.fills(venue.order("k2"))
+    assert venue.size == 0
+    assert venue.verdict("k3") == ("ignored", "FLAT")
+
+
+def test_a_real_venue_is_named_by_its_own_name(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", exchange="binance")
+    assert venue.verdict() == ("refused", "EXCHANGE")
+    assert "sim" in venue.record().message
+
+
+# --- Restarts -------------------------------------------------------------------------------------------
+
+
+def test_a_restart_keeps_the_countdown_of_a_retry(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    until_ns = venue.record().until_ns
+    venue.restart()
+    venue.at_price("60000")
+    assert (venue.record().waits, venue.record().until_ns) == ("retry", until_ns)
+    venue.later(29)
+    assert len(venue.record().orders) == 1
+    venue.later(2)
+    assert venue.order().status is OrderStatus.SENT
+    assert len(venue.record().orders) == 2
+
+
+def test_a_restart_keeps_the_order_of_the_queue(venue: AtVenue) -> None:
+    for size in ("0.1", "0.2", "0.3"):
+        venue.signal("LONG", size)
+    venue.restart()
+    venue.at_price("60000")
+    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == [None, "queue", "queue"]
+    venue.fills(venue.order("k1"))
+    assert venue.order("k2").status is OrderStatus.SENT
+    assert venue.record("k3").waits == "queue"
+
+
+def test_a_restart_waits_for_the_feed_before_it_places_what_waited(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    venue.restart()
+    venue.wait(35 * SECOND)
+    assert venue.record().waits == "retry"
+    assert len(venue.record().orders) == 1
+    venue.at_price("60000")
+    venue.later(2)
+    assert venue.order().status is OrderStatus.SENT
+
+
+def test_what_waited_for_a_feed_that_does_not_come_expires(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    venue.restart()
+    assert "SIGNAL_EXPIRED" in alarms(venue.wait(61 * SECOND))
+    assert venue.verdict() == ("expired", "PATIENCE")
+
+
+def test_a_reversal_goes_on_after_a_restart() -> None:
+    inbox = Inbox(balance="1000000")
+    inbox.open(SELL, "1.0", leverage=10)
+    inbox.signal("LONG", "0.5")
+    inbox.restart()
+    inbox.market("60000")
+    inbox.wait(2 * SECOND)
+    assert inbox.verdict() == EXECUTED
+    assert inbox.size == D("0.5")
+
+
+def test_a_close_goes_on_after_a_restart() -> None:
+    inbox = Inbox(balance="1000000")
+    inbox.open(BUY, "0.5")
+    inbox.signal("CLOSE")
+    inbox.restart()
+    inbox.wait(SECOND)
+    inbox.market("60000")
+    inbox.wait(SECOND)
+    assert inbox.verdict() == EXECUTED
+    assert inbox.size == 0
+
+
+def test_a_limit_entry_that_rests_is_followed_after_a_restart(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", type="LIMIT", price="59000")
+    inbox.wait()
+    inbox.restart()
+    inbox.market("60000")
+    inbox.trade("58999.9", "50", SELL)
+    assert inbox.verdict() == EXECUTED
+
+
+def test_all_that_waits_is_replayed_byte_for_byte(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.3", ASKS)
+    venue.restart()
+    venue.at_price("60000")
+    venue.ask(cmd.ApproveSignal, signal="s-tv-k3")
+    venue.later(40)
+    venue.signal("CLOSE", rules=TRADES)
+    venue.later(5)
+    assert venue.replayed()
+
+
+def test_a_quote_costs_nothing_more_while_no_timer_is_due(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    assert venue.quote("60000", "60000.1") == []
+    assert venue.desk.next_due() == venue.record().until_ns
