@@ -105,6 +105,9 @@ def _refused(kernel: Kernel, position: Position) -> bool:
 
 
 def _offered(kernel: Kernel, position: Position) -> bool:
+    """There is something to close it with. A venue has a book of its own, whatever is seen of it here."""
+    if kernel.state.accounts[position.account].execution is Execution.VENUE:
+        return True
     market = kernel.market(position.instrument)
     return market.quote is not None and any(market.book.available(_closing(position).opposite, None))
 

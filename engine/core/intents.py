@@ -150,7 +150,7 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition) -> Refusal 
     position = open_position(kernel, account, command.position)
     if position is None:
         return unknown("position", command.position, kernel.state.positions)
-    if refusal := not_carried(kernel.market(position.instrument)):
+    if refusal := not_carried(kernel, account, kernel.market(position.instrument)):
         return refusal
     if not ZERO < command.fraction <= 1:
         return Refusal("FRACTION", f"fraction: {command.fraction} is not within 0 and 1; 0.25 closes a quarter")

@@ -75,7 +75,7 @@ class Kernel:
         self.heard: dict[str, int] = {}
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.refused: dict[str, int] = {}
-        """How many exits a venue rejected since the position last changed, by account|instrument."""
+        """How many exits a venue would not carry out since the position last changed, by account|instrument."""
         self.probe: Callable[[str, str], None] = _no_probe
         """Told which stage a request has passed, by its id, so that whoever holds a clock can time it."""
         self.halted = ""
@@ -130,7 +130,7 @@ class Kernel:
         self.heard[terms.id] = self.heard[pair_key(terms.account, terms.instrument)] = self.clock
 
     def refuse(self, order: Order) -> None:
-        """Note that a venue rejected an exit now."""
+        """Note that a venue rejected an exit now, or ended it with nothing filled."""
         pair = pair_key(order.terms.account, order.terms.instrument)
         self.refused[pair] = self.refused.get(pair, 0) + 1
         self.heard[f"{pair}|refused"] = self.clock

@@ -72,7 +72,11 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
     plan = Plan(leverage=kernel.leverage(account, command.instrument), reduce_only=command.reduce_only)
     plan.refusal = (
         misshapen(command, kernel.clock)
-        or (not_carried(market) if command.reduce_only else _may_enter(kernel, account, market, plan))
+        or (
+            not_carried(kernel, account, market, held=command.type.waits)
+            if command.reduce_only
+            else _may_enter(kernel, account, market, plan)
+        )
         or _leverage(kernel, account, instrument, command, plan)
         or _round(market, command, plan)
         or _size(kernel, account, instrument, command, plan)

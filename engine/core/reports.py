@@ -107,6 +107,8 @@ def _end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None
         reject(kernel, order, "REJECTED", reason or "rejected by the venue")
         return
     rest = order.remaining
+    if order.terms.reduce_only and order.price is None and not (order.filled or order.cancel_requested):
+        kernel.refuse(order)
     _emit_end(kernel, order, status, reason)
     if not order.cancel_requested:
         protect_again(kernel, order, rest)

@@ -10,6 +10,7 @@ from engine.core.margin import max_leverage
 from engine.core.market import Market
 from engine.core.rounding import Refusal
 from engine.core.state import money_key, pair_key
+from engine.model.account import Execution
 from engine.model.event import Check
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Side
@@ -40,9 +41,9 @@ def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     return None
 
 
-def not_carried(market: Market) -> Refusal | None:
-    """An exit of an instrument without prices would wait for ever."""
-    if market.carried:
+def not_carried(kernel: Kernel, account: str, market: Market, *, held: bool = False) -> Refusal | None:
+    """An exit of an instrument without prices would wait for ever: on paper, and where it is held here for a trigger."""
+    if market.carried or (not held and kernel.state.accounts[account].execution is Execution.VENUE):
         return None
     symbol = market.instrument.symbol
     return Refusal("NOT_CARRIED", f"no prices of {symbol} come in; start with --symbols that include {symbol}")

@@ -50,7 +50,7 @@ def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     found = meant(kernel, record.account, signal)
     if isinstance(found, Refusal):
         return found
-    if refusal := not_carried(kernel.market(found.id)):
+    if refusal := not_carried(kernel, record.account, kernel.market(found.id)):
         return refusal
     if policy.symbols and signal.symbol not in policy.symbols:
         allowed = ", ".join(policy.symbols[:NAMED])

@@ -186,7 +186,7 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition, now_ns: int
     title = f"CLOSE {command.fraction:.0%} of {_named(instrument, position)} {instrument.symbol}"
     if size <= ZERO:
         return Preview(title, (), (f"{command.fraction:.0%} of {position.size} is below the step {instrument.step}",))
-    if refusal := not_carried(kernel.market(instrument.id)):
+    if refusal := not_carried(kernel, account, kernel.market(instrument.id)):
         return Preview(title, (), (refusal.message,))
     rows: Rows = [("order", f"{side} {fmt.size(instrument, size)} MARKET, reduce-only")]
     warnings: list[str] = []

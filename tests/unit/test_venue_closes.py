@@ -1,0 +1,70 @@
+"""Closing at a venue needs no prices of ours: the venue has its own book (semantics 5; promise 4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.model import command as cmd
+from engine.model import event as ev
+from engine.model.account import Execution
+from engine.model.order import OrderStatus, OrderType, Role
+from engine.views.preview import preview
+from tests.kit import BUY, SECOND, SELL, Bench, alarms, bodies, fill, instrument, refusal
+
+S = OrderStatus
+ETH = instrument("ETHUSDT")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """Long ETHUSDT at its venue."""
+    made = Bench(instrument(), ETH, balance="100000", execution=Execution.VENUE)
+    made.market("60000")
+    made.quote("3000", "3000.1", of=ETH)
+    made.mark("3000", of=ETH)
+    made.place(BUY, "1", instrument=ETH.id)
+    made.said(made.last_order, S.FILLED, "1", fill("t1", "3000", "1"))
+    return made
+
+
+@pytest.fixture(params=["no price yet", "not carried"])
+def blind(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+    """Started again, without a price of it."""
+    if request.param == "not carried":
+        bench.instruments = bench.instruments[:1]
+    bench.restart()
+    return bench
+
+
+def test_flattening_closes_without_a_price(blind: Bench) -> None:
+    events = blind.ask(cmd.FlattenAll)
+    assert alarms(events) == []
+    assert blind.last_order.terms.role is Role.FLATTEN
+    assert blind.last_order.status is S.SENT
+
+
+def test_closing_by_hand_works_without_a_price(blind: Bench) -> None:
+    assert not preview(blind.desk, cmd.ClosePosition(request_id="c", position=blind.position.id), blind.now).errors
+    for events in (
+        blind.ask(cmd.ClosePosition, position=blind.position.id),
+        blind.place(SELL, "1", instrument=ETH.id, reduce_only=True),
+        blind.place(SELL, "1", OrderType.LIMIT, instrument=ETH.id, price="3100", reduce_only=True),
+    ):
+        assert len(bodies(events, ev.OrderSent)) == 1
+
+
+def test_a_stop_that_nothing_would_watch_is_refused(bench: Bench) -> None:
+    bench.instruments = bench.instruments[:1]
+    bench.restart()
+    events = bench.place(SELL, "1", OrderType.STOP, instrument=ETH.id, trigger="2900", reduce_only=True)
+    assert refusal(events)[0] == "NOT_CARRIED"
+
+
+def test_a_venue_that_fills_nothing_is_not_run_down_by_a_flattening(bench: Bench) -> None:
+    bench.ask(cmd.FlattenAll)
+    made = bench.state.orders_made
+    for _ in range(240):
+        for order in bench.live():
+            bench.said(order, S.EXPIRED)
+        bench.wait(SECOND // 4)
+    assert 3 <= bench.state.orders_made - made <= 8
