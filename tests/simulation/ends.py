@@ -54,7 +54,7 @@ def judge_end(witness: Witness, life: Life, acked: Mapping[str, int]) -> bytes:
     for line in witness.books.orders.values():
         if line.live:
             raise Broken(10, f"{line.terms.id} of request {line.terms.request_id} has no outcome")
-    return rows[-1][1]
+    return bytes(rows[-1][1][-1])
 
 
 def judge_file(life: Life) -> None:

@@ -120,12 +120,11 @@ class Life:
             await self.keeper.durable(seq)
         carrier.start()
 
-    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Something that ends with this life."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     def market(self, item: MarketInput) -> None:
         """What the feed brings."""

@@ -16,7 +16,7 @@ from engine.feeds.funding import FundingWatch, Settlement
 from engine.feeds.sanity import PriceGate
 from engine.feeds.sequence import BackpackRule, Levels, RawDiff, Snapshot
 from engine.model.instrument import Instrument, InstrumentId
-from engine.model.market import Mark, Quote, Side, StreamState, Trade, quote
+from engine.model.market import Mark, MarketInput, Quote, Side, StreamState, Trade, quote
 
 FUNDING_NS = 7_000_000_000
 LEVELS = 6
@@ -230,3 +230,13 @@ class Feed:
             self._sent_id = first
             self.accept(diff)
         return f"{kind} {stream}"
+
+
+def price_of(item: MarketInput) -> Decimal | None:
+    """What a market input says something is worth."""
+    match item:
+        case Quote():
+            return item.ask_price
+        case Trade() | Mark():
+            return item.price
+    return None

@@ -18,6 +18,7 @@ from engine.core import (
     fills,
     firing,
     fold,
+    foreign,
     hearing,
     lifecycle,
     margin,
@@ -310,7 +311,7 @@ def entries_beside_the_unknown(patch: Patch) -> None:
 
 def unheard_strangers(patch: Patch) -> None:
     """10: what others do at the venue is not adopted, and a difference is not either."""
-    everywhere(patch, reconcile.adopt, _nothing)
+    everywhere(patch, foreign.adopt, _nothing)
     patch.setattr(reconcile, "_adjust", _nothing)
 
 

@@ -59,7 +59,7 @@ def make_plan(seed: int) -> Plan:
     asks = TRADER | (VENUE if venue else {})
     on = {kind: weight for kind, weight in kinds.items() if draw.random() < 0.5}
     fault_share = draw.choice((0.0, 0.1, 0.2, 0.35)) if on else 0.0
-    steps = []
+    steps: list[Step] = []
     at_s = 2.0
     while at_s < length_s:
         pool = on if draw.random() < fault_share else asks

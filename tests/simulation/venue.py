@@ -10,9 +10,10 @@ from engine.core.state import State
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.order import OrderTerms
 from engine.model.report import VenueOrder
+from engine.sim.booking import Booked
 from engine.sim.client import SimVenue
 from engine.sim.endpoint import Endpoint
-from engine.sim.exchange import Booked, Exchange
+from engine.sim.exchange import Exchange
 from engine.sim.faults import USUAL, Fault, Faults, child, weather
 from engine.sim.mischief import Mischief
 from engine.sim.network import Network

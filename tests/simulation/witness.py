@@ -10,6 +10,7 @@ import msgspec
 from engine.core.desk import Desk
 from engine.core.fold import fold
 from engine.core.state import State, encode_state
+from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.event import Event, decode_body, encode_body
 from tests.simulation.books import Books, Shown
@@ -137,3 +138,13 @@ def replayed(events: Sequence[Event], state: State | None = None) -> bytes:
         stored = decode_body(encode_body(event.body))
         fold(state, msgspec.structs.replace(event, body=stored))
     return encode_state(state)
+
+
+def shown(command: cmd.AnyCommand) -> str:
+    """A command in one line."""
+    fields = {
+        name: value
+        for name, value in ((n, getattr(command, n)) for n in command.__struct_fields__)
+        if value not in (None, "", False) and name not in ("owner", "request_id", "instrument")
+    }
+    return f"{command.request_id} {type(command).__name__} " + " ".join(f"{n}={v}" for n, v in fields.items())

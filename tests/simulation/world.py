@@ -14,7 +14,7 @@ from engine.core.inputs import Intent
 from engine.feeds.base import FeedStats
 from engine.model import command as cmd
 from engine.model.account import Execution
-from engine.model.market import Mark, MarketInput, Quote, Side, Trade
+from engine.model.market import MarketInput, Side
 from engine.model.order import OrderTerms, OrderType
 from engine.runtime.keeper import NotDurable
 from engine.sim.faults import Fault, child
@@ -23,18 +23,20 @@ from engine.views import Mode
 from tests.kit import instrument
 from tests.simulation.books import Shown
 from tests.simulation.disk import Disk, Image, image_of, put_back
-from tests.simulation.ends import judge_end, judge_restart
+from tests.simulation.ends import judge_end, judge_file, judge_restart
 from tests.simulation.faults import FAULTS
 from tests.simulation.invariants import Broken
 from tests.simulation.life import Life, start_of
-from tests.simulation.market import Feed, Market, price_text
+from tests.simulation.market import Feed, Market, price_of, price_text
 from tests.simulation.plan import Plan, Step
 from tests.simulation.profiles import PROFILES
 from tests.simulation.trader import Trader
 from tests.simulation.venue import Outside
-from tests.simulation.witness import Witness
+from tests.simulation.witness import Witness, shown
 
 SETTLE_S = 5.0
+VERIFIED = 20
+"""Every so manieth seed's file is verified whole: chain, HEAD, projections, snapshots."""
 FLAT_S = 60.0
 FLAT_VENUE_S = 400.0
 AGREED_S = 300.0
@@ -309,6 +311,8 @@ class World:
         await life.close()
         await self._wait(0)
         self.last_hash = judge_end(self.witness, life, self.acked)
+        if self.plan.seed % VERIFIED == 0:
+            judge_file(life)
         await self._wait(0)
 
     async def _ask(self, command: cmd.AnyCommand) -> None:
@@ -388,23 +392,3 @@ class World:
     def set_clock(self, seconds: float) -> None:
         """Somebody sets the machine's clock."""
         self._wall_offset_ns += round(seconds * 1e9)
-
-
-def price_of(item: MarketInput) -> Decimal | None:
-    """What a market input says something is worth."""
-    match item:
-        case Quote():
-            return item.ask_price
-        case Trade() | Mark():
-            return item.price
-    return None
-
-
-def shown(command: cmd.AnyCommand) -> str:
-    """A command in one line."""
-    fields = {
-        name: value
-        for name, value in ((n, getattr(command, n)) for n in command.__struct_fields__)
-        if value not in (None, "", False) and name not in ("owner", "request_id", "instrument")
-    }
-    return f"{command.request_id} {type(command).__name__} " + " ".join(f"{n}={v}" for n, v in fields.items())
