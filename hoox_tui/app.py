@@ -225,6 +225,19 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
             seat = self.seat
             self.push_screen(TravelScreen(RecordedLink(self.ledger), seat.mono, self.action_show_desk, live=seat))
 
+    def action_open_signals(self) -> None:
+        """The signal inbox, over the desk, which goes on."""
+        # Only who has signals pays for the import.
+        from hoox_tui.screens.signals import SignalsScreen
+
+        if not isinstance(self.screen, SignalsScreen):
+            self.push_screen(SignalsScreen(self.seat, self.watch_also, self.action_show_desk))
+
+    def watch_also(self, topics: tuple[str, ...]) -> None:
+        """Ask the engine for these topics beside the desk's."""
+        self.desk.also = topics
+        self.link.subscribe(self.desk.topics())
+
     def action_toggle_arm(self) -> None:
         """Arm or disarm entries; only the screen that holds the hand may."""
         if self.travel is not None:
@@ -271,7 +284,7 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """On the screen of time travel its own keys come first: they say that nothing trades there."""
-        if action in ("open_panic", "toggle_pause", "open_travel") and self.screen is self.travel:
+        if action in ("open_panic", "toggle_pause", "open_travel", "open_signals") and self.screen is self.travel:
             return False
         return super().check_action(action, parameters)
 

@@ -20,6 +20,7 @@ class Scope(StrEnum):
     APP = "app"
     DESK = "desk"
     TRAVEL = "travel"
+    SIGNALS = "signals"
 
 
 class Action(Struct, frozen=True):
@@ -111,6 +112,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("trade.hand", "H", "take_hand", "Take hand", "Take the trading hand from another screen", _A, "trade"),
     # View
     Action("view.desk", "f2", "show_desk", "Desk", "Back to the desk", _E, "view"),
+    Action(
+        "view.signals", "f4", "open_signals", "Signals", "The signal inbox: what came, what waits for you", _A, "view"
+    ),
     Action("view.maximize", "z", "toggle_maximize", "Maximize", "Maximize or restore the focused pane", _D, "view"),
     Action("view.centre", "space", "centre_ladder", "Re-centre", "Centre the ladder on the spread", _D, "view"),
     Action("view.shorter", "[", "step_timeframe(-1)", "Shorter", "Shorter candles", _D, "view"),
@@ -155,6 +159,27 @@ TRAVEL: tuple[Action, ...] = (
 )
 """What moves through the past. With priority: a focused table keeps only up and down."""
 
+_S = Scope.SIGNALS
+
+SIGNAL_ACTIONS: tuple[Action, ...] = (
+    Action(
+        "signals.approve", "A", "approve", "Approve", "Preview of the order this signal becomes", _S, "signals", True
+    ),
+    Action(
+        "signals.decline", "D", "decline", "Decline", "Preview of declining what waits; needs the hand", _S, "signals"
+    ),
+    Action("signals.replay", "R", "replay", "Replay", "Take this signal in anew, in env sim only", _S, "signals", True),
+    Action("signals.why", "w", "explain", "Why", "What led to the order it became", _S, "signals"),
+    Action("signals.copy", "y", "copy_row", "Copy", "Copy it to the clipboard (OSC 52)", _S, "signals"),
+)
+"""What can be done about one signal, in the inbox and in its detail."""
+
+SIGNALS: tuple[Action, ...] = (
+    *SIGNAL_ACTIONS,
+    Action("signals.search", "slash", "search", "Search", "Show only what matches some words", _S, "signals"),
+    Action("signals.leave", "escape,f4", "leave", "Leave", "Out of the search, else back to the desk", _S, "signals"),
+)
+
 PALETTE_HIDDEN = frozenset({"help.everywhere", "help.palette", "view.pause"} | {f"view.pane{n}" for n in range(1, 10)})
 """Not worth a line in the palette: the palette itself, doubles, and what one key does faster."""
 
@@ -180,6 +205,16 @@ def travel_bindings() -> list[Binding]:
         if action.group == "trade"
     )
     return [*(_binding(action, priority=True) for action in TRAVEL), *refused]
+
+
+def signal_bindings() -> list[Binding]:
+    """The keys of the signals screen."""
+    return [binding_of(action) for action in SIGNALS]
+
+
+def binding_of(action: Action) -> Binding:
+    """An action's keys where it has no priority."""
+    return _binding(action, priority=False)
 
 
 def _binding(action: Action, *, priority: bool) -> Binding:

@@ -20,7 +20,7 @@ class ThemedApp(App[ResultT], inherit_bindings=False):
 
     TITLE = "Hoox"
     NOTIFICATION_TIMEOUT = 3
-    CSS_PATH = ["styles/desk.tcss", "styles/modals.tcss", "styles/travel.tcss"]
+    CSS_PATH = ["styles/desk.tcss", "styles/modals.tcss", "styles/travel.tcss", "styles/signals.tcss"]
 
     def __init__(self, theme: str = themes.DEFAULT_THEME) -> None:
         super().__init__()

@@ -79,6 +79,7 @@ def _safety(view: StatusView, place: Part, has_hand: bool) -> tuple[Part, ...]:
         Part(0, Tone.ALARM, " KILL ON ") if view.kill else Part(0, Tone.DIM, "kill off"),
         _count("UNKNOWN", view.unknown),
         _count("DIFFERS", view.differs),
+        Part(0, Tone.UNKNOWN, f" F4 APPROVE {view.approvals} ") if view.approvals else _NOTHING,
         Part(0, Tone.WARN, "● ARMED") if view.armed else Part(0, Tone.DIM, "○ disarmed"),
         Part(4, Tone.DIM if has_hand else Tone.WARN, f"hand: {hand}"),
         Part(3, Tone.WARN, "PAUSED") if view.paused else _NOTHING,

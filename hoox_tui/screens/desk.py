@@ -96,6 +96,8 @@ class DeskScreen(TradingScreen):
                 strict=True,
             )
         )
+        self.also: tuple[str, ...] = ()
+        """Topics that a screen over the desk wants, too."""
         self._study: CandleStudy | None = None
         self._book_slot = Slot("book", LADDER, self._draw_book, self._needs_book, ageing=True)
         self._chart_slot = self._slot("chart", NORMAL)
@@ -156,7 +158,8 @@ class DeskScreen(TradingScreen):
 
     def topics(self) -> tuple[str, ...]:
         """What this screen wants of the engine."""
-        return ("status", *PLAIN, *(slot.topic for slot in (self._book_slot, self._chart_slot) if ":" in slot.topic))
+        slots = (slot.topic for slot in (self._book_slot, self._chart_slot) if ":" in slot.topic)
+        return ("status", *PLAIN, *slots, *self.also)
 
     def follow_instrument(self) -> bool:
         """Point book and chart at the seat's instrument; True when the topics changed."""

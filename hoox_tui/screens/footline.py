@@ -12,6 +12,7 @@ from textual.widgets import Static
 ALWAYS = (
     *("trade.buy", "trade.sell", "trade.arm", "trade.panic", "view.maximize"),
     *("travel.leave", "travel.on", "travel.minute_on", "travel.go", "travel.kind"),
+    *("signals.approve", "signals.decline", "signals.search", "signals.why", "signals.replay", "signals.leave"),
     *("help.keys", "help.quit"),
 )
 SHORT = {"ticket": "tick", "positions": "pos", "orders": "ord", "trades": "trd", "balance": "bal", "latency": "lat"}
