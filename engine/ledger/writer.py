@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from engine.clock import mono_ns
 from engine.ledger.errors import LedgerError, LedgerLocked
+from engine.ledger.log import lengthen
 from engine.ledger.store import Ledger
 from engine.model.event import Event
 
@@ -134,6 +135,7 @@ class Writer:
             raise WriterStopped("the writer is closed")
 
     def _run(self) -> None:
+        long = False
         while True:
             with self._changed:
                 while not self._queue and not self._closing:
@@ -146,6 +148,9 @@ class Writer:
                 self._keep(work)
             else:
                 self._commit(work)
+                if not long and not self._queue:
+                    long = True
+                    lengthen(self._ledger.path)
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
