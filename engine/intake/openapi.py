@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
 from engine.intake.answers import CODES
-from engine.intake.schema import Draft
+from engine.intake.schema import Draft, Key
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -30,7 +30,7 @@ class ProcessBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
-    request_id: str = Field(description="Comes back in the answer; is the idempotency key where payload has none.")
+    request_id: Key = Field(description="Comes back in the answer; is the idempotency key where payload has none.")
     payload: Draft
 
 
@@ -89,9 +89,10 @@ def document() -> bytes:
 
 def _post(body: str, parameters: list[dict[str, Any]], good: tuple[int, ...]) -> dict[str, Any]:
     content = {"schema": {"$ref": _REFERENCE.format(model=body)}}
+    as_text = {"schema": {"type": "string", "description": "The same JSON: so TradingView sends some."}}
     return {
         "parameters": parameters,
-        "requestBody": {"required": True, "content": {"application/json": content, "text/plain": content}},
+        "requestBody": {"required": True, "content": {"application/json": content, "text/plain": as_text}},
         "responses": _responses(good, tuple(code for code in CODES if code not in ("NOT_FOUND", "METHOD"))),
     }
 

@@ -166,13 +166,28 @@ Exchange = Annotated[str, _one_of(EXCHANGES), _text(enum=EXCHANGES)]
 Action = Annotated[SignalAction, _one_of(SignalAction), _text(enum=tuple(SignalAction))]
 Unit = Annotated[QuantityUnit, _one_of(QuantityUnit), _text(enum=tuple(QuantityUnit))]
 Type = Annotated[OrderType, _one_of(ORDER_TYPES), _text(enum=ORDER_TYPES)]
-Symbol = Annotated[str, PlainValidator(symbol_of), _text(minLength=2, maxLength=LONGEST_SYMBOL)]
+Symbol = Annotated[
+    str,
+    PlainValidator(symbol_of),
+    _text(pattern=r"^([A-Za-z0-9]+:)?[A-Za-z0-9][A-Za-z0-9/_-]{0,28}[A-Za-z0-9](\.[Pp])?$", maxLength=LONGEST_SYMBOL),
+]
 Leverage = Annotated[
     int, PlainValidator(_leverage), _text_or_number(minimum=1, maximum=MOST_LEVERAGE, pattern=r"^[0-9]+(\.0)?$")
 ]
 Truth = Annotated[bool, PlainValidator(_truth), WithJsonSchema({"type": "boolean"})]
-Time = Annotated[int, PlainValidator(_time_ns), _text_or_number()]
-Key = Annotated[str, PlainValidator(_key), _text(minLength=1, maxLength=LONGEST_KEY)]
+Time = Annotated[
+    int,
+    PlainValidator(_time_ns),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "integer", "minimum": _FIRST_MS, "maximum": _LAST_MS},
+            ]
+        }
+    ),
+]
+Key = Annotated[str, PlainValidator(_key), _text(pattern=f"^[!-}}][!-~]{{0,{LONGEST_KEY - 1}}}$")]
 
 
 class Draft(BaseModel):
