@@ -28,6 +28,8 @@ from engine.model.order import Order, OrderStatus, OrderTerms, OrderType, Role
 from engine.model.report import VenueOrder, VenuePosition
 
 SENT, UNKNOWN, REJECTED = OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.REJECTED
+SETTLE_NS = 5_000_000_000
+"""For so long a position must differ before it is taken over: a venue's own positions and lists lag behind its fills."""
 _STANDS = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIAL})
 
 
@@ -128,7 +130,7 @@ def _hold_against(
         journal.emit_account(account, ev.PositionDiffers(ours, stated), instrument, OWNER)
         journal.emit_account(account, ev.AlarmRaised("POSITION_DIFFERS", message), instrument)
         kernel.heard[_asked_key(key)] = kernel.clock
-    elif kernel.heard.get(_asked_key(key), 0) <= asked_ns:
+    elif kernel.heard.get(_asked_key(key), 0) + SETTLE_NS <= asked_ns:
         price = _price(kernel, instrument, position, stated, theirs)
         if price is not None:
             _adjust(kernel, account, instrument, ours, stated, round_cost(price))

@@ -7,10 +7,12 @@ import pytest
 
 from engine.core.inputs import Listed, NoSuchOrder
 from engine.core.outbox import Cancel, Query, outbox
+from engine.core.reconcile import SETTLE_NS
 from engine.core.state import encode_state
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
+from engine.model.event import Event
 from engine.model.market import Side
 from engine.model.order import Order, OrderStatus, OrderType, Role
 from engine.model.report import VenueFill, VenueOrder, VenuePosition
@@ -226,6 +228,13 @@ def test_a_strangers_order_attested_away_that_is_listed_all_the_same_is_adopted_
 # --- Positions -----------------------------------------------------------------------------------------
 
 
+def stays(bench: Bench, *positions: VenuePosition, orders: tuple[VenueOrder, ...] = ()) -> list[Event]:
+    """The venue states this, and the same when it has lasted."""
+    bench.stands(*positions, orders=orders)
+    bench.now += SETTLE_NS
+    return bench.stands(*positions, orders=orders)
+
+
 def test_a_position_that_agrees_is_nothing(bench: Bench) -> None:
     opened(bench)
     assert bench.stands(position("1")) == []
@@ -255,8 +264,7 @@ def test_a_difference_that_a_missed_fill_explains_goes_with_it(bench: Bench) -> 
 
 def test_a_difference_that_stays_is_adopted_with_an_alarm(bench: Bench) -> None:
     opened(bench, "1", stop_loss="55000")
-    bench.stands(position("0.4"))
-    events = bench.stands(position("0.4"))
+    events = stays(bench, position("0.4"))
     assert alarms(events) == ["POSITION_ADJUSTED"]
     order = bench.last_order
     assert (order.terms.role, order.terms.owner, order.status) == (Role.EXTERNAL, "venue", S.FILLED)
@@ -267,33 +275,41 @@ def test_a_difference_that_stays_is_adopted_with_an_alarm(bench: Bench) -> None:
 
 
 def test_a_position_opened_elsewhere_is_booked_at_the_venues_entry(bench: Bench) -> None:
-    bench.stands(position("-2", "61000"))
-    bench.stands(position("-2", "61000"))
+    stays(bench, position("-2", "61000"))
     assert (bench.size, bench.position.entry) == (D(-2), D(61000))
 
 
 def test_a_position_enlarged_elsewhere_costs_what_the_venue_says(bench: Bench) -> None:
     opened(bench)
-    for _ in range(2):
-        bench.stands(position("3", "60500"))
+    stays(bench, position("3", "60500"))
     assert (bench.size, bench.position.cost) == (D(3), D(181500))
 
 
 def test_a_position_turned_elsewhere_is_turned_here(bench: Bench) -> None:
     opened(bench)
-    for _ in range(2):
-        bench.stands(position("-1", "60200"))
+    stays(bench, position("-1", "60200"))
     assert (bench.size, bench.position.entry) == (D(-1), D(60200))
 
 
 def test_a_position_gone_at_the_venue_is_closed_at_the_mark(bench: Bench) -> None:
     opened(bench)
     bench.market("60700")
-    for _ in range(2):
-        bench.stands()
+    stays(bench)
     assert not bench.state.positions
     (closed,) = bench.state.closed.values()
     assert closed.realised == D(700)
+
+
+def test_a_stale_answer_after_a_fill_takes_no_stop_away(bench: Bench) -> None:
+    """What a venue lists of positions lags behind what it fills, and a stop that is let go does not come back."""
+    opened(bench, "1", stop_loss="55000")
+    for _ in range(3):
+        bench.now += SECOND
+        bench.stands()
+    bench.stands(position("1"))
+    assert bench.size == 1
+    assert bench.sizes(OrderType.STOP) == [D(1)]
+    assert bench.state.differs == {}
 
 
 def test_another_difference_is_asked_about_anew(bench: Bench) -> None:
@@ -405,8 +421,7 @@ def test_what_was_reconciled_folds_to_the_same_bytes(bench: Bench) -> None:
     """Invariant 2."""
     opened(bench)
     resting(bench, "0.2")
-    for _ in range(2):
-        bench.stands(position("3", "60500", leverage=7), orders=(foreign(S.ACCEPTED),))
+    stays(bench, position("3", "60500", leverage=7), orders=(foreign(S.ACCEPTED),))
     bench.handle(Listed(bench.now, instrument(halted=True)))
     bench.restart()
     replayed = Replayed()
