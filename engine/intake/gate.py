@@ -29,7 +29,7 @@ class Gate:
 
     def admit(self, address: str, source: str, now_ns: int) -> None:
         """Whether a body from `address`, for `source` where the path names one, is worth reading."""
-        if not self._roster().may_call(address, source):
+        if not self._roster(now_ns).may_call(address, source):
             raise Refused("ADDRESS", "this address is not on the list")
         self.slow_down(address, now_ns)
 
@@ -39,14 +39,14 @@ class Gate:
         if wait_s:
             raise Refused("RATE", "too many requests from this address; slow down", wait_s)
 
-    def check_registry(self) -> None:
+    def check_registry(self, now_ns: int) -> None:
         """Whether signals can be taken at all."""
-        self._roster()
+        self._roster(now_ns)
 
     def authenticate(self, key: object, request: Request, walk: Walk, now_ns: int) -> Member:
         """Whose key it is, sent from where it may be, signed where it must be. Strangers learn nothing by the answer."""
         who = counted_as(request.address)
-        member, named = self._roster().verify(key)
+        member, named = self._roster(now_ns).verify(key)
         wait_s = self._quarantine.wait_s(who, named, now_ns)
         if wait_s:
             raise Refused("QUARANTINED", "too many wrong keys; keys are not looked at for a while", wait_s)
@@ -59,6 +59,7 @@ class Gate:
                 "KEY_ELSEWHERE",
                 f"the right key of source {source.name} came from {request.address}, which is not on its list: "
                 "if it is not yours, rotate the key",
+                now_ns,
             )
             raise Refused("ADDRESS", "this address is not on the source's list")
         walk.passed("secret")
@@ -80,20 +81,20 @@ class Gate:
         if wait_s:
             raise Refused("SOURCE_RATE", f"source {source.name} sends more than its rate allows; slow down", wait_s)
 
-    def member(self, name: str) -> Member:
+    def member(self, name: str, now_ns: int) -> Member:
         """A source that a transport authenticated in its own way."""
-        member = self._roster().members.get(name)
+        member = self._roster(now_ns).members.get(name)
         if member is None:
             raise Refused("BAD_KEY", f"there is no source {name!r}")
         return member
 
     def _wrong(self, who: str, named: str, now_ns: int) -> None:
         for shut in self._quarantine.wrong(who, named, now_ns):
-            self._alarms.tell("KEY_GUESSING", f"{shut}: too many wrong keys; not listened to for a while")
+            self._alarms.tell("KEY_GUESSING", f"{shut}: too many wrong keys; not listened to for a while", now_ns)
 
-    def _roster(self) -> Roster:
+    def _roster(self, now_ns: int) -> Roster:
         try:
             return self._registry.roster()
         except SourcesError as error:
-            self._alarms.tell("SOURCES", f"no signal is taken: {error}")
+            self._alarms.tell("SOURCES", f"no signal is taken: {error}", now_ns)
             raise Refused("SOURCES", "signals are not taken at the moment", 60) from None

@@ -84,7 +84,7 @@ class Pipeline:
         """Whether signals are taken, for who watches the listener from outside."""
         try:
             self._gate.slow_down(address, self._clock.now_ns())
-            self._gate.check_registry()
+            self._gate.check_registry(self._clock.now_ns())
         except Refused as refused:
             return self.refused(refused)
         return Answer(HTTPStatus.OK, True, {"status": "ok"}, None, None, self.request_id())
@@ -124,7 +124,7 @@ class Pipeline:
         """
 
         async def answered() -> Answer:
-            member = self._gate.member(source)
+            member = self._gate.member(source, self._clock.now_ns())
             walk = Walk(self._mono)
             self._arrived(member)
             return await self._guarded(source, lambda: taken(member, walk))

@@ -138,7 +138,9 @@ class Recorder:
         if body_hash != first_hash:
             source, key = slot
             self._alarms.tell(
-                "KEY_REUSED", f"source {source} sent idempotency key {key} again with another body; no order was made"
+                "KEY_REUSED",
+                f"source {source} sent idempotency key {key} again with another body; no order was made",
+                self._clock.now_ns(),
             )
             raise Refused(
                 "KEY_REUSED", f"idempotencyKey: {key} was used for another body; use a new key for every signal"

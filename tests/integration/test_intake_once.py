@@ -278,3 +278,23 @@ async def test_a_sender_that_gives_up_on_a_slow_disk_is_told_to_send_again_and_c
         answer = await client.post("/webhook", json=body(key, idempotencyKey="k"))
         assert code(answer) == (200, None)
     assert len(desk.engine.orders) == 1
+
+
+async def test_a_mail_and_a_webhook_of_one_source_are_one_signal(desk: Desk) -> None:
+    key = desk.source().api_key
+    fields = {name: value for name, value in body(idempotencyKey="k").items() if name != "apiKey"}
+    async with desk.listening() as client:
+        assert code(await client.post("/webhook", json=body(key, idempotencyKey="k"))) == (200, None)
+        answer = await desk.pipeline.deliver("tv", dict(fields), raw=f"by mail {key}", path="mail")
+        assert (answer.status, answer.success) == (200, True)
+        named = await desk.pipeline.deliver("tv", fields | {"quantity": "1"}, raw=f"by mail {key}", path="mail")
+        assert (named.status, named.code) == (409, "KEY_REUSED")
+        del fields["idempotencyKey"]
+        await desk.pipeline.deliver("tv", dict(fields), raw=f"by mail {key}", path="mail", key="message-1")
+        stranger = await desk.pipeline.deliver("nobody", fields, raw="", path="mail")
+        assert (stranger.status, stranger.code) == (403, "BAD_KEY")
+    assert [(arrival.signal.key, arrival.signal.path) for arrival in desk.engine.arrivals] == [
+        ("k", "webhook"),
+        ("message-1", "mail"),
+    ]
+    assert key[12:] not in desk.engine.arrivals[1].body

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
+import subprocess
+import sys
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -212,9 +215,14 @@ def test_the_pine_template_says_what_the_listener_takes(tmp_path: Path) -> None:
     assert (draft.symbol, draft.action, draft.time) == ("BTCUSDT", SignalAction.LONG, NOW)
 
 
-def test_the_curl_example_is_a_command_a_shell_understands(tmp_path: Path) -> None:
-    import shlex
+def test_sources_are_managed_without_the_listener_or_what_it_stands_on() -> None:
+    heavy = ("pydantic", "starlette", "uvicorn", "asyncio")
+    said = f"import engine.intake.enroll, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
+
+def test_the_curl_example_is_a_command_a_shell_understands(tmp_path: Path) -> None:
     added = enrolled(tmp_path, Source("tv"))
     words = shlex.split(enroll.curl(added.url, added.api_key).replace("$(date +%s%N)", "1"))
     fields = json.loads(words[words.index("-d") + 1])

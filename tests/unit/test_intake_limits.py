@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from engine.clock import ManualClock
 from engine.intake.addresses import TRADINGVIEW, AddressList, BadAddress, caller, counted_as
+from engine.intake.alarms import Alarms
 from engine.intake.identity import Recent, signal_id
 from engine.intake.limits import Buckets, Guesses, Patience, Quarantine, Rate
 from engine.intake.port import Known, Outcome
+from tests.intake_kit import SmallIntake
 
 S = 1_000_000_000
 
@@ -133,3 +136,13 @@ def test_what_an_earlier_run_recorded_counts_unless_it_had_a_key_of_its_own() ->
     assert Recent().key("tv", "hash", 50 * S, lambda: known) != known.key
     own = Known("s1", "bar-1", "hash", 5 * S, Outcome("s1", "accepted"))
     assert Recent().key("tv", "hash", 20 * S, lambda: own) != own.key
+
+
+def test_an_alarm_is_told_once_an_hour_and_a_port_that_fails_is_no_reason_to_fail() -> None:
+    engine = SmallIntake(ManualClock())
+    alarms = Alarms(engine)
+    for minute in range(0, 121, 10):
+        alarms.tell("KEY_REUSED", "again", minute * 60 * S)
+    assert len(engine.alarms) == 3
+    engine.alarm = lambda code, message: 1 / 0  # type: ignore[assignment, return-value]
+    alarms.tell("SOURCES", "broken", 0)
