@@ -177,6 +177,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ()
     webhook_tls_cert: Annotated[Path | None, Takes(_file, "a PEM file: the listener's certificate")] = None
     webhook_tls_key: Annotated[Path | None, Takes(_file, "a PEM file: the certificate's key")] = None
+    webhook_rate: Annotated[float, Takes(_number(1, 100_000), "requests a second of one address, 1 or more")] = 100.0
     behind_proxy: Annotated[bool, Takes(_yes_or_no, "yes or no; a proxy in front of the listener speaks TLS")] = False
     theme: Annotated[str, Takes(_text, "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
     risk: Risk = Risk()

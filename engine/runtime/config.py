@@ -30,6 +30,8 @@ class IntakeConfig(Struct, frozen=True, kw_only=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False
+    address_rate: float = 100.0
+    """Requests a second of one address on the long run; ten times as many at once."""
 
 
 class EngineConfig(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from engine.clock import Clock
+from engine.intake.limits import Rate
 from engine.intake.listener import Listener
 from engine.intake.listening import ListenerConfig, ListenerError, where
 from engine.intake.pipeline import Pipeline
@@ -23,7 +24,8 @@ class Intake:
     def __init__(self, config: IntakeConfig, keeper: Keeper, ledger: Path, timing: Timing, clock: Clock) -> None:
         """Raises StartError."""
         self._port = SignalPort(keeper, ledger, timing)
-        self._pipeline = Pipeline(self._port, Registry(config.home), clock=clock)
+        rate = Rate(config.address_rate, round(10 * config.address_rate))
+        self._pipeline = Pipeline(self._port, Registry(config.home), clock=clock, address_rate=rate)
         self._opening: asyncio.Task[None] | None = None
         try:
             host, port = where(config.webhook)

@@ -20,6 +20,7 @@ from engine.ledger.upcast import body_of
 from engine.model import event as ev
 from engine.model.event import Event
 from engine.model.money import ZERO
+from engine.model.signal import WaitsFor
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.timing import Timing
 from engine.views import Mode
@@ -203,7 +204,7 @@ def _told(state: State, record: SignalRecord) -> Outcome:
     first = record.orders[0] if record.orders else ""
     if record.verdict is not None:
         return Outcome(signal, str(record.verdict), record.code, record.message, first, price, quantity)
-    if record.waits is not None:
+    if record.waits is not None and record.waits is not WaitsFor.FLAT:
         return Outcome(signal, WAITING, "", f"waits for {record.waits}", first, price, quantity)
     return Outcome(signal, ACCEPTED, "", "", first, price, quantity)
 

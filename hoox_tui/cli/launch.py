@@ -66,6 +66,7 @@ def _intake(settings: Settings) -> dict[str, Any]:
         "tls_cert": None if cert is None else str(cert),
         "tls_key": None if key is None else str(key),
         "behind_proxy": settings.behind_proxy,
+        "address_rate": settings.webhook_rate,
     }
 
 
