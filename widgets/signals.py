@@ -65,8 +65,8 @@ class SignalsPane(RowsPane[SignalsView, SignalRow]):
         Column("symbol", 8, 0, lambda r, _: clean(r.symbol), left=True),
         Column("quantity", 8, 1, lambda r, _: known(clean(r.quantity))),
         Column("verdict", 12, 0, verdict_text, verdict_tone, left=True),
-        Column("code", 9, 3, lambda r, _: clean(r.code), verdict_tone, left=True),
-        Column("took", 6, 2, lambda r, _: micros(r.took), lambda _: Tone.DIM),
+        Column("code", 9, 2, lambda r, _: clean(r.code), verdict_tone, left=True),
+        Column("took", 6, 3, lambda r, _: micros(r.took), lambda _: Tone.DIM),
         Column("what", 8, 4, lambda r, _: clean(r.message), lambda _: Tone.DIM, left=True, stretch=True),
     )
     BINDINGS: ClassVar[list[BindingType]] = [

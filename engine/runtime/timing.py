@@ -28,6 +28,7 @@ class Timing:
         self._keeper = keeper
         self._marks: dict[str, dict[str, int]] = {}
         """Stages that requests have passed within the input that is being handled, and before it."""
+        self._probes = 0
         self._awaiting: deque[tuple[int, str, str]] = deque()
         """(seq, name, stage): passed when `seq` is on the disk."""
 
@@ -43,7 +44,8 @@ class Timing:
 
     def probed(self, source: str, took: Mapping[str, int]) -> None:
         """A request that trades nothing measured the way; stage -> ns."""
-        self.book.count("", Key(PROBE, "", source), {**took, TOTAL: sum(took.values())})
+        self._probes += 1
+        self.book.count(f"probe-{self._probes}", Key(PROBE, "", source), {**took, TOTAL: sum(took.values())})
 
     def passed(self, stage: str, request_id: str) -> None:
         """A request, or a signal with its later tries, passed a stage of the desk."""

@@ -62,6 +62,7 @@ class SignalsScreen(Screen[None]):
         self.watch(self, "focused", self._focus_moved, init=False)
         self.watch_topics()
         self.beat()
+        self.call_after_refresh(self._focus_moved)
 
     def on_unmount(self) -> None:
         """Ask for nothing more."""

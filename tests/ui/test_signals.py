@@ -55,7 +55,16 @@ async def test_each_signal_shows_its_verdict_at_every_size(size: str) -> None:
     async with desk(inbox(), size=SIZES[size]) as at:
         await opened(at)
         text = at.text()
-        for said in ("APPROVE? 4:32", "retry 0:12 #2", "flat", "executed", "refused", "expired", "ignored", "declined"):
+        for said in (
+            "APPROVE? 4:32",
+            "retry 0:12 #2",
+            "flat",
+            "executed",
+            "refused",
+            "expired",
+            "ignored",
+            "UNKNOWN_SYMBOL",
+        ):
             assert said in text
         assert "\x1b" not in text
 
@@ -212,3 +221,10 @@ async def test_an_empty_inbox_says_how_signals_come() -> None:
         assert "hoox source add" in at.text()
         await at.press("enter", "A", "D", "R", "w", "y")
         assert isinstance(at.app.screen, SignalsScreen)
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+async def test_the_last_line_ends_with_the_way_to_the_help(size: str) -> None:
+    async with desk(inbox(), size=SIZES[size]) as at:
+        await opened(at)
+        assert at.text().splitlines()[-1].rstrip(" ▐▌█").endswith("? help")
