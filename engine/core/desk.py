@@ -99,7 +99,7 @@ class Desk:
             journal.now = now_ns
         journal.cause = 0
         self._handlers[type(given)](given)
-        if self.state.signals:
+        if self.state.signals or kernel.lines:
             follow(kernel)
         if self.state.flattening:
             end_flattened(kernel)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import IntEnum
 
 from engine.core.journal import Journal
+from engine.core.line import Line
 from engine.core.market import Market
 from engine.core.state import KEEP_ENDED, State, pair_key
 from engine.model.instrument import Instrument, InstrumentId
@@ -52,9 +53,9 @@ class Kernel:
         "halted",
         "heard",
         "journal",
+        "lines",
         "markets",
         "probe",
-        "queues",
         "refused",
         "state",
         "timers_made",
@@ -70,8 +71,8 @@ class Kernel:
         self.timers_made = 0
         self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
         """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
-        self.queues: dict[tuple[str, InstrumentId], dict[str, None]] = {}
-        """Ids of the signals that take turns in (account, instrument), in order; those that are through are dropped."""
+        self.lines: dict[tuple[str, InstrumentId], Line] = {}
+        """Signals that take turns in (account, instrument); those that are through are dropped."""
         self.heard: dict[str, int] = {}
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.refused: dict[str, int] = {}

@@ -1,15 +1,19 @@
-"""A signal's way: received, checked, perhaps approved, its turn in the queue, its one verdict (DESIGN 7).
+"""A signal's way: received, checked, perhaps approved, its turn in line, its one verdict (DESIGN 7).
 
-One queue per (account, instrument), in the order in which signals were let go. An entry waits for those before it until
-their orders rest in the book or have ended. A CLOSE waits for no entry: it ends those that wait and runs at once.
-All of it follows from recorded state, so a restart goes on where it was.
+One line per (account, instrument), in the order in which signals were let go. An entry waits for those before it until
+their orders rest in the book or have ended, unless all of them are on their way to the same side and its source adds. A
+CLOSE waits for no entry: it ends those that wait and runs at once. All of it follows from recorded state, so a restart
+goes on where it was.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from engine.core.inbox import owner_of, signal_of
 from engine.core.inputs import SignalIn
 from engine.core.kernel import Due, Kernel
+from engine.core.line import Line
 from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible, meant
 from engine.core.state import SignalRecord, signal_key
@@ -17,8 +21,11 @@ from engine.core.translate import ENTERS, LEAVES
 from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, translated
 from engine.core.waiting import SECOND_NS, end, expire, refuse, wait
 from engine.model import event as ev
+from engine.model.event import Event
 from engine.model.instrument import Instrument, InstrumentId
-from engine.model.signal import SourceMode, Verdict, WaitsFor
+from engine.model.market import Side
+from engine.model.money import ZERO
+from engine.model.signal import Opposite, SameSide, SourceMode, Verdict, WaitsFor
 
 Pair = tuple[str, InstrumentId]
 
@@ -38,18 +45,16 @@ def receive(kernel: Kernel, given: SignalIn, account: str) -> None:
 def follow(kernel: Kernel) -> None:
     """Bring on the signals that what just happened concerns; called once an input is dealt with."""
     signals = kernel.state.signals
-    pairs: dict[Pair, None] = {}
-    for event in list(kernel.journal.events):
+    happened = list(kernel.journal.events)
+    for event in happened:
         if type(event.body) is ev.SignalApproved:
             _begin(kernel, signals[event.body.signal])
-        pair = (event.account, event.instrument)
-        if pair in kernel.queues:
-            pairs[pair] = None
-        record = signals.get(signal_of(event.request_id)) if event.owner.startswith("source:") else None
-        if record is not None and record.entry and not _queued(kernel, record):
-            advance(kernel, record)
-    for pair in pairs:
-        _run(kernel, pair)
+        elif event.owner.startswith("source:"):
+            record = signals.get(signal_of(event.request_id))
+            if record is not None and record.entry and not _in_line(kernel, record):
+                advance(kernel, record)
+    for pair in _concerned(kernel, happened):
+        _take_turns(kernel, pair)
 
 
 def ring(kernel: Kernel, signal: str) -> None:
@@ -57,21 +62,27 @@ def ring(kernel: Kernel, signal: str) -> None:
     record = kernel.state.signals.get(signal)
     if record is None:
         return
-    if record.waits is not WaitsFor.APPROVAL:
-        _run(kernel, (record.account, record.instrument))
+    if record.waits is WaitsFor.QUEUE:
+        _stand_in_line(kernel, record)
+    elif record.waits is not WaitsFor.APPROVAL:
+        _take_turns(kernel, _pair(record))
     elif kernel.clock >= record.until_ns:
         expire(kernel, record, "NOT_APPROVED", f"nobody approved it within {record.policy.approve_s} s")
 
 
 def resume(kernel: Kernel) -> None:
-    """Put the signals that wait, or whose orders are on their way, back into their queues."""
+    """Put the signals that wait, or whose orders are on their way, back into their lines."""
     for record in kernel.state.signals.values():
-        until_ns = record.until_ns
-        if record.waits is not WaitsFor.APPROVAL and (not record.entry or on_its_way(kernel, record)):
-            _queue(kernel, record)
-            kernel.after(0, Due.SIGNAL, record.signal.id)
-        if until_ns:
-            kernel.at(until_ns, Due.SIGNAL, record.signal.id)
+        signal = record.signal
+        if record.waits is WaitsFor.APPROVAL:
+            _line(kernel, record).ask(signal.id, signal.action)
+        elif not record.entry or on_its_way(kernel, record):
+            _line(kernel, record).join(signal.id, signal.action)
+        if record.until_ns:
+            kernel.at(record.until_ns, Due.SIGNAL, signal.id)
+    for line in kernel.lines.values():
+        if line.turns:
+            kernel.after(0, Due.SIGNAL, next(iter(line.turns)))
 
 
 # --- The checks before its turn -------------------------------------------------------------------------
@@ -90,8 +101,10 @@ def _begin(kernel: Kernel, record: SignalRecord) -> None:
         _ask(kernel, record)
     else:
         _supersede(kernel, record)
-        _queue(kernel, record)
-        _run(kernel, (record.account, record.instrument))
+        _line(kernel, record).join(record.signal.id, record.signal.action)
+        _take_turns(kernel, _pair(record))
+        if record.verdict is None and not record.orders and record.waits is None:
+            _stand_in_line(kernel, record)
 
 
 def _only_say(kernel: Kernel, record: SignalRecord, refusal: Refusal | None) -> None:
@@ -111,69 +124,96 @@ def _ask(kernel: Kernel, record: SignalRecord) -> None:
     seen = foresee(kernel, record)
     if isinstance(seen, Refusal):
         refuse(kernel, record, seen)
-    else:
-        until_ns = kernel.clock + record.policy.approve_s * SECOND_NS
-        wait(kernel, record, WaitsFor.APPROVAL, until_ns, 0)
+        return
+    _line(kernel, record).ask(record.signal.id, record.signal.action)
+    wait(kernel, record, WaitsFor.APPROVAL, kernel.clock + record.policy.approve_s * SECOND_NS, 0)
 
 
 def _supersede(kernel: Kernel, record: SignalRecord) -> None:
-    """Earlier entries of the instrument that wait, and that this one contradicts, are given up.
+    """Earlier entries of the instrument that wait, for approval too, and that this one contradicts, are given up.
 
     A CLOSE contradicts those of the side it closes, an entry those of the other side, unless it is refused as things stand.
     """
-    action = record.signal.action
+    action, line = record.signal.action, _line(kernel, record)
     side = ENTERS.get(action)
-    against = LEAVES[action] if side is None else frozenset({side.opposite})
-    earlier = [
-        other
-        for other in kernel.state.signals.values()
-        if other.waits is not None
-        and other.seq < record.seq
-        and (other.account, other.instrument) == (record.account, record.instrument)
-        and ENTERS.get(other.signal.action) in against
-    ]
-    if not earlier or isinstance(translated(kernel, record), Refusal):
+    sides = LEAVES[action] if side is None else (side.opposite,)
+    against = frozenset(entry for entry, opens in ENTERS.items() if opens in sides)
+    if not line.holds(against) or isinstance(translated(kernel, record), Refusal):
         return
-    for other in earlier:
-        give_up(kernel, other, "SUPERSEDED", f"{action} of {record.signal.source} came before it could be placed")
-        kernel.journal.cause = record.seq
+    for signal in line.among(against):
+        other = kernel.state.signals.get(signal)
+        if other is not None and other.waits is not None and other.seq < record.seq:
+            give_up(kernel, other, "SUPERSEDED", f"{action} of {record.signal.source} came before it could be placed")
 
 
-# --- The queues -----------------------------------------------------------------------------------------
+# --- Lines ----------------------------------------------------------------------------------------------
 
 
 def _pair(record: SignalRecord) -> Pair:
     return record.account, record.instrument
 
 
-def _queue(kernel: Kernel, record: SignalRecord) -> None:
-    kernel.queues.setdefault(_pair(record), {})[record.signal.id] = None
+def _line(kernel: Kernel, record: SignalRecord) -> Line:
+    return kernel.lines.setdefault(_pair(record), Line())
 
 
-def _queued(kernel: Kernel, record: SignalRecord) -> bool:
-    return record.signal.id in kernel.queues.get(_pair(record), ())
+def _in_line(kernel: Kernel, record: SignalRecord) -> bool:
+    line = kernel.lines.get(_pair(record))
+    return line is not None and record.signal.id in line.turns
 
 
-def _run(kernel: Kernel, pair: Pair) -> None:
-    """Each signal of a queue takes its step, in order; those behind one that is not through wait, except a CLOSE for entries."""
-    queue = kernel.queues.get(pair, {})
-    entering = closing = False
-    for signal in list(queue):
+def _concerned(kernel: Kernel, happened: Iterable[Event]) -> dict[Pair, None]:
+    """Where something happened that a line waits for; what ended leaves its line."""
+    pairs: dict[Pair, None] = {}
+    for event in happened:
+        pair = (event.account, event.instrument)
+        line = kernel.lines.get(pair)
+        if line is not None:
+            pairs[pair] = None
+            if type(event.body) is ev.SignalEnded:
+                line.drop(event.body.signal)
+    return pairs
+
+
+def _take_turns(kernel: Kernel, pair: Pair) -> None:
+    """Each signal of a line takes its step, as far as those before it let it; what waits behind them is not looked at."""
+    line = kernel.lines.get(pair, Line())
+    through: list[str] = []
+    ahead: set[Side] = set()
+    held_up = closing = False
+    closes = sum(action in LEAVES for action in line.turns.values()) if line.holds(LEAVES) else 0
+    for signal, action in line.turns.items():
         record = kernel.state.signals.get(signal)
+        side = ENTERS.get(action)
+        closes -= side is None
         if record is not None:
-            closes = record.signal.action in LEAVES
-            if closing or (entering and not closes):
+            if closing or (side is not None and (held_up or ahead) and not _keeps_step(kernel, record, ahead, held_up)):
                 _stand_in_line(kernel, record)
-            else:
-                advance(kernel, record)
-        if signal not in kernel.state.signals or (record and record.entry and not on_its_way(kernel, record)):
-            del queue[signal]
-        elif closes:
+                held_up = True
+                if not closes:
+                    break
+                continue
+            advance(kernel, record)
+        if record is None or record.verdict is not None or (record.entry and not on_its_way(kernel, record)):
+            through.append(signal)
+        elif side is None:
             closing = True
         else:
-            entering = True
-    if not queue:
-        kernel.queues.pop(pair, None)
+            ahead.add(side)
+            held_up = held_up or record.waits is not None
+    for signal in through:
+        line.drop(signal)
+    if not line:
+        kernel.lines.pop(pair, None)
+
+
+def _keeps_step(kernel: Kernel, record: SignalRecord, ahead: set[Side], held_up: bool) -> bool:
+    """Whether an entry means the same whether those ahead of it fill or not, so that it need not wait for them."""
+    side, policy = ENTERS[record.signal.action], record.policy
+    if held_up or ahead != {side} or policy.same_side is not SameSide.ADD:
+        return False
+    position = kernel.state.position_of(record.account, record.instrument)
+    return policy.opposite is Opposite.NET or position is None or position.size * side.sign >= ZERO
 
 
 def _stand_in_line(kernel: Kernel, record: SignalRecord) -> None:

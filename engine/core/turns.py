@@ -18,14 +18,14 @@ from engine.core.risk import may_enter, not_flattening, outcomes_known
 from engine.core.rounding import Refusal
 from engine.core.scope import over_limits
 from engine.core.state import SignalRecord
-from engine.core.translate import ENTERS, Enter, Leave, Nothing, Step, translate
+from engine.core.translate import ENTERS, LEAVES, Enter, Leave, Nothing, Step, translate
 from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
 from engine.model import event as ev
 from engine.model.command import PlaceOrder
 from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import AT_VENUE, Order, OrderStatus, OrderType, Role
-from engine.model.signal import Verdict, WaitsFor
+from engine.model.signal import Opposite, Verdict, WaitsFor
 
 UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
 """Of orders that provably never left (NotSent): only these are tried again."""
@@ -59,7 +59,11 @@ def translated(kernel: Kernel, record: SignalRecord) -> Step:
     held = position.size if position is not None else ZERO
     side = ENTERS.get(signal.action)
     best = market.taker_price(side) if side is not None else None
-    working = frozenset(order.terms.side for order in _own_entries(kernel, record))
+    # Only what a CLOSE or a reversal would withdraw matters; a book full of own entries is not searched for nothing.
+    sides = LEAVES.get(signal.action, frozenset())
+    if side is not None and record.policy.opposite is Opposite.REVERSE:
+        sides = frozenset({side.opposite})
+    working = frozenset(order.terms.side for order in _own_entries(kernel, record, sides))
     return translate(signal, record.policy, market.instrument, held, working, best)
 
 
@@ -164,16 +168,17 @@ def _market_is_away(kernel: Kernel, record: SignalRecord) -> bool:
     return blocked is not None and blocked.code in _PASSING
 
 
-def _own_entries(kernel: Kernel, record: SignalRecord) -> list[Order]:
-    """Live entries of the signal's source in its instrument."""
+def _own_entries(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> list[Order]:
+    """Live entries of these sides that the signal's source has in its instrument."""
     known = kernel.state.accounts[record.account]
-    if not any(known.working(record.instrument, side) for side in Side):
+    if not any(known.working(record.instrument, side) for side in sides):
         return []
     owner, where = owner_of(record.signal.source), (record.account, record.instrument)
     return [
         order
         for order in kernel.state.orders.values()
         if order.terms.owner == owner
+        and order.terms.side in sides
         and not order.terms.reduce_only
         and (order.terms.account, order.terms.instrument) == where
     ]
@@ -184,7 +189,7 @@ def _own_entries(kernel: Kernel, record: SignalRecord) -> list[Order]:
 
 def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
     """Withdraw and close what is there, or see what became of that."""
-    entries = [order for order in _own_entries(kernel, record) if order.terms.side in step.sides]
+    entries = _own_entries(kernel, record, step.sides)
     position = kernel.state.position_of(record.account, record.instrument)
     if position is not None and (Side.BUY if position.size > ZERO else Side.SELL) not in step.sides:
         position = None
@@ -205,8 +210,8 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
 
 def _leaving(kernel: Kernel, record: SignalRecord) -> Decimal:
     """Size that is being closed at market already, whoever asked for it."""
-    exits = live_exits(kernel, record.account, record.instrument)
-    return sum((order.remaining for order in exits if order.price is None and order.status in AT_VENUE), ZERO)
+    exits = [o for o in live_exits(kernel, record.account, record.instrument) if o.status in AT_VENUE]
+    return sum((o.remaining for o in exits if o.fired or o.terms.type is OrderType.MARKET), ZERO)
 
 
 def _try_later(kernel: Kernel, record: SignalRecord, last: Order | None) -> None:

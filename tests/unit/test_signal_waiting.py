@@ -12,12 +12,14 @@ from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.event import Event
 from engine.model.order import Order, OrderStatus
-from engine.model.signal import Opposite, SourceMode
+from engine.model.signal import Opposite, SameSide, SourceMode
 from tests.kit import BUY, MS, SECOND, SELL, alarms, bodies, fill, refusal
 from tests.signal_kit import EXECUTED, TRADES, Inbox, policy
 
 D = Decimal
 ASKS = policy(mode=SourceMode.APPROVE)
+ONCE = policy(same_side=SameSide.REJECT)
+"""What such an entry means is known only when those before it have filled or ended."""
 
 
 @pytest.fixture
@@ -144,20 +146,41 @@ def test_its_patience_counts_from_the_approval(inbox: Inbox) -> None:
 
 
 def test_entries_of_an_instrument_take_turns_in_the_order_they_came(venue: AtVenue) -> None:
-    for size in ("0.1", "0.2", "0.3"):
-        venue.signal("LONG", size)
-    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == [None, "queue", "queue"]
-    for n, size in ((1, "0.1"), (2, "0.2"), (3, "0.3")):
-        order = venue.order(f"k{n}")
-        assert order.size == D(size)
-        venue.fills(order)
+    in_line(venue)
+    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == ["retry", "queue", "queue"]
+    venue.later(30)
+    assert [venue.order(f"k{n}").id for n in (1, 2, 3)] == ["O2", "O3", "O4"]
+    for n in (1, 2, 3):
+        venue.fills(venue.order(f"k{n}"))
         assert venue.verdict(f"k{n}") == EXECUTED
     assert venue.size == D("0.6")
 
 
+def in_line(venue: AtVenue) -> None:
+    """Three entries, of which the first never left and is tried again after a while."""
+    venue.signal("LONG", "0.1")
+    venue.not_sent(venue.order())
+    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.3")
+
+
+def test_entries_to_the_same_side_of_a_source_that_adds_need_not_wait_for_each_other(venue: AtVenue) -> None:
+    for size in ("0.1", "0.2", "0.3"):
+        venue.signal("LONG", size)
+    assert [venue.order(f"k{n}").status for n in (1, 2, 3)] == ["SENT"] * 3
+
+
+def test_a_source_that_does_not_add_waits_for_what_is_on_its_way(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", ONCE)
+    venue.signal("LONG", "0.2", ONCE)
+    assert venue.record().waits == "queue"
+    venue.fills(venue.order("k1"))
+    assert venue.verdict() == ("refused", "SAME_SIDE")
+
+
 def test_the_next_one_goes_when_the_one_before_rests(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1", type="LIMIT", price="59000")
-    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.2", ONCE)
     assert venue.record().waits == "queue"
     venue.said(venue.order("k1"), OrderStatus.ACCEPTED)
     assert venue.order("k2").status is OrderStatus.SENT
@@ -166,7 +189,7 @@ def test_the_next_one_goes_when_the_one_before_rests(venue: AtVenue) -> None:
 
 def test_what_waits_for_its_turn_expires_with_an_alarm(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1")
-    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.2", ONCE)
     assert venue.record().until_ns == venue.now + 60 * SECOND
     assert "SIGNAL_EXPIRED" in alarms(venue.later(60))
     assert venue.verdict() == ("expired", "PATIENCE")
@@ -175,7 +198,7 @@ def test_what_waits_for_its_turn_expires_with_an_alarm(venue: AtVenue) -> None:
 
 def test_its_turn_comes_too_late_when_the_price_has_moved(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1")
-    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.2", ONCE)
     venue.at_price("60310")
     events = venue.fills(venue.order("k1"))
     assert venue.verdict() == ("expired", "DRIFT")
@@ -195,7 +218,7 @@ def test_a_close_ends_queued_entries_and_runs_at_once(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1")
     venue.fills(venue.order("k1"))
     venue.signal("LONG", "0.2")
-    venue.signal("LONG", "0.3")
+    venue.signal("LONG", "0.3", ONCE)
     events = venue.signal("CLOSE")
     assert venue.verdict("k3") == ("expired", "SUPERSEDED")
     assert "SIGNAL_EXPIRED" in alarms(events)
@@ -260,7 +283,7 @@ def test_a_second_close_follows_the_first_and_finds_nothing(venue: AtVenue) -> N
 
 def test_what_waits_can_be_declined(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1")
-    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.2", ONCE)
     venue.ask(cmd.DeclineSignal, signal="s-tv-k2")
     assert venue.verdict() == ("declined", "DECLINED")
     venue.fills(venue.order("k1"))
@@ -426,14 +449,12 @@ def test_a_restart_keeps_the_countdown_of_a_retry(venue: AtVenue) -> None:
 
 
 def test_a_restart_keeps_the_order_of_the_queue(venue: AtVenue) -> None:
-    for size in ("0.1", "0.2", "0.3"):
-        venue.signal("LONG", size)
+    in_line(venue)
     venue.restart()
     venue.at_price("60000")
-    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == [None, "queue", "queue"]
-    venue.fills(venue.order("k1"))
-    assert venue.order("k2").status is OrderStatus.SENT
-    assert venue.record("k3").waits == "queue"
+    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == ["retry", "queue", "queue"]
+    venue.later(30)
+    assert [venue.order(f"k{n}").id for n in (1, 2, 3)] == ["O2", "O3", "O4"]
 
 
 def test_a_restart_waits_for_the_feed_before_it_places_what_waited(venue: AtVenue) -> None:
