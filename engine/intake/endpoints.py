@@ -31,6 +31,19 @@ BODY_S = 5.0
 MEDIA_TYPES = frozenset({"application/json", "text/plain"})
 CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
 
+HEADERS = frozenset(
+    {
+        b"content-type",
+        b"content-encoding",
+        b"content-length",
+        b"idempotency-key",
+        b"x-hoox-probe",
+        b"x-hoox-signature",
+        b"x-hoox-timestamp",
+        b"x-internal-auth-key",
+    }
+)
+
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
@@ -88,40 +101,42 @@ class Endpoints:
     async def _taken(self, http: HttpRequest, handler: Handler) -> Response:
         began_ns = mono_ns()
         source: str = http.path_params.get("source", "")
-        refused = self._admitted(http, source)
-        if refused:
-            return _response(refused)
+        address = self._caller(http)
         try:
-            _check_headers(http)
+            self._check_peer(http)
+            refused = self._pipeline.admit(address, source)
+            if refused:
+                return _response(refused)
+            headers = _headers(http)
+            _check_kind(headers)
             body = await self._body(http)
-            request = Request(
-                address=self._caller(http),
-                body=body,
-                source=source,
-                idempotency_key=_header(http, "idempotency-key"),
-                timestamp=_header(http, "x-hoox-timestamp"),
-                signature=_header(http, "x-hoox-signature"),
-                internal_key=_header(http, "x-internal-auth-key"),
-                probe=_header(http, "x-hoox-probe") == "1",
-                receive_ns=mono_ns() - began_ns,
-            )
         except Refused as error:
             response = _response(self._pipeline.refused(error))
             if error.code == "SLOW_BODY":
                 response.headers["connection"] = "close"
             return response
         except ClientDisconnect:
-            return Response(status_code=400)
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
+        request = Request(
+            address=address,
+            body=body,
+            source=source,
+            idempotency_key=headers.get(b"idempotency-key", ""),
+            timestamp=headers.get(b"x-hoox-timestamp", ""),
+            signature=headers.get(b"x-hoox-signature", ""),
+            internal_key=headers.get(b"x-internal-auth-key", ""),
+            probe=headers.get(b"x-hoox-probe") == "1",
+            receive_ns=mono_ns() - began_ns,
+        )
         return _response(await handler(request))
 
     def _caller(self, http: HttpRequest) -> str:
         peer = http.client.host if http.client else ""
-        return caller(peer, http.headers.getlist("x-forwarded-for"), self._proxies)
+        return caller(peer, http.headers.getlist("x-forwarded-for") if peer in self._proxies else (), self._proxies)
 
-    def _admitted(self, http: HttpRequest, source: str) -> Answer | None:
+    def _check_peer(self, http: HttpRequest) -> None:
         if self._proxied_only and (http.client is None or http.client.host not in self._proxies):
-            return self._pipeline.refused(Refused("ADDRESS", "this address is not on the list"))
-        return self._pipeline.admit(self._caller(http), source)
+            raise Refused("ADDRESS", "this address is not on the list")
 
     async def _body(self, http: HttpRequest) -> bytes:
         """All of it, counted as it comes: what a header says about its length is not believed."""
@@ -137,25 +152,30 @@ class Endpoints:
         return body
 
 
-def _check_headers(http: HttpRequest) -> None:
-    if sum(len(name) + len(value) for name, value in http.headers.raw) > LARGEST_HEADERS:
+def _headers(http: HttpRequest) -> dict[bytes, str]:
+    """Those that mean something here; raises Refused for one that is there twice, and for too many bytes of any."""
+    found: dict[bytes, str] = {}
+    size = 0
+    for name, value in http.scope["headers"]:
+        size += len(name) + len(value)
+        if name in HEADERS:
+            if name in found:
+                raise Refused("BAD_HTTP", f"header {name.decode('latin-1')} is there twice; send it once")
+            found[name] = value.decode("latin-1")
+    if size > LARGEST_HEADERS:
         raise Refused("BAD_HTTP", f"the headers are larger than {LARGEST_HEADERS} bytes")
-    kind, _, parameters = _header(http, "content-type").lower().partition(";")
+    return found
+
+
+def _check_kind(headers: dict[bytes, str]) -> None:
+    kind, _, parameters = headers.get(b"content-type", "").lower().partition(";")
     charset = parameters.partition("charset=")[2].partition(";")[0].strip(' "')
-    encoding = _header(http, "content-encoding")
-    if kind.strip() not in MEDIA_TYPES or charset not in CHARSETS or encoding not in ("", "identity"):
+    encoding = headers.get(b"content-encoding", "identity")
+    if kind.strip() not in MEDIA_TYPES or charset not in CHARSETS or encoding != "identity":
         raise Refused("MEDIA_TYPE", "send the header Content-Type: application/json, UTF-8, not compressed")
-    length = _header(http, "content-length")
+    length = headers.get(b"content-length", "0")
     if length.isdecimal() and int(length[:20]) > LARGEST_BODY:
         raise Refused("TOO_LARGE", f"the body is larger than {LARGEST_BODY} bytes")
-
-
-def _header(http: HttpRequest, name: str) -> str:
-    """Empty where there is none; raises Refused where it is there twice."""
-    values = http.headers.getlist(name)
-    if len(values) > 1:
-        raise Refused("BAD_HTTP", f"header {name} is there {len(values)} times; send it once")
-    return values[0] if values else ""
 
 
 def _response(answer: Answer) -> Response:
