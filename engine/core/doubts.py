@@ -43,7 +43,7 @@ def no_such_order(kernel: Kernel, given: NoSuchOrder) -> None:
     if evidence is None:
         return
     order = kernel.state.orders[given.order]
-    if not (order.filled or order.venue_order_id or evidence.ended or order.terms.owner == OWNER):
+    if not (order.filled or order.venue_order_id or evidence.ended or evidence.filled or order.terms.owner == OWNER):
         reject(kernel, order, "NEVER_ARRIVED", given.answer)
         return
     kernel.journal.emit_order(order, ev.OrderAsked(order.id, given.answer))

@@ -320,8 +320,8 @@ def _unknown(state: State, event: ev.Event, body: ev.OrderUnknown) -> None:
         order.updated_ns = event.time_ns
     else:
         known = structs.replace(known, last_ns=event.time_ns, last=body.evidence)
-    if body.ended is not None:
-        known = structs.replace(known, ended=body.ended, filled=max(known.filled, body.filled))
+    if body.ended is not None or body.filled:
+        known = structs.replace(known, ended=body.ended or known.ended, filled=max(known.filled, body.filled))
     state.unknown[body.order] = known
 
 

@@ -87,10 +87,14 @@ def _take_status(kernel: Kernel, order: Order, said: VenueOrder) -> None:
         _end(kernel, order, ended, said.reason)
     elif missing < ZERO:
         return
+    elif missing and known is not None:
+        if filled > known.filled:
+            evidence = f"the venue says {filled} of it is filled; {missing} of it was not reported yet"
+            kernel.journal.emit_order(order, ev.OrderUnknown(order.id, evidence, None, filled))
     elif said.status is TRIGGERED and not order.filled:
         if order.status is not TRIGGERED:
             kernel.journal.emit_order(order, ev.OrderTriggered(order.id, said.venue_order_id))
-    elif order.status is SENT or (order.status is UNKNOWN and not missing):
+    elif order.status in (SENT, UNKNOWN):
         kernel.journal.emit_order(order, ev.OrderAccepted(order.id, said.venue_order_id))
 
 

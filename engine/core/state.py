@@ -52,7 +52,7 @@ class Evidence(Struct, frozen=True):
     ended: OrderStatus | None = None
     """How the venue says it ended, where fills of it are still missing."""
     filled: Decimal = ZERO
-    """What the venue says is filled of it, where it ended."""
+    """What the venue says is filled of it, where fills of it are missing."""
 
 
 class Difference(Struct, frozen=True):

@@ -277,7 +277,7 @@ class OrderExpired(Body, frozen=True):
 
 
 class OrderUnknown(Body, frozen=True, omit_defaults=True):
-    """Its outcome is not known; only evidence ends this. `ended`: the venue says so, but of `filled` fills are missing."""
+    """Its outcome is not known; only evidence ends this. `ended`: the venue says so; of `filled`, as it says, fills are missing."""
 
     order: str
     evidence: str

@@ -94,3 +94,16 @@ def test_a_fill_of_an_order_that_never_arrived_is_booked_once_although_it_is_lis
         told += alarms(bench.stands(here, orders=(whole,)))
         assert bench.size == D("0.3")
     assert told == ["ENDED_HERE"]
+
+
+def test_an_order_the_venue_stated_as_filled_is_not_taken_as_never_arrived(bench: Bench) -> None:
+    """A list of open orders says how much is filled and brings no fills."""
+    bench.place(BUY, "1", OrderType.LIMIT, price="59000")
+    order = bench.last_order
+    bench.handle(Doubt(bench.now, order.id, "timed out"))
+    bench.said(order, S.PARTIAL, "0.3")
+    assert bench.said(order, S.PARTIAL, "0.3") == []
+    assert alarms(bench.handle(NoSuchOrder(bench.now, order.id, "no such order"))) == ["NO_SUCH_ORDER"]
+    assert order.status is S.UNKNOWN
+    bench.said(order, S.PARTIAL, "0.3", fill("t1", "59000", "0.3"))
+    assert (order.status, bench.size) == (S.PARTIAL, D("0.3"))
