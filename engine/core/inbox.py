@@ -19,11 +19,13 @@ from engine.model.order import OrderTerms
 from engine.model.signal import SignalAction
 
 SHOWN_ORDERS = 20
+SOURCE = "source:"
+"""How the owner of what signals do begins."""
 
 
 def owner_of(source: str) -> str:
     """Who owns what a source's signals do."""
-    return f"source:{source}"
+    return SOURCE + source
 
 
 def signal_of(request_id: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.core.inbox import owner_of, signal_of
+from engine.core.inbox import SOURCE, owner_of, signal_of
 from engine.core.inputs import SignalIn
 from engine.core.kernel import Due, Kernel
 from engine.core.line import Line
@@ -49,7 +49,7 @@ def follow(kernel: Kernel) -> None:
     for event in happened:
         if type(event.body) is ev.SignalApproved:
             _begin(kernel, signals[event.body.signal])
-        elif event.owner.startswith("source:"):
+        elif event.owner.startswith(SOURCE):
             record = signals.get(signal_of(event.request_id))
             if record is not None and record.entry and not _in_line(kernel, record):
                 advance(kernel, record)

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from engine.clock import Clock
 from engine.core.foreign import OWNER
+from engine.core.inbox import SOURCE
 from engine.core.inputs import Note
 from engine.core.outbox import Amend, Cancel, Query, Submit, Work, outbox
 from engine.core.state import State
@@ -33,6 +34,8 @@ from engine.venues.base import Standing, Venue
 log = logging.getLogger(__name__)
 
 ENTRY_PATIENCE_S = 60.0
+SIGNAL_PATIENCE_S = 5.0
+"""Of a signal's entry: what takes longer waits in the signals' own line, where it is seen and survives a restart."""
 RECONCILE_S = 30.0
 CLOSE_S = 2.0
 """How long a stop waits for answers that are on their way."""
@@ -188,7 +191,8 @@ class Carrier:
         order = self._state().orders[order_id]
         before: list[asyncio.Task[None]] = []
         if kind in (Submit, Amend) and not order.terms.reduce_only:
-            effort.until = effort.began + self._patience
+            signalled = order.terms.owner.startswith(SOURCE)
+            effort.until = effort.began + (min(self._patience, SIGNAL_PATIENCE_S) if signalled else self._patience)
         if kind is Submit and not order.terms.reduce_only:
             # An entry keeps its place behind all that left for its instrument; an exit waits for nobody.
             before.extend(self._submits(order.terms.instrument))

@@ -301,6 +301,15 @@ async def test_while_the_venue_limits_its_rate_nobody_asks_and_exits_go_first(de
 
 
 @carried()
+async def test_a_signal_s_entry_that_cannot_leave_goes_back_to_its_own_line_in_seconds(desk: Carried) -> None:
+    desk.venue.fails("submit", *[Unreachable("no route")] * 100)
+    order = desk.place(BUY, "0.01", "59000", owner="source:tv")
+    await asyncio.sleep(12)
+    assert desk.status(order) is S.REJECTED
+    assert desk.told(ev.OrderRejected)[0].code == "UNREACHABLE"
+
+
+@carried()
 async def test_an_entry_that_would_wait_too_long_for_a_rate_limit_is_given_up(desk: Carried) -> None:
     desk.venue.fails("submit", RateLimited("418: banned", 300.0))
     order = desk.place(BUY, "0.01", "59000")
