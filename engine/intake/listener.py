@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from http import HTTPStatus
 
 import h11
@@ -31,6 +32,8 @@ IDLE_S = 15
 MOST_CONNECTIONS = 512
 MOST_PER_PEER = 384
 """Below the usual 1,024 open files of a process: the ledger must always find one."""
+FAREWELL_S = 0.5
+"""How long who does not read may hold up a stop."""
 STOP_S = 4
 """How long requests in flight may go on after a stop; a commit takes 2.5 s at most."""
 
@@ -76,14 +79,21 @@ class Listener:
         server, self._server = self._server, None
         server.close()
         for connection in self.connections:
-            connection.shutdown()
+            with suppress(h11.LocalProtocolError):
+                connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(tuple(self._state.tasks), timeout=STOP_S)
+        late = tuple(self._state.tasks)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         for connection in self.connections:
             connection.transport.close()
-        for task in tuple(self._state.tasks):
-            task.cancel()
-        await server.wait_closed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await server.wait_closed()
+        for connection in self.connections:
+            connection.transport.abort()
 
 
 class _Connection(H11Protocol):

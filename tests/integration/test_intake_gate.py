@@ -444,6 +444,40 @@ async def test_a_stop_lets_requests_in_flight_be_answered_and_frees_the_port(des
     await again.stop()
 
 
+async def test_a_stop_waits_for_no_one_who_is_idle_slow_or_not_listened_to(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.intake.listener.STOP_S", 0.2)
+    listener = Listener(ListenerConfig(port=0), desk.pipeline)
+    await listener.start()
+    host, _, port = listener.address.partition(":")
+    began = (b"", b"POST /webh", head(100) + b"{", head(9000) + b"{", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    senders = [await asyncio.open_connection(host, int(port)) for _ in began]
+    for (_, writer), said in zip(senders, began, strict=True):
+        writer.write(said)
+        await writer.drain()
+    for reader, _ in senders[-2:]:
+        await reader.readuntil(b"\r\n\r\n")
+    await asyncio.wait_for(listener.stop(), 8)
+    assert listener.connections == ()
+    for reader, writer in senders:
+        await reader.read()
+        writer.close()
+
+
+async def test_of_too_many_connections_the_newest_is_turned_away(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.intake.listener.MOST_CONNECTIONS", 3)
+    async with desk.listening() as client:
+        held = [await asyncio.open_connection(client.base_url.host, client.base_url.port) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert told(await raw(client)) == (503, "BUSY")
+        for _, writer in held:
+            writer.close()
+            await writer.wait_closed()
+        await asyncio.sleep(0.05)
+        assert code(await client.get("/health")) == (200, None)
+
+
 async def test_the_openapi_document_names_every_path_field_and_code(desk: Desk) -> None:
     from engine.intake.answers import CODES
     from engine.intake.schema import FIELDS
