@@ -70,6 +70,9 @@ class Timing:
             match event.body:
                 case ev.SignalReceived():
                     self._received(event, event.body, now)
+                case ev.SignalApproved(signal=signal):
+                    self.book.resume(signal, now)
+                    self._awaiting.append((event.seq, signal, "commit"))
                 case ev.OrderCreated(terms=terms) if event.request_id in self._marks:
                     self.book.begin(terms.id, self._marks[event.request_id], venue=event.venue, source=event.owner)
                 case ev.OrderAccepted() | ev.OrderRejected() if event.owner.startswith(_SOURCE):
@@ -103,7 +106,7 @@ class Timing:
     def _received(self, event: Event, body: ev.SignalReceived, now: int) -> None:
         """The intake says what its stages took: they ended when it handed the signal over."""
         signal = body.signal
-        marks = self._marks.get(signal.id, {})
+        marks = self._marks.pop(signal.id, {})
         at = marks.get("dedup") or min(marks.values(), default=now)
         for stage in reversed(STAGES[SIGNAL]):
             if stage in body.stages:

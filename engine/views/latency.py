@@ -96,6 +96,18 @@ class LatencyBook:
         if track is not None and stage not in track.marks:
             track.marks[stage] = mono_ns
 
+    def resume(self, name: str, mono_ns: int) -> None:
+        """It was approved: the time that a person took is left out, as if its arrival ended when it went on."""
+        track = self._open.get(name)
+        if track is None:
+            return
+        stages = STAGES[track.key.path]
+        arrival = stages[: stages.index("dedup") + 1]
+        before = {stage: at for stage, at in track.marks.items() if stage in arrival}
+        after = {stage: at for stage, at in track.marks.items() if stage not in arrival and stage != "commit"}
+        passed = min(after.values(), default=mono_ns) - max(before.values(), default=mono_ns)
+        track.marks = {stage: at + passed for stage, at in before.items()} | after
+
     def knows(self, name: str) -> bool:
         """Whether later stages of this one are awaited."""
         return name in self._open

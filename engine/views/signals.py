@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from heapq import nlargest
 
 from msgspec import Struct
@@ -100,18 +101,23 @@ def _records(state: State) -> Iterable[SignalRecord]:
 
 
 def _quantity(state: State, record: SignalRecord) -> str:
-    signal = record.signal
-    if signal.action not in ENTERS:
+    signal, instrument = record.signal, state.instruments.get(record.instrument)
+    asset = instrument.settle_asset if instrument is not None else ""
+    return quantity_text(signal.action, str(signal.quantity), signal.unit, asset)
+
+
+def quantity_text(action: str, quantity: str, unit: str, asset: str) -> str:
+    """A quantity with what it counts; empty of a CLOSE."""
+    if action not in ENTERS:
         return ""
-    text = f"{signal.quantity.normalize():f}"
-    match signal.unit:
+    text = f"{Decimal(quantity).normalize():f}"
+    match unit:
         case QuantityUnit.BASE:
             return text
         case QuantityUnit.CONTRACTS:
             return f"{text} ct"
         case _:
-            instrument = state.instruments.get(record.instrument)
-            return f"{text} {instrument.settle_asset if instrument is not None else 'quote'}"
+            return f"{text} {asset or 'quote'}"
 
 
 def _terms(signal: Signal) -> tuple[tuple[str, str], ...]:

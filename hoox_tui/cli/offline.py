@@ -21,14 +21,20 @@ _BALANCE = "SELECT * FROM balances ORDER BY account, asset"
 
 def rows(ledger: Path, name: str) -> list[Row]:
     """Rows of positions, orders, trades or balance; says on stderr that they come from the file. Raises Problem."""
+    sql, shape = _READ[name]
+    found = query(ledger, sql)
+    note(f"no engine is running: read from {ledger}, without prices")
+    return [shape(row) for row in found]
+
+
+def query(ledger: Path, sql: str) -> list[Row]:
+    """The rows that a ledger gives, by column. Raises Problem."""
     from engine.ledger.query import run_query
 
     if not ledger.exists():
         raise Problem(f"there is no ledger at {ledger} yet; hoox starts one")
-    note(f"no engine is running: read from {ledger}, without prices")
-    sql, shape = _READ[name]
     result = run_query(ledger, sql)
-    return [shape(dict(zip(result.columns, row, strict=True))) for row in result.rows]
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 def _position(row: Row) -> Row:

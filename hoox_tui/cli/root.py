@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from hoox_tui.cli import account, act, bench, config, db, desk, doctor, ledger, read, signal, source, why
+from hoox_tui.cli import account, act, bench, config, db, desk, doctor, ledger, read, signal, signals, source, why
 from hoox_tui.cli.desk import InProcess
 from hoox_tui.cli.options import (
     Env,
@@ -36,7 +36,7 @@ class Group(TyperGroup):
 
 
 app = typer.Typer(cls=Group, name="hoox", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-for group in (desk, read, why, act, bench, doctor):
+for group in (desk, read, signals, why, act, bench, doctor):
     app.registered_commands += group.app.registered_commands
 for name, typer_group in (
     ("account", account.app),
