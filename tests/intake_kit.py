@@ -37,6 +37,7 @@ class SmallIntake:
         self.recorded: dict[tuple[str, str], Known] = {}
         self.arrivals: list[Arrival] = []
         self.orders: list[str] = []
+        self.probes: list[tuple[str, dict[str, int]]] = []
         self.alarms: list[tuple[str, str]] = []
         self.kill = ""
         self.status = "accepted"
@@ -78,6 +79,9 @@ class SmallIntake:
 
     def entries_refused(self) -> str:
         return self.kill
+
+    def probed(self, source: str, stages: dict[str, int]) -> None:
+        self.probes.append((source, stages))
 
     def alarm(self, code: str, message: str) -> None:
         self.alarms.append((code, message))

@@ -130,7 +130,8 @@ class Pipeline:
             return await self._guarded(source, lambda: taken(member, walk))
 
         async def taken(member: Member, walk: Walk) -> Answer:
-            draft = self._read(member, fields, walk)
+            self._paced(member, walk)
+            draft = self._read(fields, walk)
             recorded = await self._record(member, draft, draft.idempotency_key or key, lambda: masked(raw), path, walk)
             return self._answer(member, draft, recorded, recorded.outcome.id)
 
@@ -151,7 +152,8 @@ class Pipeline:
     async def _webhook(
         self, member: Member, fields: dict[str, Any], raw: Callable[[], str], request: Request, walk: Walk
     ) -> Answer:
-        draft = self._read(member, fields, walk)
+        self._paced(member, walk)
+        draft = self._read(fields, walk)
         key = _one_key(draft, request.idempotency_key)
         if request.probe:
             return self._probed(member, draft, key, walk)
@@ -159,9 +161,10 @@ class Pipeline:
         return self._answer(member, draft, recorded, recorded.outcome.id)
 
     async def _process(self, member: Member, outer: dict[str, Any], text: str, request: Request, walk: Walk) -> Answer:
+        self._paced(member, walk)
         request_id, fields = _unwrapped(outer)
         key = fields.pop("apiKey", None)
-        draft = self._read(member, fields, walk)
+        draft = self._read(fields, walk)
         sent_key = _one_key(draft, request.idempotency_key) or request_id
         if request.probe:
             return self._probed(member, draft, sent_key, walk)
@@ -172,10 +175,12 @@ class Pipeline:
             outcome = await self._awaited(outcome)
         return self._answer(member, draft, Recorded(outcome, repeated), request_id, HTTPStatus.ACCEPTED)
 
-    def _read(self, member: Member, fields: dict[str, Any], walk: Walk) -> Draft:
+    def _paced(self, member: Member, walk: Walk) -> None:
         self._gate.pace(member, self._clock.now_ns())
         walk.passed("source_rate")
         walk.stage("authenticate")
+
+    def _read(self, fields: dict[str, Any], walk: Walk) -> Draft:
         draft = read_draft(fields)
         walk.passed("schema")
         walk.stage("validate")
@@ -228,6 +233,7 @@ class Pipeline:
         self._recorder.check_fresh(member.source, draft)
         self._recorder.known(member.source.name, key or "~probe")
         walk.stage("dedup")
+        self._port.probed(member.source.name, walk.stages)
         result = {"status": "probe", "checks": walk.checks, "stages": walk.stages}
         return Answer(HTTPStatus.OK, True, result, None, None, self.request_id())
 

@@ -83,6 +83,10 @@ class IntakePort(Protocol):
         """Why entries are refused by the kill switch; empty when they are not."""
         ...
 
+    def probed(self, source: str, stages: dict[str, int]) -> None:
+        """A request of a source measured the way, and nothing was recorded; ns by stage."""
+        ...
+
     def alarm(self, code: str, message: str) -> None:
         """Tell a person; the message holds no secret."""
         ...

@@ -114,6 +114,10 @@ class SignalPort:
         state = self._keeper.desk.state
         return (state.kill_reason or "the kill switch is on") if state.kill else ""
 
+    def probed(self, source: str, stages: dict[str, int]) -> None:
+        """See IntakePort."""
+        self._timing.probed(source, stages)
+
     def alarm(self, code: str, message: str) -> None:
         """See IntakePort; raises NotDurable."""
         self._keeper.decide(Note(self._keeper.now_ns(), ev.AlarmRaised(code, message)))

@@ -243,6 +243,7 @@ async def test_a_probe_measures_the_path_and_records_nothing(desk: Desk) -> None
         wrong = await client.post("/webhook", json=body(key + "0"), headers={"X-Hoox-Probe": "1"})
         assert code(wrong) == (403, "BAD_KEY")
     assert desk.engine.arrivals == []
+    assert [source for source, _ in desk.engine.probes] == ["tv"]
 
 
 async def test_process_waits_for_the_verdict(desk: Desk) -> None:
