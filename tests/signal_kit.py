@@ -11,9 +11,10 @@ from engine.core.inputs import SignalIn
 from engine.core.state import SignalRecord
 from engine.model import event as ev
 from engine.model.event import Event
-from engine.model.order import Order, OrderType
+from engine.model.order import Order, OrderStatus, OrderType
+from engine.model.report import VenuePosition
 from engine.model.signal import Opposite, Policy, QuantityUnit, SameSide, Signal, SignalAction, SourceMode, Verdict
-from tests.kit import Bench, Replayed, bodies
+from tests.kit import Bench, Replayed, bodies, statement
 
 D = Decimal
 TRADES = Policy(SourceMode.TRADE, SameSide.ADD, Opposite.REVERSE)
@@ -53,6 +54,13 @@ class Inbox(Bench):
 
     def take(self, sent: Signal, rules: Policy = TRADES) -> list[Event]:
         return self.handle(SignalIn(self.now, sent, rules, '{"action": "..."}', ("key",), {"receive": 1}))
+
+    def reconciled(self) -> list[Event]:
+        """The venue has just what the ledger says."""
+        positions = [VenuePosition(p.instrument, p.size, p.entry or D(0)) for p in self.state.positions.values()]
+        resting = (OrderStatus.ACCEPTED, OrderStatus.PARTIAL)
+        orders = tuple(statement(o, o.status, str(o.filled)) for o in self.live() if o.status in resting)
+        return self.stands(*positions, orders=orders)
 
     def record(self, key: str = "") -> SignalRecord:
         """What is known of a signal, the last one without a key."""

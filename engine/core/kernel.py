@@ -58,6 +58,7 @@ class Kernel:
         "probe",
         "refused",
         "state",
+        "stood",
         "timers_made",
     )
 
@@ -79,6 +80,8 @@ class Kernel:
         """How many exits a venue would not carry out since the position last changed, by account|instrument."""
         self.probe: Callable[[str, str], None] = _no_probe
         """Told which stage a request has passed, by its id, so that whoever holds a clock can time it."""
+        self.stood: set[str] = set()
+        """Accounts that were held against what their venue has, since this began."""
         self.halted = ""
         """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
 

@@ -12,10 +12,10 @@ from engine.core.rounding import Refusal
 from engine.core.state import SignalRecord, State
 from engine.core.translate import Enter
 from engine.core.unknown import NAMED
-from engine.model.account import Execution
 from engine.model.instrument import Instrument
 from engine.model.signal import Signal, SourceMode
 
+LIVE = "live"
 HOUR_NS = 3_600_000_000_000
 _SEPARATORS = str.maketrans("", "", "/-_")
 
@@ -23,11 +23,11 @@ _SEPARATORS = str.maketrans("", "", "/-_")
 def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
     """The instrument of a signal's symbol: carried before known, of the exchange named before others, perp before spot.
 
-    Filled by paper, any exchange stands for its profile; a real venue is asked for by its own name.
+    Without real money any exchange may be named, and stands for its profile; a live account's venue goes by its own name.
     """
     state = kernel.state
     known = state.accounts[account]
-    real = known.execution is Execution.VENUE
+    real = state.env == LIVE
     if real and signal.exchange != known.venue:
         return Refusal(
             "EXCHANGE",

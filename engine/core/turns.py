@@ -21,6 +21,7 @@ from engine.core.state import SignalRecord
 from engine.core.translate import ENTERS, LEAVES, Enter, Leave, Nothing, Step, translate
 from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
 from engine.model import event as ev
+from engine.model.account import Execution
 from engine.model.command import PlaceOrder
 from engine.model.market import Side
 from engine.model.money import ZERO
@@ -96,7 +97,7 @@ def advance(kernel: Kernel, record: SignalRecord) -> None:
         return
     if record.waits is WaitsFor.RETRY and kernel.clock < record.until_ns:
         return
-    if _market_is_away(kernel, record):
+    if _cannot_enter_yet(kernel, record):
         wait(kernel, record, WaitsFor.RETRY, min(kernel.clock + SECOND_NS, expires_ns(record)), record.attempt)
         return
     kernel.probe("queue", record.signal.id)
@@ -160,11 +161,17 @@ def _expired(kernel: Kernel, record: SignalRecord) -> tuple[str, str] | None:
     return None
 
 
-def _market_is_away(kernel: Kernel, record: SignalRecord) -> bool:
-    """An entry that had to wait, perhaps over a restart, waits for the feed too; one that just came is refused."""
-    if record.waits is None or record.signal.action not in ENTERS:
+def _cannot_enter_yet(kernel: Kernel, record: SignalRecord) -> bool:
+    """After a start an entry waits until its account was held against its venue (DESIGN 9).
+
+    One that had to wait, perhaps over a restart, waits for the feed too; one that just came is refused.
+    """
+    if record.signal.action not in ENTERS:
         return False
-    blocked = may_enter(kernel, kernel.market(record.instrument))
+    account = kernel.state.accounts[record.account]
+    if account.execution is Execution.VENUE and account.id not in kernel.stood:
+        return True
+    blocked = may_enter(kernel, kernel.market(record.instrument)) if record.waits is not None else None
     return blocked is not None and blocked.code in _PASSING
 
 

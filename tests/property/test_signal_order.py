@@ -60,6 +60,7 @@ class Day:
     def __init__(self) -> None:
         self.inbox = Inbox(balance="1000000", execution=Execution.VENUE)
         self.price = "60000"
+        self.inbox.reconciled()
 
     def go(self, step: Step) -> None:
         getattr(self, "_" + str(step[0]).replace(" ", "_"))(*step[1:])
@@ -70,6 +71,7 @@ class Day:
 
     def _restart(self) -> None:
         self.inbox.restart()
+        self.inbox.reconciled()
         self._price(self.price)
 
     def _pass(self, seconds: int) -> None:

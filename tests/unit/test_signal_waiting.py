@@ -30,8 +30,13 @@ def inbox() -> Inbox:
 class AtVenue(Inbox):
     """Signals for an account whose orders a venue carries out; the test is the venue."""
 
-    def __init__(self) -> None:
-        super().__init__(balance="1000000", execution=Execution.VENUE)
+    def __init__(self, env: str = "sim") -> None:
+        super().__init__(balance="1000000", execution=Execution.VENUE, env=env)
+        self.reconciled()
+
+    def restart(self) -> None:
+        super().restart()
+        self.reconciled()
 
     def signal(self, *args: object, **fields: object) -> list[Event]:
         fields.setdefault("exchange", "sim")
@@ -425,10 +430,18 @@ def test_a_close_after_a_reversal_has_begun_leaves_it_flat(venue: AtVenue) -> No
     assert venue.verdict("k3") == ("ignored", "FLAT")
 
 
-def test_a_real_venue_is_named_by_its_own_name(venue: AtVenue) -> None:
+def test_a_live_account_s_venue_is_named_by_its_own_name() -> None:
+    venue = AtVenue(env="live")
     venue.signal("LONG", "0.1", exchange="binance")
     assert venue.verdict() == ("refused", "EXCHANGE")
     assert "sim" in venue.record().message
+    venue.signal("LONG", "0.1", exchange="sim")
+    assert venue.order().status is OrderStatus.SENT
+
+
+def test_a_rehearsal_takes_any_exchange(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", exchange="binance")
+    assert venue.order().status is OrderStatus.SENT
 
 
 # --- Restarts -------------------------------------------------------------------------------------------
@@ -466,6 +479,31 @@ def test_a_restart_waits_for_the_feed_before_it_places_what_waited(venue: AtVenu
     assert len(venue.record().orders) == 1
     venue.at_price("60000")
     venue.later(2)
+    assert venue.order().status is OrderStatus.SENT
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_after_a_start_an_entry_waits_until_the_account_was_held_against_its_venue(venue: AtVenue, fresh: bool) -> None:
+    if not fresh:
+        in_line(venue)
+    sent = len(bodies(venue.events, ev.OrderSent))
+    Inbox.restart(venue)
+    venue.at_price("60000")
+    if fresh:
+        venue.signal("LONG", "0.1")
+    venue.later(35)
+    assert venue.record("k1").waits == "retry"
+    assert len(bodies(venue.events, ev.OrderSent)) == sent
+    venue.reconciled()
+    venue.later(1)
+    assert venue.order("k1").status is OrderStatus.SENT
+
+
+def test_a_close_waits_for_no_reconciliation(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.fills(venue.order())
+    Inbox.restart(venue)
+    venue.signal("CLOSE")
     assert venue.order().status is OrderStatus.SENT
 
 
