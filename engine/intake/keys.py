@@ -18,7 +18,9 @@ SIGNATURE_WINDOW_NS = 300 * 1_000_000_000
 """How far a signature's timestamp may lie from now."""
 
 _KEY = re.compile(r"hx_([0-9a-f]{8})_([0-9a-f]{64})", re.ASCII)
-_LOOKS_LIKE_A_KEY = re.compile(r"hx_([0-9A-Za-z]{1,16})_[^\s\"'\\,}]+|[0-9a-fA-F]{48,}", re.ASCII)
+_KEY_LIKE = r"hx_([0-9A-Za-z]{1,16})_[^\s\"'\\,}]+"
+_LOOKS_LIKE_A_KEY = re.compile(_KEY_LIKE, re.ASCII)
+_MAY_BE_SECRET = re.compile(_KEY_LIKE + r"|[0-9a-fA-F]{48,}", re.ASCII)
 _NOBODY = sha256(b"nobody").hexdigest()
 
 
@@ -82,8 +84,8 @@ def signature_fault(secret: str, timestamp: str, signed: str, body: bytes, now_n
 
 
 def masked(text: str) -> str:
-    """`text` with all that looks like a key made unreadable; a key's id stays."""
-    return _LOOKS_LIKE_A_KEY.sub(lambda found: f"hx_{found[1]}_***" if found[1] else "***", text)
+    """`text` with all that may be a key, or the secret of one, made unreadable; a key's id stays."""
+    return _MAY_BE_SECRET.sub(lambda found: f"hx_{found[1]}_***" if found[1] else "***", text)
 
 
 def holds_key(text: str) -> bool:

@@ -206,6 +206,17 @@ async def test_rates_by_address_and_by_source_say_when_to_come_again(tmp_path: P
         assert (answers[0], answers[-1]) == ((200, None), (429, "RATE"))
 
 
+async def test_what_is_wrong_around_a_payload_counts_against_the_rate_too(desk: Desk) -> None:
+    key = desk.source(rate=1.0, burst=2).api_key
+    async with desk.listening() as client:
+        answers = [
+            code(await client.post("/process", json={"payload": {}}, headers={"X-Internal-Auth-Key": key}))
+            for _ in range(3)
+        ]
+    assert answers == [(400, "MISSING_FIELD"), (400, "MISSING_FIELD"), (429, "SOURCE_RATE")]
+    assert desk.pipeline.health()["tv"].refused == {"MISSING_FIELD": 2, "SOURCE_RATE": 1}
+
+
 async def test_a_source_that_is_off_is_not_heard(desk: Desk) -> None:
     key = desk.source(policy=Policy(mode=SourceMode.OFF)).api_key
     async with desk.listening() as client:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import re
-import tracemalloc
+import sys
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -73,8 +74,13 @@ def _time(value: object) -> bool:
         return False
 
 
+_LIKE_A_KEY = re.compile(r"hx_[0-9A-Za-z]{1,16}_[^\s\"'\\,}]")
+
+
 def _key(value: object) -> bool:
-    return type(value) is str and re.fullmatch(r"[!-}][!-~]{0,127}", value) is not None and masked(value) == value
+    return (
+        type(value) is str and re.fullmatch(r"[!-}][!-~]{0,127}", value) is not None and not _LIKE_A_KEY.search(value)
+    )
 
 
 _ALLOWED: dict[str, Any] = {
@@ -291,16 +297,10 @@ async def test_mutated_bodies_never_fail_the_listener_nor_slip_through(tmp_path:
 @pytest.mark.soak
 async def test_a_hundred_thousand_mutated_bodies_leave_memory_as_it_was(tmp_path: Path) -> None:
     desk = patient(tmp_path)
-    await fuzz(desk, 20_000, seed=1)
-    enrolled = desk.home / "sources.json"
-    enrolled.unlink()
-    tracemalloc.start()
-    try:
-        await fuzz(desk, 5_000, seed=2)
-        enrolled.unlink()
-        before, _ = tracemalloc.get_traced_memory()
-        await fuzz(desk, 75_000, seed=3)
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < 1_000_000
+    await fuzz(desk, 25_000, seed=1)
+    (desk.home / "sources.json").unlink()
+    gc.collect()
+    before = sys.getallocatedblocks()
+    await fuzz(desk, 75_000, seed=2)
+    gc.collect()
+    assert sys.getallocatedblocks() - before < 10_000

@@ -59,7 +59,7 @@ def test_masks_hide_whole_broken_and_bare_secrets_and_leave_the_rest() -> None:
     key = new_key(NOW).text
     for shown in (key, key[:-1], key + "x", key.upper().replace("HX", "hx"), key[12:], f'{{"apiKey":"{key}","a":1}}'):
         assert key[12:60].lower() not in masked(shown).lower()
-        assert holds_key(shown)
+        assert holds_key(shown) == ("hx_" in shown)
     assert masked(f'{{"apiKey":"{key}","a":1}}') == f'{{"apiKey":"{key[:12]}***","a":1}}'
     plain = "bar-2026-01-31 123e4567e89b12d3a456426614174000 hx BTCUSDT"
     assert masked(plain) == plain

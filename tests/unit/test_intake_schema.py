@@ -207,6 +207,11 @@ def test_what_is_no_time_is_refused(time: object) -> None:
     assert refused(time=time).field == "time"
 
 
+def test_a_digest_is_a_good_key_and_an_api_key_is_none() -> None:
+    assert draft(idempotencyKey="ab" * 32).idempotency_key == "ab" * 32
+    assert "choose another" in str(refused(idempotencyKey="hx_00112233_" + "ab" * 32))
+
+
 def test_seconds_are_recognised_and_a_placeholder_is_too() -> None:
     assert "looks like seconds" in str(refused(time=1769860800))
     assert "TradingView did not replace the placeholder" in str(refused(time="{{timenow}}"))
