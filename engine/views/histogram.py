@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from operator import add
 
 BITS = 5
 """Each power of two is cut into 2**5 buckets: the middle of one is within 1/64 = 1.6 % of anything in it."""
@@ -14,6 +13,7 @@ MOST_NS = (1 << 43) - 1
 """2.4 hours; what took longer counts as this."""
 ERROR = 1 / EXACT_NS
 """Largest relative error of a percentile, up to MOST_NS."""
+_SHARE = 1 << BITS
 _BUCKETS = (MOST_NS.bit_length() - BITS + 1) << BITS
 
 
@@ -43,17 +43,22 @@ class Histogram:
         """How many were counted."""
         return sum(self._buckets)
 
-    def merge(self, other: Histogram) -> None:
-        """Count what another counted, too."""
-        self._buckets = list(map(add, self._buckets, other._buckets))
-
     def percentiles(self, *percents: int) -> tuple[int | None, ...]:
         """The durations, ns, that so many percent of the samples do not exceed; None without samples."""
-        counted = list(accumulate(self._buckets))
-        if not counted[-1]:
+        buckets = self._buckets
+        # By powers of two first, then within one: most buckets need not be walked.
+        shares = list(accumulate(sum(buckets[at : at + _SHARE]) for at in range(0, _BUCKETS, _SHARE)))
+        if not shares[-1]:
             return (None,) * len(percents)
-        ranks = (max(-(-counted[-1] * percent // 100), 1) for percent in percents)
-        return tuple(_middle(bisect_left(counted, rank)) for rank in ranks)
+        found = []
+        for percent in percents:
+            rank = max(-(-shares[-1] * percent // 100), 1)
+            share = bisect_left(shares, rank)
+            start = share * _SHARE
+            below = shares[share - 1] if share else 0
+            within = list(accumulate(buckets[start : start + _SHARE], initial=below))
+            found.append(_middle(start + bisect_left(within, rank) - 1))
+        return tuple(found)
 
 
 def _middle(bucket: int) -> int:

@@ -77,7 +77,8 @@ class LatencyBook:
     def __init__(self) -> None:
         self._open: OrderedDict[str, _Track] = OrderedDict()
         self._groups: dict[Key, _Group] = {}
-        self._whole: dict[str, tuple[int, LatencyGroup]] = {}
+        self._wholes: dict[Key, _Group] = {}
+        """Each path as a whole."""
         self._traces: deque[LatencyTrace] = deque(maxlen=TRACES)
         self._last = ""
 
@@ -130,12 +131,13 @@ class LatencyBook:
 
     def count(self, name: str, key: Key, durations: Mapping[str, int]) -> None:
         """Count one that was measured elsewhere, stage -> ns with their total."""
-        group = self._groups.get(key)
-        if group is None:
-            if len(self._groups) >= GROUPS:
-                key = Key(key.path, "", OTHERS)
-            group = self._groups.setdefault(key, _Group(key))
-        group.count(durations)
+        if key not in self._groups and len(self._groups) >= GROUPS:
+            key = Key(key.path, "", OTHERS)
+        for groups, kept in ((self._groups, key), (self._wholes, Key(key.path, "", ""))):
+            group = groups.get(kept)
+            if group is None:
+                group = groups[kept] = _Group(kept)
+            group.count(durations)
         self._last = name
         self._traces.appendleft(_trace(name, key, durations))
 
@@ -154,32 +156,18 @@ class LatencyBook:
 
     def view(self, time_ns: int) -> LatencyView:
         """The last one beside the percentiles of its path; then every path as a whole, and by venue and source."""
-        groups = [self._groups[key].view() for key in sorted(self._groups)]
-        wholes = {path: self._as_one(path) for path in STAGES if any(group.path == path for group in groups)}
+        parts = [self._groups[key].view() for key in sorted(self._groups)]
+        wholes = [self._wholes[key].view() for key in sorted(self._wholes)]
         last = self.trace(self._last)
         path = last.path if last is not None else ORDER
-        whole = wholes.get(path) or LatencyGroup(path, "", "", 0, _Group(Key(path, "", "")).view().rows)
+        whole = next((one for one in wholes if one.path == path), None) or _Group(Key(path, "", "")).view()
         took = {span.stage: span.took for span in last.spans} if last is not None else {}
         if took:
             took[TOTAL] = sum(took.values())
         rows = tuple(LatencyRow(r.stage, took.get(r.stage), r.p50, r.p95, r.p99) for r in whole.rows)
-        parts = [group for group in groups if sum(other.path == group.path for other in groups) > 1]
-        shown = (*wholes.values(), *parts)
-        return LatencyView(time_ns, self._last, rows, whole.samples, tuple(self._traces), shown)
-
-    def _as_one(self, path: str) -> LatencyGroup:
-        groups = [group for key, group in self._groups.items() if key.path == path]
-        samples = sum(group.samples for group in groups)
-        made, whole = self._whole.get(path, (-1, LatencyGroup(path, "", "", 0, ())))
-        if made != samples:
-            merged = _Group(Key(path, "", ""))
-            merged.samples = samples
-            for group in groups:
-                for stage, counted in group.stages.items():
-                    merged.stages[stage].merge(counted)
-            whole = merged.view()
-            self._whole[path] = (samples, whole)
-        return whole
+        # One venue and source alone would say the same twice.
+        told = [part for part in parts if sum(other.path == part.path for other in parts) > 1]
+        return LatencyView(time_ns, self._last, rows, whole.samples, tuple(self._traces), (*wholes, *told))
 
 
 def _durations(track: _Track) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Percentiles of a histogram are within its stated error of the true ones, however the samples are split and merged."""
+"""Percentiles of a histogram are within its stated error of the true ones."""
 
 from __future__ import annotations
 
@@ -41,15 +41,6 @@ def test_a_percentile_is_within_two_percent_of_the_true_one(samples: list[int], 
 @given(st.lists(st.integers(0, EXACT_NS - 1), min_size=1, max_size=30), PERCENT)
 def test_short_durations_are_exact(samples: list[int], percent: int) -> None:
     assert histogram(samples).percentiles(percent) == (exact(samples, percent),)
-
-
-@given(SAMPLES, SAMPLES)
-def test_merged_histograms_are_the_histogram_of_all_samples(one: list[int], other: list[int]) -> None:
-    merged = histogram(one)
-    merged.merge(histogram(other))
-    every = histogram(one + other)
-    assert merged.percentiles(*range(1, 101)) == every.percentiles(*range(1, 101))
-    assert merged.count == len(one) + len(other)
 
 
 @given(st.lists(st.integers(-(1 << 70), 1 << 70), max_size=20))
