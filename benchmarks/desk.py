@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ def _read_for(master: int, seconds: float) -> int:
         except OSError:
             break
     return total
+
+
+def read_until(master: int, over: threading.Event) -> None:
+    """A terminal that reads until the end."""
+    while not over.is_set():
+        _read_for(master, 0.2)
 
 
 def _hoox(*arguments: str, home: Path, **options: Any) -> subprocess.Popen[bytes]:

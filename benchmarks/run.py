@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import desk, ledger, ticks
+from benchmarks import desk, latency, ledger, signals, ticks
 
 BENCHES: dict[str, tuple[str, Callable[[], Any]]] = {
     "armed": ("(a) frame -> decoded -> book -> triggers, nothing firing, by armed orders", ticks.armed),
@@ -18,6 +18,12 @@ BENCHES: dict[str, tuple[str, Callable[[], Any]]] = {
     "restart": ("(d) a ledger of 1,000,000 events opened, with and without a snapshot", ledger.restart),
     "replay": ("(d) replay with hashes verified; read, hash, decode and fold apart", ledger.replay),
     "pages": ("(e) a page of 100 rows from anywhere in 1,000,000 events", ledger.pages),
+    "latency_sample": ("what measuring costs: a sample, a signal, a view", latency.sample),
+    "signal_checks": ("a signal: authenticate, validate, sign", signals.checks),
+    "signal_answered": ("a signal: received -> durable -> answered, beside a bare echo", signals.answered),
+    "signal_crowd": ("50 signals at once", signals.at_once),
+    "signal_shown": ("a signal: sent -> on a screen", signals.shown),
+    "signal_flood": ("1,000 signals/s for 10 s with the desk open", signals.flood),
     "first_paint": ("from `hoox` to a drawn desk, the engine's start included", desk.first_paint),
     "desk": ("a busy desk of 160x45 on a pty beside its engine at 5,000 ticks/s", desk.busy_desk),
 }

@@ -75,6 +75,11 @@ class Sender:
         self._at = host, int(port)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    async def open(self) -> None:
+        """Connect, unless it is."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(*self._at)
+
     async def post(self, body: bytes, path: str = "/webhook", **headers: str) -> Answered:
         """Send a request and read its answer."""
         await self.send(body, path, **headers)
@@ -82,8 +87,8 @@ class Sender:
 
     async def send(self, body: bytes, path: str = "/webhook", *, promised: int = 0, **headers: str) -> None:
         """Send a request; with fewer bytes than `promised` the listener waits for the rest."""
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(*self._at)
+        await self.open()
+        assert self._streams is not None
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
         head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{more}content-length: {promised or len(body)}\r\n\r\n"
         self._streams[1].write(head.encode() + body)

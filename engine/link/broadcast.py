@@ -10,7 +10,7 @@ from engine.link.wire import frame
 from engine.views import View
 
 MAX_HZ = 20.0
-RECORDED = frozenset({"positions", "orders", "trades", "log"})
+RECORDED = frozenset({"positions", "orders", "trades", "signals", "log"})
 """Topics that are asked for at once when an event became durable."""
 _EARLY_NS = 5_000_000
 """A topic is due this much early, so that a late tick does not halve its rate."""
