@@ -100,7 +100,8 @@ def _move(state: State, order: Order, status: OrderStatus) -> None:
 def _end(state: State, order: Order) -> None:
     _set_reserve(state, order, ZERO)
     if state.orders.pop(order.terms.id, None) is not None:
-        _work(state, order.terms, min(order.filled - order.size, ZERO))
+        _work(state, order.terms, -order.at_worst)
+        order.amending, order.unamended = None, ZERO
         state.ended[order.terms.id] = order
         bound(state.ended, KEEP_ENDED)
 
@@ -242,10 +243,10 @@ def _trigger_fired(state: State, event: ev.Event, body: ev.TriggerFired) -> None
 
 def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     order = _live(state, body.order)
-    left_before = order.size - order.filled
+    left_before, worst_before = order.remaining, order.at_worst
     order.filled += body.size
     if order.terms.id in state.orders:
-        _work(state, order.terms, -min(body.size, left_before))
+        _work(state, order.terms, -min(body.size, worst_before))
     order.value += body.price * body.size
     order.fees += body.fee
     order.fills += 1
@@ -268,8 +269,10 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     else:
         if order.status is not _UNKNOWN or state.unknown[order.terms.id].ended is None:
             _move(state, order, OrderStatus.PARTIAL)
+        if order.unamended:
+            order.unamended = round_cost(order.unamended * order.remaining / left_before)
         if order.reserve:
-            _set_reserve(state, order, round_cost(order.reserve * (order.size - order.filled) / left_before))
+            _set_reserve(state, order, round_cost(order.reserve * order.at_worst / worst_before))
 
 
 def _resized(state: State, event: ev.Event, body: ev.OrderResized) -> None:
@@ -286,21 +289,31 @@ def _amended(state: State, event: ev.Event, body: ev.OrderAmended) -> None:
         order.price = body.price
     if body.trigger is not None:
         order.trigger = body.trigger
+    worst = order.at_worst
     if body.size is not None:
-        _work(state, order.terms, body.size - order.size)
         order.size = body.size
     if body.price is not None or body.size is not None:
-        order.amending = None
+        order.amending, order.unamended = None, ZERO
+    _work(state, order.terms, order.at_worst - worst)
     order.updated_ns = event.time_ns
     _set_reserve(state, order, body.reserve)
 
 
 def _amend_requested(state: State, event: ev.Event, body: ev.AmendRequested) -> None:
-    _live(state, body.order).amending = (body.price, body.size)
+    """Nobody knows yet whether it comes about: what is set aside is enough for both."""
+    order = _live(state, body.order)
+    worst = order.at_worst
+    order.amending, order.unamended = (body.price, body.size), order.reserve
+    _work(state, order.terms, order.at_worst - worst)
+    _set_reserve(state, order, max(order.reserve, body.reserve))
 
 
 def _amend_rejected(state: State, event: ev.Event, body: ev.AmendRejected) -> None:
-    _live(state, body.order).amending = None
+    order = _live(state, body.order)
+    worst, kept = order.at_worst, order.unamended
+    order.amending, order.unamended = None, ZERO
+    _work(state, order.terms, order.at_worst - worst)
+    _set_reserve(state, order, kept)
 
 
 def _cancel_requested(state: State, event: ev.Event, body: ev.CancelRequested) -> None:

@@ -179,10 +179,11 @@ def reserve_of(kernel: Kernel, order: Order, price: Decimal | None, size: Decima
     """What is set aside for an amended entry: by its new price, or its share where only the size changed."""
     terms = order.terms
     left = max((order.size if size is None else size) - order.filled, ZERO)
-    if terms.reduce_only or not order.reserve:
+    before = order.reserve if order.amending is None else order.unamended
+    if terms.reduce_only or not before:
         return ZERO
     if price is None:
-        return share(order.reserve, left, order.remaining)
+        return share(before, left, order.remaining)
     leverage = kernel.leverage(terms.account, terms.instrument)
     return reserve(kernel.instrument(terms.instrument), left, price, leverage)
 

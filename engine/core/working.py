@@ -84,7 +84,7 @@ def amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Refusal | No
         if refusal is not None:
             return refusal
     if at_venue(kernel, order):
-        kernel.journal.emit_order(order, ev.AmendRequested(terms.id, price, size))
+        kernel.journal.emit_order(order, ev.AmendRequested(terms.id, price, size, aside))
         return None
     kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, aside))
     if order.status is OrderStatus.HELD:

@@ -235,11 +235,12 @@ class OrderAmended(Body, frozen=True, omit_defaults=True):
 
 
 class AmendRequested(Body, frozen=True, omit_defaults=True):
-    """A change of price or size may have left for the venue; None keeps."""
+    """A change of price or size may have left for the venue; None keeps. `reserve`: what the order needs if it comes about."""
 
     order: str
     price: Decimal | None = None
     size: Decimal | None = None
+    reserve: Decimal = ZERO
 
 
 class AmendRejected(Body, frozen=True):

@@ -177,6 +177,8 @@ class Order(Struct, gc=False):
     cancel_requested: bool = False
     amending: tuple[Decimal | None, Decimal | None] | None = None
     """(price, size) that an amend asked the venue for and that is not answered yet; None of a pair keeps."""
+    unamended: Decimal = ZERO
+    """What of `reserve` the order needs if that amend comes to nothing."""
     updated_ns: int = 0
     reason: str = ""
     code: str = ""
@@ -191,6 +193,12 @@ class Order(Struct, gc=False):
     def remaining(self) -> Decimal:
         """Size not yet filled, base units."""
         return self.size - self.filled
+
+    @property
+    def at_worst(self) -> Decimal:
+        """Size not yet filled, or what an amend in flight would make of it where that is more, base units."""
+        amended = self.amending[1] if self.amending is not None else None
+        return max((self.size if amended is None else max(self.size, amended)) - self.filled, ZERO)
 
     @property
     def average(self) -> Decimal | None:

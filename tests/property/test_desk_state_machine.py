@@ -261,7 +261,7 @@ def check_money(bench: Bench, state: State) -> None:
         for side in (BUY, SELL):
             entries = [o for o in orders if o.terms.side is side and not o.terms.reduce_only]
             working = account.working(bench.instruments[0].id, side)
-            assert working == sum((o.remaining for o in entries), D(0)), "working entries"
+            assert working == sum((o.at_worst for o in entries), D(0)), "working entries"
         assert account.margins.get("USDT", D(0)) == sum((p.margin for p in lots), D(0)), "margins"
         assert all(p.margin >= 0 for p in lots)
         assert all(o.reserve >= 0 for o in orders)

@@ -348,7 +348,7 @@ def _working(books: Books, name: str, orders: Sequence[Order], state: State) -> 
     for instrument in books.instruments:
         for side in Side:
             entries = [o for o in orders if o.terms.side is side and not o.terms.reduce_only]
-            size = sum((o.remaining for o in entries if o.terms.instrument == instrument), ZERO)
+            size = sum((o.at_worst for o in entries if o.terms.instrument == instrument), ZERO)
             if state.accounts[name].working(instrument, side) != size:
                 return f"{name}: {state.accounts[name].working(instrument, side)} works to {side}, orders sum to {size}"
     return None
