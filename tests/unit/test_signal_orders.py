@@ -80,6 +80,11 @@ def test_W4_a_known_key_with_another_body_makes_no_order(inbox: Inbox) -> None:
     assert inbox.state.signal_keys["tv|bar 1"] == ("s-tv-bar 1", "hash of bar 1")
 
 
+def test_a_known_key_under_another_id_makes_no_order(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", key="bar 1")
+    assert inbox.take(msgspec.structs.replace(signal("LONG", "0.5", key="bar 1"), id="another")) == []
+
+
 def test_the_same_key_of_another_source_is_another_signal(inbox: Inbox) -> None:
     inbox.signal("LONG", "0.5", key="bar 1")
     inbox.signal("LONG", "0.5", key="bar 1", source="mail")

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.core.inputs import NotSent
+from engine.core.inputs import CancelRefused, NotSent
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
@@ -264,6 +264,34 @@ def test_a_close_ends_an_earlier_entry_that_waits_for_approval(inbox: Inbox) -> 
     assert inbox.record().waits == "approval"
 
 
+def test_a_close_leaves_alone_what_came_after_it(inbox: Inbox) -> None:
+    inbox.signal("CLOSE", rules=ASKS)
+    inbox.signal("LONG", "0.5", ASKS)
+    inbox.ask(cmd.ApproveSignal, signal="s-tv-k1")
+    assert inbox.verdict("k1") == ("ignored", "FLAT")
+    assert inbox.record("k2").waits == "approval"
+
+
+def test_after_a_restart_a_close_still_ends_what_waits_for_approval(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5", ASKS)
+    inbox.restart()
+    inbox.signal("CLOSE")
+    assert inbox.verdict("k1") == ("expired", "SUPERSEDED")
+
+
+def test_a_close_asks_again_for_a_cancel_that_the_venue_refused(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", type="LIMIT", price="59000")
+    resting = venue.order()
+    venue.said(resting, OrderStatus.ACCEPTED)
+    venue.signal("CLOSE")
+    venue.handle(CancelRefused(venue.now, resting.id, "not now"))
+    assert (venue.record().waits, resting.cancel_requested) == ("retry", False)
+    venue.later(1)
+    assert resting.cancel_requested
+    venue.said(resting, OrderStatus.CANCELLED)
+    assert venue.verdict() == ("ignored", "FLAT")
+
+
 def test_entries_that_come_while_a_close_is_under_way_follow_it(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1")
     venue.fills(venue.order())
@@ -374,11 +402,14 @@ def test_it_is_not_tried_again_after_the_price_has_moved(venue: AtVenue) -> None
 
 
 def test_a_retry_counts_once_against_the_orders_an_hour(venue: AtVenue) -> None:
-    venue.signal("LONG", "0.1", policy(orders_per_hour=1))
+    rules = policy(orders_per_hour=2)
+    venue.signal("LONG", "0.1", rules)
     venue.not_sent(venue.order())
     venue.later(30)
     venue.fills(venue.order())
     assert venue.verdict() == EXECUTED
+    venue.signal("LONG", "0.1", rules)
+    assert venue.order().status is OrderStatus.SENT
 
 
 def test_a_close_that_never_left_is_tried_until_flat(venue: AtVenue) -> None:
@@ -416,6 +447,15 @@ def test_a_reversal_that_does_not_get_flat_in_time_expires(venue: AtVenue) -> No
     assert venue.record().waits == "flat"
     assert "SIGNAL_EXPIRED" in alarms(venue.later(60))
     assert venue.verdict() == ("expired", "PATIENCE")
+
+
+def test_a_reversal_whose_close_is_tried_late_still_expires_in_time(venue: AtVenue) -> None:
+    venue.signal("SHORT", "0.1")
+    venue.fills(venue.order())
+    venue.signal("LONG", "0.2", policy(retry_s=(300,)))
+    received_ns = venue.record().received_ns
+    venue.not_sent(venue.order())
+    assert (venue.record().waits, venue.record().until_ns) == ("retry", received_ns + 60 * SECOND)
 
 
 def test_a_close_after_a_reversal_has_begun_leaves_it_flat(venue: AtVenue) -> None:
