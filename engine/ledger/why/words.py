@@ -273,8 +273,8 @@ def _command(command: cmd.AnyCommand) -> str:
             return f"amend {order}"
         case cmd.AttestOrder(order=order, reason=reason):
             return f"answers for {order}, {reason}"
-        case cmd.ApproveSignal(signal=signal) | cmd.DeclineSignal(signal=signal):
-            return f"{'approve' if isinstance(command, cmd.ApproveSignal) else 'decline'} signal {signal}"
+        case cmd.ApproveSignal(signal=signal) | cmd.DeclineSignal(signal=signal) | cmd.ReplaySignal(signal=signal):
+            return f"{type(command).__name__.removesuffix('Signal').lower()} signal {signal}"
         case cmd.FlattenAll():
             return "flatten all"
         case cmd.SetKill(on=on):
