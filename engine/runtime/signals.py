@@ -42,6 +42,7 @@ class SignalPort:
         self._ledger = ledger
         self._reader: Reader | None = None
         self._priced = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._ahead: OrderedDict[str, int] = OrderedDict()
         """Signals of which something is not on the disk yet: id -> seq, by seq."""
         self._asking: dict[str, list[asyncio.Future[None]]] = {}
@@ -84,6 +85,15 @@ class SignalPort:
     async def take(self, arrival: Arrival) -> Outcome:
         """See IntakePort; raises NotDurable."""
         await self._priced.wait()
+        async with self._turn:
+            # One to a pass of the loop: a crowd of signals holds up no tick for longer than one of them takes.
+            await asyncio.sleep(0)
+            seq, outcome = self._decide(arrival)
+        await self._keeper.durable(seq)
+        return outcome
+
+    def _decide(self, arrival: Arrival) -> tuple[int, Outcome]:
+        """Hand a signal to the desk; the event to wait for, and what it has come to by then."""
         keeper, signal = self._keeper, arrival.signal
         if keeper.mode is Mode.EXITS_ONLY and signal.action in ENTERS:
             raise NotDurable(keeper.mode_reason)
@@ -92,9 +102,7 @@ class SignalPort:
         events = keeper.decide(given)
         if not any(type(event.body) is ev.SignalReceived and event.request_id == signal.id for event in events):
             raise NotDurable(f"signal {signal.id} is recorded already")
-        outcome = _told(keeper.desk.state, _record(keeper.desk.state, signal.id))
-        await keeper.durable(events[-1].seq)
-        return outcome
+        return events[-1].seq, _told(keeper.desk.state, _record(keeper.desk.state, signal.id))
 
     async def outcome(self, signal: str, wait_s: float) -> Outcome:
         """See IntakePort; raises NotDurable, KeyError."""
