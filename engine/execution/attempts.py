@@ -42,6 +42,8 @@ class Effort(Struct):
     """When it is given up."""
     last: VenueError | None = None
     """Why the last try did not leave."""
+    watch: asyncio.TimerHandle | None = None
+    """Looks whether it takes so long that a person must know."""
 
 
 class Attempts:
@@ -84,6 +86,14 @@ class Attempts:
             told = self._leverage.get(position.instrument)
             if position.leverage and told is not None and told != position.leverage:
                 del self._leverage[position.instrument]
+
+    def what_keeps(self, order_id: str, effort: Effort) -> str | None:
+        """Why an order whose submit is due has not left; None where it may have."""
+        if order_id not in self.unsent or self.due(Submit, order_id) is None:
+            return None
+        if effort.last is not None:
+            return explain(effort.last)
+        return f"{self._venue.name} takes no requests for now" if self._line.paused else "it was not tried yet"
 
     def tell(self, given: Input) -> None:
         """Tell the core; raises Untold."""

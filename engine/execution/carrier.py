@@ -20,6 +20,7 @@ from engine.clock import Clock
 from engine.core.foreign import OWNER
 from engine.core.inbox import SOURCE
 from engine.core.inputs import Note
+from engine.core.journal import text
 from engine.core.outbox import Amend, Cancel, Query, Submit, Work, outbox
 from engine.core.state import State
 from engine.execution.attempts import Attempts, Effort, Halted, Take, Untold
@@ -37,6 +38,8 @@ ENTRY_PATIENCE_S = 60.0
 SIGNAL_PATIENCE_S = 5.0
 """Of a signal's entry: what takes longer waits in the signals' own line, where it is seen and survives a restart."""
 RECONCILE_S = 30.0
+EXIT_WAITS_S, EXIT_AGAIN_S, EXIT_LOOK_S = 10.0, 600.0, 1.0
+"""When a person is told of an exit that has not left, and told again; how often one that may have left is looked at."""
 CLOSE_S = 2.0
 """How long a stop waits for answers that are on their way."""
 PACE: dict[type[Work], tuple[float, float]] = {
@@ -214,6 +217,9 @@ class Carrier:
         backoff = Backoff(self._dice, *PACE[kind])
         failed = False
         try:
+            order = self._state().orders.get(order_id)
+            if kind is Submit and order is not None and order.terms.reduce_only:
+                self._watch_in(EXIT_WAITS_S, order_id, effort)
             if before:
                 patience = effort.until - effort.began
                 await asyncio.wait(before, timeout=patience if patience < math.inf else None)
@@ -230,6 +236,8 @@ class Carrier:
                 if self._due(kind, order_id) is not None:
                     await self._nap(backoff.next())
         finally:
+            if effort.watch is not None:
+                effort.watch.cancel()
             del self._running[kind, order_id]
             if kind is Submit and self._attempts.due(Submit, order_id) is None:
                 self._attempts.unsent.discard(order_id)
@@ -243,8 +251,25 @@ class Carrier:
         self._attempts.hear_leverage(standing.positions)
         self._look()
 
-    def _alarm(self, message: str) -> None:
-        self._take(Note(self._clock.now_ns(), ev.AlarmRaised("EXECUTION", message)))
+    def _watch_in(self, seconds: float, order_id: str, effort: Effort) -> None:
+        effort.watch = asyncio.get_running_loop().call_later(seconds, self._look_at_exit, order_id, effort)
+
+    def _look_at_exit(self, order_id: str, effort: Effort) -> None:
+        """Say what keeps an exit from leaving: only a person can close the position by another way."""
+        why = self._attempts.what_keeps(order_id, effort)
+        if why is not None:
+            order = self._state().orders[order_id]
+            symbol = self._state().instruments[order.terms.instrument].symbol
+            waited = asyncio.get_running_loop().time() - effort.began
+            self._alarm(
+                f"exit {order_id}, {order.terms.side.lower()} {text(order.remaining)} {symbol}, has not left for "
+                f"{waited:.0f} s: {why}; close it at the venue yourself if it cannot wait",
+                "EXIT_WAITS",
+            )
+        self._watch_in(EXIT_LOOK_S if why is None else EXIT_AGAIN_S, order_id, effort)
+
+    def _alarm(self, message: str, code: str = "EXECUTION") -> None:
+        self._take(Note(self._clock.now_ns(), ev.AlarmRaised(code, message)))
 
     async def _nap(self, seconds: float) -> None:
         with suppress(TimeoutError):

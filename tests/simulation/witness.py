@@ -16,16 +16,29 @@ from engine.model.event import Event, decode_body, encode_body
 from tests.simulation.books import Books, Shown
 from tests.simulation.invariants import Broken, Scene, judge_alarms, judge_event, judge_state
 
-ALARMS = frozenset({"EXITS_BLIND", "FLATTEN_WAITS", "STALE_FILL", "FAULT"})
+ALARMS = frozenset(
+    {
+        "EXITS_BLIND",
+        "FLATTEN_WAITS",
+        "STALE_FILL",
+        "FAULT",
+        "SIGNAL_EXPIRED",
+        "SIGNAL_NOT_CLOSED",
+        "SIGNAL_HALF_DONE",
+        "KEY_REUSED",
+    }
+)
 """What paper trading raises about what really happens; a FAULT is looked at more closely."""
 VENUE_ALARMS = ALARMS | {
     "FOREIGN_ORDER", "LIQUIDATED_AT_VENUE", "POSITION_DIFFERS", "POSITION_ADJUSTED", "LEVERAGE_CHANGED", "AMENDED_ELSEWHERE",
     "ENDED_HERE", "LATE_FILL", "OVERFILL", "REDUCE_ONLY_OPENED", "RECONCILE", "SYMBOL_HALTED", "ATTESTED_DIFFERS",
+    "EXIT_WAITS", "PROTECTION_REFUSED",
 }  # fmt: skip
 """What trading at a venue raises beside. Not among them: a rule of the carrier that failed, fills that differ, reports of what never left."""
 TOLD = (
     ev.OrderFilled, ev.OrderRejected, ev.OrderCancelled, ev.OrderExpired, ev.OrderUnknown, ev.TriggerFired, ev.Liquidated, ev.AlarmRaised,
     ev.PositionDiffers, ev.PositionAgreed, ev.IntentRefused, ev.RiskRejected, ev.OrderSent, ev.KillChanged, ev.OrderAccepted, ev.CancelRequested, ev.OrderAttested, ev.CancelRejected, ev.AmendRejected,
+    ev.SignalReceived, ev.SignalWaits, ev.SignalApproved, ev.SignalDeclined, ev.SignalEnded,
 )  # fmt: skip
 """What a trace shows."""
 
@@ -82,6 +95,7 @@ class Witness:
         books.touched.clear()
         books.accused.clear()
         books.opened = ""
+        books.signals.expired = False
         scene = Scene(books, self.shown, self.venue)
         for event in events:
             self.events.append(event)
@@ -124,7 +138,19 @@ def told(event: Event) -> str:
     body = event.body
     fields = {
         name: getattr(body, name)
-        for name in ("order", "code", "reason", "message", "evidence", "price", "size", "ours", "theirs")
+        for name in (
+            "order",
+            "signal",
+            "status",
+            "code",
+            "reason",
+            "message",
+            "evidence",
+            "price",
+            "size",
+            "ours",
+            "theirs",
+        )
         if hasattr(body, name)
     }
     words = " ".join(f"{value}" for value in fields.values() if value not in ("", None))
