@@ -13,6 +13,7 @@ from engine.model.event import Event
 from engine.model.instrument import Instrument
 from engine.model.market import Depth, FeedStatus, Mark, MarketInput, Quote, Side, StreamState, Trade
 from engine.model.order import OrderTerms, Role
+from tests.simulation.signal_rows import Signals
 
 ZERO = Decimal(0)
 Pair = tuple[str, str]
@@ -86,6 +87,7 @@ class Books:
         """Orders whose outcome is not known."""
         self.opened = ""
         """A reduce-only order that opened in this outcome."""
+        self.signals = Signals()
         self.touched: set[str] = set()
         """Accounts with news in this outcome."""
 
@@ -94,6 +96,7 @@ class Books:
         self.seq = event.seq
         if event.account:
             self.touched.add(event.account)
+        self.signals.take(event)
         handler = _BOOKED.get(type(event.body))
         if handler is not None:
             handler(self, event, event.body)

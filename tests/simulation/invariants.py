@@ -17,6 +17,7 @@ from engine.model.event import Event
 from engine.model.instrument import Instrument, MarginModel, MarkSource
 from engine.model.market import Side
 from engine.model.order import ENDED, Order, OrderType, Role
+from tests.simulation import signal_rows
 from tests.simulation.books import ZERO, Books, Shown
 
 D = Decimal
@@ -366,6 +367,7 @@ STANDS: dict[int, tuple[Callable[[Books, State, bool], str | None], ...]] = {
     6: (row_06_covered,),
     7: (row_07_money,),
     8: (row_08_none_waits,),
+    10: (signal_rows.row_10_signals_as_booked,),
 }
 
 
@@ -373,6 +375,9 @@ def judge_event(scene: Scene, event: Event) -> None:
     """Every row on one event, which is booked in between; raises Broken."""
     for row, before in BEFORE.items():
         if text := before(scene, event):
+            raise Broken(row, f"{text} (event {event.seq})")
+    for row, signals in signal_rows.BEFORE:
+        if text := signals(scene.books, event):
             raise Broken(row, f"{text} (event {event.seq})")
     scene.books.take(event)
     for row, after in AFTER.items():

@@ -15,6 +15,8 @@ from engine.core.desk import Desk
 from engine.core.inputs import Input, Note, Start, Tick
 from engine.core.state import State, encode_state
 from engine.execution.carrier import Carrier
+from engine.intake.pipeline import Pipeline
+from engine.intake.sources import Registry
 from engine.ledger.reserve import Reserve
 from engine.ledger.store import Ledger
 from engine.model.account import Execution, RiskLimits
@@ -22,9 +24,12 @@ from engine.model.event import EngineStopped, Event, MarksNoted
 from engine.model.instrument import Instrument
 from engine.model.market import MarketInput
 from engine.runtime.keeper import Keeper, NotDurable
+from engine.runtime.signals import SignalPort
+from engine.runtime.timing import Timing
 from engine.venues.base import Venue
 from engine.views import Mode
 from tests.simulation.disk import RESERVE_BYTES, Disk, Image, SimLedger, SimWriter
+from tests.simulation.senders import Intake
 from tests.simulation.witness import Witness
 
 TICK_S = 1.0
@@ -55,6 +60,13 @@ class Ears:
             self.witness.dropped(seq)
 
 
+class Untimed(Timing):
+    """Takes no times: those are of the real machine, and a seed writes the same ledger on each."""
+
+    def handed_over(self, signal: str) -> None:
+        """See Timing."""
+
+
 class Life:
     """Ledger, desk and keeper of one engine process, and the tasks it runs."""
 
@@ -73,6 +85,8 @@ class Life:
         self.first = not self.found.state.seq
         self.began_ns = now_ns
         self.carrier: Carrier | None = None
+        self.port: SignalPort | None = None
+        self.intake: Intake | None = None
         self.on_killed = on_killed
         self.keeper: Keeper
         self.writer: SimWriter
@@ -120,6 +134,13 @@ class Life:
             await self.keeper.durable(seq)
         carrier.start()
 
+    def listen(self, home: Path, clock: Clock, mono: Callable[[], int]) -> None:
+        """Take signals of the sources that are registered in `home`."""
+        self.port = SignalPort(self.keeper, self.path, Untimed(self.keeper))
+        pipeline = Pipeline(self.port, Registry(home), clock=clock, mono=mono)
+        self.intake = Intake(pipeline, lambda: self.alive, lambda: self.witness.durable)
+        self.run(self.port.open())
+
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Something that ends with this life."""
         task = asyncio.get_running_loop().create_task(work)
@@ -143,6 +164,7 @@ class Life:
         """The process is gone: nothing of it runs on, nothing of it is told."""
         self.alive = False
         self.ears.deaf = True
+        self._deafen()
         if self.carrier is not None:
             self.carrier.abandon()
         self.writer.die()
@@ -153,6 +175,7 @@ class Life:
 
     async def close(self) -> None:
         """A clean stop, as Engine.stop."""
+        self._deafen()
         if self.carrier is not None:
             await self.carrier.close()
         self.decide(Note(self.keeper.now_ns(), EngineStopped("done")))
@@ -162,6 +185,10 @@ class Life:
         for task in list(self._tasks):
             task.cancel()
         self.ledger.close()
+
+    def _deafen(self) -> None:
+        if self.port is not None:
+            self.port.close()
 
     def _tick(self) -> None:
         keeper = self.keeper

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from itertools import count
 from math import inf
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from engine.core import (
     arming,
     book,
     brackets,
+    closing,
     fills,
     firing,
     fold,
@@ -26,12 +28,15 @@ from engine.core import (
     positions,
     reconcile,
     risk,
+    signals,
+    turns,
 )
 from engine.core.inputs import Doubt
 from engine.core.state import decode_state, encode_state
 from engine.execution import sorting
 from engine.execution.carrier import Carrier
 from engine.feeds.sanity import PriceGate, Verdict
+from engine.intake import identity
 from engine.ledger import replay
 from engine.ledger.store import Ledger
 from engine.model import event as ev
@@ -328,6 +333,41 @@ def fills_without_alarm(patch: Patch) -> None:
     everywhere(patch, original, broken)
 
 
+# --- Signals ------------------------------------------------------------------------------------------------
+
+
+def forgotten_keys(patch: Patch) -> None:
+    """3: keys of signals are not kept, and ids do not follow from them: what is sent again is another signal."""
+    numbers = count()
+    after_fold(patch, ev.SignalReceived, lambda state, event, body: state.signal_keys.clear())
+    everywhere(patch, identity.signal_id, lambda source, key: f"s{next(numbers)}")
+
+
+def forgotten_verdicts(patch: Patch) -> None:
+    """3: a signal that ended is taken up again."""
+
+    def again(state: Any, event: Any, body: Any) -> None:
+        state.signals[body.signal] = msgspec.structs.replace(state.signals_ended.pop(body.signal), verdict=None)
+
+    after_fold(patch, ev.SignalEnded, again)
+
+
+def closes_what_the_signal_says(patch: Patch) -> None:
+    """10: a CLOSE is sized by the signal's quantity, not by what is open."""
+    original = closing.close_at_market
+
+    def broken(kernel: Any, position: Any, size: Decimal, role: Any, owner: str, request_id: str) -> None:
+        said = kernel.state.signals[request_id].signal.quantity
+        original(kernel, position, min(size, said or size), role, owner, request_id)
+
+    patch.setattr(turns, "close_at_market", broken)
+
+
+def unasked_signals(patch: Patch) -> None:
+    """10: what waits for a person trades without one."""
+    patch.setattr(signals, "_ask", turns.advance)
+
+
 class _With:
     """Something with other attributes in front."""
 
@@ -378,5 +418,9 @@ MUTATIONS: Iterable[Mutation] = (
     Mutation("a trailing stop loosens", _rows(11), PAPER, loosening_trail),
     Mutation("added margin does not move the liquidation", _rows(12), PAPER, margin_of_the_entry),
     Mutation("the fee reserve is left out", _rows(12), PAPER, forgotten_fee_reserve),
+    Mutation("keys of signals are forgotten", _rows(3, 10), PAPER, forgotten_keys),
+    Mutation("verdicts of signals are forgotten", _rows(3, 10), PAPER, forgotten_verdicts),
+    Mutation("a signal says how much is closed", _rows(10), VENUE, closes_what_the_signal_says),
+    Mutation("a signal trades that nobody approved", _rows(10), PAPER, unasked_signals),
     Mutation("liquidity is taken twice", _rows(14), PAPER, endless_liquidity),
 )

@@ -24,6 +24,9 @@ ENGINE = {
 VENUE = {"attest": 4}
 """What the trader asks for where orders can be of unknown outcome, by weight."""
 
+SENDERS = {"alert": 8, "approve": 2, "decline": 1}
+"""What signal sources and the person at the inbox do, by weight, where there are sources."""
+
 
 class Step(NamedTuple):
     """One thing that happens at a time, seconds after the start."""
@@ -46,6 +49,8 @@ class Plan(NamedTuple):
     """The engine's own clock; else one that is set with the machine's."""
     second: bool
     """Another account trades too."""
+    sources: int
+    """So many send signals."""
     length_s: float
     steps: tuple[Step, ...]
 
@@ -66,6 +71,7 @@ def make_plan(seed: int) -> Plan:
         (kind,) = draw.choices(list(pool), list(pool.values()))
         steps.append(Step(len(steps), at_s, kind))
         at_s += draw.choice((0.0, 0.01, 0.2, 1.0, 1.0, 3.0)) * draw.random()
+    sources, alerts = _alerts(seed, length_s, len(steps))
     return Plan(
         seed=seed,
         venue=venue,
@@ -73,6 +79,21 @@ def make_plan(seed: int) -> Plan:
         depth=draw.random() < 0.6,
         steady=venue or draw.random() < 0.8,
         second=not venue and draw.random() < 0.3,
+        sources=sources,
         length_s=length_s,
-        steps=tuple(steps),
+        steps=tuple(sorted((*steps, *alerts), key=lambda step: step.at_s)),
     )
+
+
+def _alerts(seed: int, length_s: float, numbered: int) -> tuple[int, list[Step]]:
+    """How many sources there are, in some seeds, and what they and the person at the inbox do: from dice of their own."""
+    draw = child(seed, "senders")
+    if draw.random() >= 0.4:
+        return 0, []
+    steps: list[Step] = []
+    at_s = 3.0
+    while at_s < length_s:
+        (kind,) = draw.choices(list(SENDERS), list(SENDERS.values()))
+        steps.append(Step(numbered + len(steps), at_s, kind))
+        at_s += draw.choice((0.0, 0.05, 2.0, 6.0, 12.0)) * draw.random()
+    return draw.randint(1, 3), steps

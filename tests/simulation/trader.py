@@ -11,6 +11,7 @@ from engine.core.state import State
 from engine.model import command as cmd
 from engine.model.market import Side
 from engine.model.order import OrderType, TimeInForce, TriggerSource
+from engine.model.signal import WaitsFor
 
 D = Decimal
 T = TypeVar("T")
@@ -171,6 +172,20 @@ class Trader:
         """Start the account anew."""
         return cmd.ResetAccount(request_id=self.request_id, asset="USDT", balance=D(10_000))
 
+    # --- The inbox --------------------------------------------------------------------------------
+
+    def approve(self) -> cmd.AnyCommand:
+        """Let a signal trade."""
+        return cmd.ApproveSignal(request_id=self.request_id, signal=self.pick(self._asking()))
+
+    def decline(self) -> cmd.AnyCommand:
+        """Do not."""
+        waiting = [name for name, record in self.state.signals.items() if record.waits is not None]
+        return cmd.DeclineSignal(request_id=self.request_id, signal=self.pick(waiting), reason="not today")
+
+    def _asking(self) -> list[str]:
+        return [name for name, record in self.state.signals.items() if record.waits is WaitsFor.APPROVAL]
+
     # --- Numbers ----------------------------------------------------------------------------------
 
     def level(self) -> Decimal:
@@ -209,4 +224,6 @@ _WISHES: dict[str, Callable[[Trader], cmd.AnyCommand]] = {
     "margin": Trader.margin,
     "money": Trader.money,
     "reset": Trader.reset,
+    "approve": Trader.approve,
+    "decline": Trader.decline,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,34 +15,26 @@ from engine.core.inputs import Intent
 from engine.feeds.base import FeedStats
 from engine.model import command as cmd
 from engine.model.account import Execution
-from engine.model.market import MarketInput, Side
-from engine.model.order import OrderTerms, OrderType
+from engine.model.market import MarketInput
+from engine.model.order import OrderTerms
 from engine.runtime.keeper import NotDurable
 from engine.sim.faults import Fault, child
 from engine.sim.loop import START_NS
-from engine.views import Mode
 from tests.kit import instrument
 from tests.simulation.books import Shown
 from tests.simulation.disk import Disk, Image, image_of, put_back
-from tests.simulation.ends import judge_end, judge_file, judge_restart
+from tests.simulation.ends import judge_restart
 from tests.simulation.faults import FAULTS
 from tests.simulation.invariants import Broken
 from tests.simulation.life import Life, start_of
 from tests.simulation.market import Feed, Market, price_of, price_text
 from tests.simulation.plan import Plan, Step
 from tests.simulation.profiles import PROFILES
+from tests.simulation.senders import Intake, Senders
+from tests.simulation.settle import settle
 from tests.simulation.trader import Trader
 from tests.simulation.venue import Outside
 from tests.simulation.witness import Witness, shown
-
-SETTLE_S = 5.0
-VERIFIED = 20
-"""Every so manieth seed's file is verified whole: chain, HEAD, projections, snapshots."""
-FLAT_S = 60.0
-FLAT_VENUE_S = 400.0
-AGREED_S = 300.0
-ENTERED_S = 60.0
-"""A venue that banned us is left alone for as long as it said."""
 
 
 class Line(NamedTuple):
@@ -82,20 +75,23 @@ class World:
         self.life: Life | None = None
         self.feed: Feed | None = None
         self.outside: Outside | None = None
+        self.senders: Senders | None = None
         self.acked: dict[str, int] = {}
         """Requests whose sender was told that they are durable: id -> seq of the intent."""
         self.asked: list[cmd.AnyCommand] = []
+        self._dead: list[Life] = []
+        """What they still wait for never comes; the end of the loop takes it away."""
         self._wall_offset_ns = 0
         self._slept_ns = 0
         self._over: asyncio.Event
-        self._loop: asyncio.AbstractEventLoop
+        self.loop: asyncio.AbstractEventLoop
         self.market: Market
 
     # --- Time -------------------------------------------------------------------------------------
 
     def mono_ns(self) -> int:
         """The machine's steady clock: stands still while it sleeps."""
-        return round(self._loop.time() * 1e9)
+        return round(self.loop.time() * 1e9)
 
     def true_ns(self) -> int:
         """What the time really is."""
@@ -107,27 +103,32 @@ class World:
 
     def note(self, text: str) -> None:
         """A line for the trace."""
-        self.trace.append(Line(self._loop.time(), text))
+        self.trace.append(Line(self.loop.time(), text))
 
     # --- The run ----------------------------------------------------------------------------------
 
     async def play(self) -> None:
         """All of it; raises Broken."""
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._over = asyncio.Event()
         self.witness.on_broken = self._over.set
         self.market = Market(child(self.plan.seed, "market"), START_NS)
         if self.plan.venue:
             self.outside = Outside(self.plan.seed, self.instrument, TrueClock(self.true_ns), self.without, self._befell)
             self.witness.contradicts = self.outside.contradicts
+        if self.plan.sources:
+            home = self.folder / "home"
+            self.senders = Senders(
+                self.plan.seed, self.plan.sources, home, lambda: self.witness.books, self.witness.check
+            )
         self._birth(None)
-        market = self._loop.create_task(self._market())
+        market = self.loop.create_task(self._market())
         try:
             for step in self.plan.steps:
                 if step.number not in self.omit and step.kind not in self.without:
                     await self._until(step.at_s)
                     self._do(step)
-            await self._settle()
+            await settle(self)
         finally:
             market.cancel()
             if self.life is not None and self.life.alive:
@@ -135,9 +136,10 @@ class World:
             await asyncio.gather(market, return_exceptions=True)
 
     async def _until(self, at_s: float) -> None:
-        await self._wait(at_s - self._loop.time())
+        await self.wait(at_s - self.loop.time())
 
-    async def _wait(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
+        """Let time pass; raises Broken as soon as a row does not hold."""
         if seconds > 0:
             try:
                 async with asyncio.timeout(seconds):
@@ -190,6 +192,8 @@ class World:
         life.begin(clock, starts)
         if self.outside is not None:
             life.carry(self.outside.client(self.lives, self._leaves), child(self.plan.seed, f"carrier/{self.lives}"))
+        if self.senders is not None:
+            life.listen(self.senders.home, TrueClock(self.wall_ns), self.mono_ns)
         self.feed = Feed(self.instrument, self.market, clock, self._heard, state.marks, depth=self.plan.depth)
         self.feed.snapshot()
 
@@ -215,9 +219,10 @@ class World:
         self.note("the engine is killed")
         self.witness.happened["killed"] += 1
         self.life.die()
+        self._dead.append(self.life)
         self.life = self.feed = None
         draw = child(self.plan.seed, f"dead/{self.lives}")
-        self._loop.call_later(draw.choice((0.0, 0.3, 3.0)), self._reborn, image)
+        self.loop.call_later(draw.choice((0.0, 0.3, 3.0)), self._reborn, image)
 
     def _reborn(self, image: Image) -> None:
         if self.witness.broken is None:
@@ -243,15 +248,26 @@ class World:
             self.faults[step.kind] += 1
             self.note(f"[{step.number}] {step.kind}")
             FAULTS[step.kind](self, draw)
+        elif step.kind == "alert":
+            self._alert(draw, step.number)
         elif step.kind == "same again":
             if self.asked:
-                self._send(draw.choice(self.asked[-8:]), step.number)
+                self.send(draw.choice(self.asked[-8:]), step.number)
         elif self.life is not None:
             state = self.life.state
             trader = Trader(draw, state, self.market.price, self.life.keeper.now_ns(), f"r{step.number}", self.look)
             command = trader.wish(step.kind)
             self.asked.append(command)
-            self._send(command, step.number)
+            self.send(command, step.number)
+
+    def _alert(self, draw: random.Random, number: int) -> None:
+        if self.senders is not None:
+            said = self.senders.alert(draw, self.market.price, self.wall_ns() // 1_000_000, self.intake)
+            self.note(f"[{number}] {said}")
+
+    def intake(self) -> Intake | None:
+        """The way in for signals, where an engine lives."""
+        return self.life.intake if self.life is not None else None
 
     def look(self, client_id: str) -> tuple[Decimal, Decimal | None]:
         """What the venue's website shows of an order: filled size, and its average price."""
@@ -260,7 +276,8 @@ class World:
         value = sum((fill.size * fill.price for order in named for fill in order.fills), Decimal(0))
         return filled, (value / filled).quantize(Decimal("0.0001")) if filled else None
 
-    def _send(self, command: cmd.AnyCommand, number: int) -> None:
+    def send(self, command: cmd.AnyCommand, number: int) -> None:
+        """Ask the engine that lives, if one does."""
         life = self.life
         if life is not None:
             self.note(f"[{number}] {shown(command)}")
@@ -279,101 +296,11 @@ class World:
         if seq:
             self.acked[request] = seq
 
-    # --- The end ----------------------------------------------------------------------------------
-
-    async def _settle(self) -> None:
-        """The faults stop, time goes on, and everything must come right."""
-        self.note("the faults stop")
-        self._calm()
-        await self._wait(SETTLE_S)
-        life = await self._living()
-        check = self.witness.check
-        check(10, life.keeper.mode is Mode.OK, f"the engine stays {life.keeper.mode}: {life.keeper.mode_reason}")
-        await self._agree()
-        await self._ask(cmd.SetKill(request_id="end-kill", on=False))
-        for account in life.state.accounts:
-            await self._ask(cmd.FlattenAll(request_id=f"end-flat-{account}", account=account))
-        await self._quiet()
-        await self._ask(cmd.Deposit(request_id="end-money", asset="USDT", amount=Decimal(1_000_000)))
-        name = self.instrument.id
-        side = Side.BUY
-        probe = cmd.PlaceOrder(
-            request_id="end-probe", instrument=name, side=side, type=OrderType.MARKET, size=Decimal("0.001")
-        )
-        await self._ask(probe)
-        until = self._loop.time() + ENTERED_S
-        while not life.state.positions and self._loop.time() < until:
-            await self._wait(0.5)
-        check(10, bool(life.state.positions), "an entry does not work although nothing stands in its way any more")
-        await self._ask(cmd.FlattenAll(request_id="end-flat"))
-        await self._quiet()
-        await self._agree()
-        await life.close()
-        await self._wait(0)
-        self.last_hash = judge_end(self.witness, life, self.acked)
-        if self.plan.seed % VERIFIED == 0:
-            judge_file(life)
-        await self._wait(0)
-
-    async def _ask(self, command: cmd.AnyCommand) -> None:
-        self._send(command, -1)
-        await self._wait(0.1)
-
-    async def _living(self) -> Life:
-        for _ in range(100):
-            if self.life is not None:
-                return self.life
-            await self._wait(0.1)
-        raise Broken(10, "the engine does not come back")
-
-    async def _quiet(self) -> None:
-        """Until nothing is open, for a bounded time."""
-        life = await self._living()
-        until = self._loop.time() + (FLAT_VENUE_S if self.plan.venue else FLAT_S)
-        while self._loop.time() < until:
-            state = life.state
-            if not (state.positions or state.orders or state.flattening):
-                return
-            await self._wait(0.5)
-        left = [f"{p.id} {p.size}" for p in life.state.positions.values()]
-        left += [f"{o.id} {o.status} {o.remaining}" for o in life.state.orders.values()]
-        self.witness.check(10, False, f"nothing comes to rest: {', '.join(left)} {life.state.flattening}")
-        await self._wait(0)
-
-    async def _agree(self) -> None:
-        """Until the ledger holds what the exchange holds, for a bounded time (semantics 11.10)."""
-        outside = self.outside
-        if outside is None:
-            return
-        life = await self._living()
-        until = self._loop.time() + AGREED_S
-        while (text := outside.differs(life.state)) and self._loop.time() < until:
-            await self._wait(0.5)
-        self.witness.check(10, not text, f"{AGREED_S:.0f} s after the last fault, {text}")
-        text = outside.doubled()
-        self.witness.check(10, not text, text)
-        happened = {code for _, code, _ in life.state.alarms}
-        if not happened & {"POSITION_ADJUSTED", "ATTESTED_DIFFERS"} and not self.witness.happened["OrderAttested"]:
-            books = self.witness.books
-            text = outside.unbooked({line.terms.client_id: line.filled for line in books.orders.values() if line.sent})
-            self.witness.check(10, not text, text)
-        await self._wait(0)
-
-    def _calm(self) -> None:
-        if self.outside is not None:
-            self.outside.faults.stop()
-        disk = self.disk
-        disk.slow_s, disk.full, disk.behind, disk.doom = 0.0, False, False, ""
-        if self.feed is not None:
-            self.feed.silent.clear()
-            self.feed.hold_back = False
-            self.feed.snapshot()
-
     # --- Faults -----------------------------------------------------------------------------------
 
     def later(self, seconds: float, work: Callable[[], None]) -> None:
         """Undo a fault, or let it be noticed."""
-        self._loop.call_later(seconds, work)
+        self.loop.call_later(seconds, work)
 
     def stats(self) -> FeedStats:
         """What the feed counted in this life."""
