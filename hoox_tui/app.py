@@ -26,7 +26,7 @@ from hoox_tui.intents import RequestIds, panic_choices
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, TRAVEL, Action, Scope, bindings
 from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.help import HelpScreen, help_text
-from hoox_tui.screens.modal import Beats
+from hoox_tui.screens.modal import Beats, Follows
 from hoox_tui.screens.preview import PreviewScreen
 from hoox_tui.screens.quit import Leaving, QuitScreen
 from hoox_tui.seat import Seat
@@ -36,6 +36,8 @@ PANIC = ("cancel", "flatten", "kill")
 """Names of the panic sheet's choices, in its order."""
 RESULTS = frozenset({"orders", "positions", "trades"})
 """Topics in which an order's outcome shows."""
+FOLLOW = 2
+"""Ticks between two looks at what a screen follows: 10 Hz."""
 IN_TRAVEL = "nothing trades in time travel: Esc goes to the live desk"
 
 
@@ -151,6 +153,8 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
             for screen in self.screen_stack:
                 if isinstance(screen, Beats):
                     screen.beat()
+        if self._beat % FOLLOW == 0 and isinstance(self.screen, Follows):
+            self.screen.follow()
         if self._beat % CLOCK == 0 or seat.status is not self._status:
             self._status = seat.status
             self.desk.draw_header()

@@ -53,6 +53,14 @@ class Beats(Protocol):
         """Renew it."""
 
 
+@runtime_checkable
+class Follows(Protocol):
+    """A screen that shows what comes as soon as it comes."""
+
+    def follow(self) -> None:
+        """Draw what is new, ten times a second at most; nothing where nothing is."""
+
+
 class FramedModal(ModalScreen[ResultT]):
     """A modal with the environment around it. Nothing in it has focus unless it asks for it: Enter means what it says."""
 

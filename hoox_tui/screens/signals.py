@@ -44,6 +44,7 @@ class SignalsScreen(Screen[None]):
         self.field.cursor_blink = False
         self.sources = SourcesBar(id="sources")
         self.footline = Footline()
+        self._drawn: object = None
         self._watch = watch
         self._leave = leave
 
@@ -88,8 +89,19 @@ class SignalsScreen(Screen[None]):
             link_detail=seat.link.detail,
             has_hand=seat.has_hand,
         )
+        self.draw_inbox()
+
+    def follow(self) -> None:
+        """A signal is seen as soon as it is durable, not at the next beat."""
+        if self.seat.link.views.get(TOPIC) is not self._drawn:
+            self.draw_inbox()
+
+    def draw_inbox(self) -> None:
+        """The inbox and its sources, unless the display is paused."""
+        seat = self.seat
         if seat.paused_since is None:
             view, now = seat.link.views.get(TOPIC), seat.now_ns()
+            self._drawn = view
             shown = view if isinstance(view, SignalsView) else None
             self.pane.show(shown, now)
             self.sources.show(shown, now)

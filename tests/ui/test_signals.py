@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.model.command import ApproveSignal, DeclineSignal, ReplaySignal
+from hoox_tui.app import FOLLOW
+from hoox_tui.frame import NORMAL
 from hoox_tui.keys import SIGNALS
 from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.preview import PreviewScreen
@@ -118,7 +120,7 @@ async def test_enter_shows_the_body_the_checks_the_stages_and_the_order() -> Non
         for said in ('"apiKey":"***"', "json ✓ key ✓", "venue", "2.4ms", "O7  buy 0.0016 BTCUSDT", "executed"):
             assert said in text
         await at.press("escape")
-        assert at.app.screen is screen
+        assert at.app.screen_stack[-1] is screen
         assert "signal:s04" not in at.link.topics
 
 
@@ -228,3 +230,14 @@ async def test_the_last_line_ends_with_the_way_to_the_help(size: str) -> None:
     async with desk(inbox(), size=SIZES[size]) as at:
         await opened(at)
         assert at.text().splitlines()[-1].rstrip(" ▐▌█").endswith("? help")
+
+
+async def test_what_comes_is_drawn_at_the_next_tick_but_one() -> None:
+    link = inbox(approvals=0)
+    link.views["signals"] = seed.signals(())
+    async with desk(link) as at:
+        await opened(at)
+        for _ in range(2 * NORMAL):
+            link.views["signals"] = seed.signals(()) if link.views["signals"].rows else seed.signals()  # type: ignore[union-attr]
+            await at.frames(FOLLOW)
+            assert ("SOLUSDT" in at.text()) == bool(link.views["signals"].rows)  # type: ignore[union-attr]
