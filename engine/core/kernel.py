@@ -60,6 +60,7 @@ class Kernel:
         "state",
         "stood",
         "timers_made",
+        "unprotected",
     )
 
     def __init__(self, state: State) -> None:
@@ -78,6 +79,8 @@ class Kernel:
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.refused: dict[str, int] = {}
         """How many exits a venue would not carry out since the position last changed, by account|instrument."""
+        self.unprotected: dict[str, set[str]] = {}
+        """What protects by account|instrument and came to nothing, as a person was told since the position last changed."""
         self.probe: Callable[[str, str], None] = _no_probe
         """Told which stage a request has passed, by its id, so that whoever holds a clock can time it."""
         self.stood: set[str] = set()
@@ -138,6 +141,11 @@ class Kernel:
         pair = pair_key(order.terms.account, order.terms.instrument)
         self.refused[pair] = self.refused.get(pair, 0) + 1
         self.heard[f"{pair}|refused"] = self.clock
+
+    def moved(self, pair: str) -> None:
+        """The position of account|instrument changed: what a venue refused before is no measure any more."""
+        self.refused.pop(pair, None)
+        self.unprotected.pop(pair, None)
 
     def patience(self, account: str, instrument: InstrumentId) -> int:
         """How long the next exit that the engine sends by itself waits, ns: longer with each one the venue rejected.

@@ -177,7 +177,7 @@ def _adjust(
     send(kernel, order)
     apply_report(kernel, order, name, price, abs(missing), ZERO, maker=False)
     kernel.told(order)
-    kernel.refused.pop(pair_key(account, instrument), None)
+    kernel.moved(pair_key(account, instrument))
 
 
 def _price(

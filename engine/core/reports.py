@@ -5,18 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.core.alarm import raise_once
-from engine.core.arming import arm_order
+from engine.core.arming import arm_order, role_of_exit
 from engine.core.brackets import cap_reduce_only, stand_again
 from engine.core.fills import apply_report
 from engine.core.foreign import adopt, find
 from engine.core.inputs import OrderSaid
+from engine.core.journal import text
 from engine.core.kernel import FIRST_NS, Due, Kernel, share
 from engine.core.margin import reserve
 from engine.core.state import pair_key
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.money import ZERO
-from engine.model.order import AT_VENUE, ENDED, Order, OrderStatus
+from engine.model.order import AT_VENUE, ENDED, Order, OrderStatus, Role
 from engine.model.report import VenueFill, VenueOrder
 
 ACCEPTED, TRIGGERED, PARTIAL = OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIAL
@@ -51,7 +52,7 @@ def hear(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     for fill in said.fills:
         apply_report(kernel, order, fill.fill_id, fill.price, fill.size, fill.fee, maker=fill.maker)
     if order.filled != filled:
-        kernel.refused.pop(pair_key(account, said.instrument), None)
+        kernel.moved(pair_key(account, said.instrument))
     _take_status(kernel, order, said)
     if kernel.state.seq > before:
         kernel.told(order)
@@ -155,7 +156,27 @@ def protect_again(kernel: Kernel, order: Order, rest: Decimal) -> None:
     market = kernel.market(held.terms.instrument)
     market.triggers.disarm(held.id)
     market.set_band()
-    kernel.after(kernel.patience(held.terms.account, held.terms.instrument) or FIRST_NS, Due.REARM, held.id)
+    wait_ns = kernel.patience(held.terms.account, held.terms.instrument) or FIRST_NS
+    kernel.after(wait_ns, Due.REARM, held.id)
+    if not order.filled:
+        _say_unprotected(kernel, order, held, wait_ns)
+
+
+def _say_unprotected(kernel: Kernel, order: Order, held: Order, wait_ns: int) -> None:
+    """Once a position and kind, until something fills: a price beyond its stop, and nothing that closes it."""
+    terms = held.terms
+    kind = "take profit" if role_of_exit(terms.type) is Role.TAKE_PROFIT else "stop"
+    told = kernel.unprotected.setdefault(pair_key(terms.account, terms.instrument), set())
+    position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
+    if position is None or kind in told:
+        return
+    told.add(kind)
+    message = (
+        f"{position.id}, {text(position.size)} {kernel.instrument(terms.instrument).symbol}, stands without its {kind} at "
+        f"{text(held.trigger)}: {order.id} came to nothing, {order.reason}; it is tried again in {-(-wait_ns // FIRST_NS)} s "
+        "while the price is there, close it by hand if that cannot wait"
+    )
+    kernel.journal.emit_order(order, ev.AlarmRaised("PROTECTION_REFUSED", message))
 
 
 # --- Amending -----------------------------------------------------------------------------------------

@@ -373,6 +373,49 @@ def test_a_fired_stop_that_came_to_nothing_stands_again_and_fires_a_second_later
     assert again.status is S.SENT
 
 
+def test_a_position_whose_stop_the_venue_refuses_is_told_once_until_a_fill_comes(bench: Bench) -> None:
+    opened(bench, "1", stop_loss="59000")
+
+    def refuse(reason: str) -> list[str]:
+        (stop,) = bench.live(OrderType.STOP)
+        bench.wait(40 * SECOND)
+        bench.market("58999")
+        said = bench.said(stop, S.REJECTED, reason=reason)
+        return [body.message for body in bodies(said, ev.AlarmRaised) if body.code == "PROTECTION_REFUSED"]
+
+    (message,) = refuse("too many orders")
+    assert message == (
+        "P1, 1 BTCUSDT, stands without its stop at 59000: O2 came to nothing, too many orders; it is tried again in 1 s "
+        "while the price is there, close it by hand if that cannot wait"
+    )
+    assert refuse("still too many") == []
+    bench.place(SELL, "0.4", reduce_only=True)
+    bench.said(bench.last_order, S.FILLED, "0.4", fill("c1", "59000", "0.4"))
+    (message,) = refuse("again too many")
+    assert message.startswith("P1, 0.6 BTCUSDT, stands without")
+
+
+@pytest.mark.parametrize("how", ["never arrived", "expired", "taken out"])
+def test_a_stop_that_comes_to_nothing_in_any_way_is_told(bench: Bench, how: str) -> None:
+    opened(bench, "1", stop_loss="59000")
+    (stop,) = bench.live(OrderType.STOP)
+    bench.market("58999")
+    if how == "never arrived":
+        bench.handle(Doubt(bench.now, stop.id, "no answer"))
+        events = bench.handle(NoSuchOrder(bench.now, stop.id, "none"))
+    else:
+        events = bench.said(stop, S.EXPIRED if how == "expired" else S.CANCELLED)
+    assert alarms(events) == ["PROTECTION_REFUSED"]
+
+
+def test_a_stop_that_fills_in_parts_is_on_its_way_and_no_alarm(bench: Bench) -> None:
+    opened(bench, "1", stop_loss="59000")
+    (stop,) = bench.live(OrderType.STOP)
+    bench.market("58999")
+    assert alarms(bench.said(stop, S.EXPIRED, "0.3", fill("s1", "58990", "0.3"))) == []
+    assert [o.remaining for o in bench.live(OrderType.STOP)] == [D("0.7")]
+
+
 def test_a_stop_that_a_person_cancelled_does_not_stand_again(bench: Bench) -> None:
     opened(bench, "1", stop_loss="59000")
     (stop,) = bench.live(OrderType.STOP)
