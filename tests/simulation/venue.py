@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 
+import msgspec
+
 from engine.clock import Clock
 from engine.core.state import State
 from engine.model.instrument import Instrument, InstrumentId
@@ -59,6 +61,13 @@ class Outside:
         """The adapter of one life of the engine."""
         venue = SimVenue(self.network, [self.instrument], child(self._seed, f"client/{life}"))
         return WatchedVenue(venue, self._left, watch)
+
+    def listing(self) -> Instrument:
+        """The instrument as the exchange lists it now."""
+        listed = self.exchange.listed[self.symbol]
+        if listed.tick == self.instrument.tick and not listed.halted:
+            return self.instrument
+        return msgspec.structs.replace(self.instrument, tick=listed.tick, halted=listed.halted)
 
     def contradicts(self, client_id: str, ended: str) -> str:
         """Why an order of ours cannot have ended so here; empty where the exchange does not object."""

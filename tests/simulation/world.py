@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.clock import SteadyClock
-from engine.core.inputs import Intent
+from engine.core.inputs import Intent, Listed
 from engine.feeds.base import FeedStats
 from engine.model import command as cmd
 from engine.model.account import Execution
@@ -79,6 +79,7 @@ class World:
         self.acked: dict[str, int] = {}
         """Requests whose sender was told that they are durable: id -> seq of the intent."""
         self.asked: list[cmd.AnyCommand] = []
+        self._asks_listing = False
         self._dead: list[Life] = []
         """What they still wait for never comes; the end of the loop takes it away."""
         self._wall_offset_ns = 0
@@ -158,10 +159,25 @@ class World:
             if self.outside is not None:
                 ask = Decimal(price_text(self.market.bid + self.market.spread))
                 self.outside.exchange.set_top(self.instrument.symbol, self.market.price, ask)
+                self._look_at_listing()
             if self.life is not None and self.feed is not None:
                 self.feed.tick(draw)
                 if draw.random() < 0.4:
                     self.feed.snapshot()
+
+    def _look_at_listing(self) -> None:
+        """An engine that asks its exchange for its instruments now and then hears of a change a little later."""
+        if self.life is None or self.outside is None or self._asks_listing:
+            return
+        if self.life.state.instruments[self.instrument.id] != self.outside.listing():
+            self._asks_listing = True
+            draw = child(self.plan.seed, f"listed/{self.loop.time()}")
+            self.later(draw.choice((0.0, 0.5, 3.0)), self._tell_listing)
+
+    def _tell_listing(self) -> None:
+        self._asks_listing = False
+        if self.life is not None and self.outside is not None:
+            self.life.decide(Listed(self.life.keeper.now_ns(), self.outside.listing()))
 
     # --- Lives ------------------------------------------------------------------------------------
 
@@ -184,11 +200,9 @@ class World:
         if self.plan.second and (self.lives == 1):
             accounts = ["other", "main"]
         self.life = life
+        listed = self.outside.listing() if self.outside is not None else self.instrument
         execution = Execution.VENUE if self.plan.venue else Execution.PAPER
-        starts = [
-            start_of(state, clock.now_ns(), self.instrument, self.plan.seed, name, "sim", execution)
-            for name in accounts
-        ]
+        starts = [start_of(state, clock.now_ns(), listed, self.plan.seed, name, "sim", execution) for name in accounts]
         life.begin(clock, starts)
         if self.outside is not None:
             life.carry(self.outside.client(self.lives, self._leaves), child(self.plan.seed, f"carrier/{self.lives}"))
