@@ -72,6 +72,14 @@ class Gate:
         self._quarantine.right(who, source.name)
         return member
 
+    def quarantined(self, now_ns: int) -> dict[str, float]:
+        """Every source there is, and for how long its keys are not looked at, seconds; none while the registry is broken."""
+        try:
+            names = self._registry.roster().members
+        except SourcesError:
+            return {}
+        return {name: self._quarantine.wait_s("", name, now_ns) for name in names}
+
     def pace(self, member: Member, now_ns: int) -> None:
         """Whether a source is on, and within its rate."""
         source = member.source

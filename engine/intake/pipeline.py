@@ -59,7 +59,9 @@ class Pipeline:
         self._answered = 0
 
     def health(self) -> dict[str, Tally]:
-        """What came, by source; under "" what no source sent."""
+        """What came, by source, also of those that were never heard; under "" what no source sent."""
+        for name, wait_s in self._gate.quarantined(self._clock.now_ns()).items():
+            self._tallies.setdefault(name, Tally()).quarantined_s = wait_s
         return self._tallies
 
     def request_id(self) -> str:

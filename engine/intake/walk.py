@@ -35,6 +35,8 @@ class Tally(Struct):
     repeated: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     """By code."""
+    quarantined_s: float = 0.0
+    """Until its keys are looked at again from where none was right yet."""
 
     def refuse(self, code: str) -> None:
         """Count a refusal."""

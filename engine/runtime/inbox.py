@@ -118,4 +118,4 @@ def _keep(kept: OrderedDict[str, Any], name: str, value: object) -> None:
 
 
 def _heard(tally: Any) -> Heard:
-    return Heard(tally.last_ns, tally.refused, getattr(tally, "quarantined_s", 0.0))
+    return Heard(tally.last_ns, tally.refused, tally.quarantined_s)

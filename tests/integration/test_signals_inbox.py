@@ -201,3 +201,12 @@ async def test_the_detail_of_a_signal_is_there_after_a_restart(tmp_path: Path) -
         assert "secret" in view.checks
         assert view.trace is not None
         assert "validate" in {span.stage for span in view.trace.spans}
+
+
+async def test_a_source_that_was_never_heard_and_one_whose_keys_are_guessed_are_told(seen: Seen) -> None:
+    for number in range(10):
+        guess = seen.asking[:-1] + ("0" if seen.asking[-1] != "0" else "1")
+        await seen.sender.post(alert(guess, f"g{number}"))
+    sources = {one.name: one for one in seen.engine.port.inbox.view(0).sources}
+    assert sources["asks"].quarantined_s > 0
+    assert (sources["tv"].last_ns, sources["tv"].quarantined_s) == (0, 0.0)
