@@ -124,7 +124,7 @@ def test_the_mid_stands_for_a_mark_that_the_venue_does_not_stream() -> None:
 
 def test_what_fires_on_one_price_fires_in_order_of_priority(bench: Bench) -> None:
     """Liquidation, stop loss, trailing stop, take profit; then entries."""
-    bench.open(BUY, "0.1", leverage=5)
+    bench.open(BUY, "0.2", leverage=5)
     common = {"reduce_only": True, "source": LAST}
     bench.trade("60000")
     bench.place(SELL, "0.02", OrderType.STOP, trigger="59000", source=LAST)
