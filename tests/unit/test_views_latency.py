@@ -102,3 +102,23 @@ def test_a_stage_that_nobody_knows_is_left_out() -> None:
     book = LatencyBook()
     book.begin("O1", {"key": 0, "lunch": 5, "intent": 1_000})
     assert book.finish("O1") == {"intent": 1_000, "total": 1_000}
+
+
+def test_the_time_that_a_person_took_to_approve_is_nobodys_latency() -> None:
+    book = LatencyBook()
+    book.begin("tv-1", {**INTAKE, "commit": 15_000}, SIGNAL, "paper", "tv")
+    minute = 60_000_000_000
+    for stage, at in (("queue", 0), ("translate", 1_000), ("risk", 3_000)):
+        book.mark("tv-1", stage, minute + at)
+    book.resume("tv-1", minute + 9_000)
+    book.mark("tv-1", "commit", minute + 10_000)
+    book.mark("tv-1", "venue", minute + 12_000)
+    took = book.finish("tv-1")
+    assert (took["dedup"], took["queue"], took["risk"], took["commit"], took["venue"]) == (
+        4_000,
+        0,
+        2_000,
+        7_000,
+        2_000,
+    )
+    assert took["total"] == 22_000
