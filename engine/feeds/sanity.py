@@ -25,6 +25,8 @@ class _Track(Struct):
     high: float
     suspect: float = 0.0
     since_ns: int = 0
+    seen: int = 0
+    """So many prices in a row stood at the suspect level."""
 
 
 _INFINITY = float("inf")
@@ -45,20 +47,23 @@ def sane_levels(levels: Levels) -> bool:
 class PriceGate:
     """Judges prices against the last good one of the same instrument and kind; the first against the price that is `known`.
 
-    A jump of more than `max_jump` (fraction) is absurd, unless prices stay at the new level for `persist_ns`:
-    then the market really moved.
+    A jump of more than `max_jump` (fraction) is absurd, until `confirmed_by` prices in a row, with no good one between, have
+    stood at the new level over at least `persist_ns`: then the market really moved. Time alone proves nothing: on a slow
+    stream two wrong prices lie seconds apart, too.
     """
 
     def __init__(
         self,
         max_jump: float = 0.2,
         persist_ns: int = 2_000_000_000,
+        confirmed_by: int = 4,
         known: Mapping[InstrumentId, float] | None = None,
     ) -> None:
         """`known`: what an instrument was worth when last heard of. Without it the first price of all is taken as it comes."""
         self._up = 1 + max_jump
         self._down = 1 - max_jump
         self._persist_ns = persist_ns
+        self._confirmed_by = confirmed_by
         self._known = dict(known or {})
         self._quotes: dict[InstrumentId, _Track] = {}
         self._trades: dict[InstrumentId, _Track] = {}
@@ -119,8 +124,9 @@ class PriceGate:
             return _GOOD
         middle = (low + high) / 2
         if not track.suspect * down <= middle <= track.suspect * up:
-            track.suspect, track.since_ns = middle, now_ns
-        if now_ns - track.since_ns < self._persist_ns:
+            track.suspect, track.since_ns, track.seen = middle, now_ns, 0
+        track.seen += 1
+        if track.seen < self._confirmed_by or now_ns - track.since_ns < self._persist_ns:
             return _ABSURD
         track.low, track.high, track.suspect = low, high, 0.0
         return _GOOD

@@ -98,8 +98,38 @@ class TestPriceGate:
         gate.quote(self.at("100", "101"))
         assert gate.quote(self.at("50", "51", 1 * SECOND)) is Verdict.ABSURD
         assert gate.quote(self.at("51", "52", 2 * SECOND)) is Verdict.ABSURD
-        assert gate.quote(self.at("52", "53", 3 * SECOND)) is Verdict.GOOD
-        assert gate.quote(self.at("51", "53", 4 * SECOND)) is Verdict.GOOD
+        assert gate.quote(self.at("52", "53", 3 * SECOND)) is Verdict.ABSURD
+        assert gate.quote(self.at("52", "53", 4 * SECOND)) is Verdict.GOOD
+        assert gate.quote(self.at("51", "53", 5 * SECOND)) is Verdict.GOOD
+
+    def test_a_crash_gets_through_in_two_seconds_of_a_fast_stream(self) -> None:
+        gate = PriceGate()
+        gate.quote(self.at("100", "101"))
+        tenth = SECOND // 10
+        said = [gate.quote(self.at("75", "76", n * tenth)) for n in range(1, 40)]
+        assert said.index(Verdict.GOOD) == 20
+        assert set(said[20:]) == {Verdict.GOOD}
+
+    def test_a_crash_gets_through_with_the_fourth_price_of_a_slow_stream(self) -> None:
+        gate = PriceGate()
+        gate.mark(Mark(BTC, 0, 0, Decimal(100)))
+        said = [gate.mark(Mark(BTC, n * 3 * SECOND, 0, Decimal(75 - n))) for n in range(1, 6)]
+        assert said == [Verdict.ABSURD] * 3 + [Verdict.GOOD] * 2
+
+    @pytest.mark.parametrize("apart_s", [0, 2, 60])
+    def test_a_tenfold_price_that_is_repeated_twice_is_no_market(self, apart_s: int) -> None:
+        gate = PriceGate()
+        gate.quote(self.at("100", "101"))
+        for n in range(3):
+            assert gate.quote(self.at("1000", "1001", n * apart_s * SECOND)) is Verdict.ABSURD
+        assert gate.quote(self.at("101", "102", 200 * SECOND)) is Verdict.GOOD
+
+    def test_wrong_prices_between_good_ones_never_add_up(self) -> None:
+        gate = PriceGate()
+        for second in range(0, 100, 5):
+            assert gate.quote(self.at("100", "101", second * SECOND)) is Verdict.GOOD
+            for n in range(1, 4):
+                assert gate.quote(self.at("1000", "1001", (second + n) * SECOND)) is Verdict.ABSURD
 
     def test_single_absurd_quotes_far_apart_do_not_add_up(self) -> None:
         gate = PriceGate(max_jump=0.2, persist_ns=2 * SECOND)
@@ -122,8 +152,8 @@ class TestPriceGate:
 
     def test_a_market_that_moved_far_while_nobody_looked_is_believed_when_it_stays_there(self) -> None:
         gate = PriceGate(max_jump=0.2, persist_ns=2 * SECOND, known={BTC: 100.0})
-        assert gate.quote(self.at("150", "151", 1 * SECOND)) is Verdict.ABSURD
-        assert gate.quote(self.at("150", "151", 3 * SECOND)) is Verdict.GOOD
+        said = [gate.quote(self.at("150", "151", n * SECOND)) for n in range(1, 6)]
+        assert said == [Verdict.ABSURD] * 3 + [Verdict.GOOD] * 2
 
     def test_a_trade_without_price_or_size_is_dropped(self) -> None:
         gate = PriceGate()
@@ -197,8 +227,8 @@ class TestAssembler:
 
     def test_a_market_that_really_moved_is_followed(self) -> None:
         self.opened()
-        self.quote("40000", "40000.1", 5 * SECOND)
-        self.quote("40000", "40000.1", 8 * SECOND)
+        for second in range(5, 9):
+            self.quote("40000", "40000.1", second * SECOND)
         gone = (("60000", "0"), ("59999", "0"))
         self.diff(11, (*gone, ("40000", "1")), (("40000.1", "1"),))
         assert self.depths() == [10, 11]
