@@ -179,6 +179,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_tls_key: Annotated[Path | None, Takes(_file, "a PEM file: the certificate's key")] = None
     webhook_rate: Annotated[float, Takes(_number(1, 100_000), "requests a second of one address, 1 or more")] = 100.0
     behind_proxy: Annotated[bool, Takes(_yes_or_no, "yes or no; a proxy in front of the listener speaks TLS")] = False
+    mail: Annotated[str, Takes(_text, "a mailbox for signals, like imaps://user@host/INBOX, without the password")] = ""
+    mail_password_file: Annotated[
+        Path | None, Takes(_file, "a file with the mailbox's password, only yours to read")
+    ] = None
+    mail_authserv: Annotated[str, Takes(_text, "the mail server's name in Authentication-Results")] = ""
     theme: Annotated[str, Takes(_text, "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
     risk: Risk = Risk()
 

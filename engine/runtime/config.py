@@ -20,11 +20,12 @@ class StartError(RuntimeError):
 
 
 class IntakeConfig(Struct, frozen=True, kw_only=True):
-    """How signals come in. `webhook`: where the listener listens, like 127.0.0.1:8787."""
+    """How signals come in: by a listener, by a mailbox, by both."""
 
     home: Path
     """Where sources.json lies."""
-    webhook: str
+    webhook: str = ""
+    """Where the listener listens, like 127.0.0.1:8787; empty for none."""
     proxies: tuple[str, ...] = ()
     """Addresses, networks of the proxies whose X-Forwarded-For is believed."""
     tls_cert: Path | None = None
@@ -32,6 +33,11 @@ class IntakeConfig(Struct, frozen=True, kw_only=True):
     behind_proxy: bool = False
     address_rate: float = 100.0
     """Requests a second of one address on the long run; ten times as many at once."""
+    mail: str = ""
+    """A mailbox, like imaps://user@host/INBOX; empty for none."""
+    mail_password_file: Path | None = None
+    mail_authserv: str = ""
+    """What the receiving mail server calls itself in Authentication-Results."""
 
 
 class EngineConfig(Struct, frozen=True, kw_only=True):

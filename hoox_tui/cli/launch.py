@@ -52,13 +52,13 @@ def engine_config(settings: Settings) -> dict[str, Any]:
         "limits": risk,
         "latency_ns": round(settings.latency_ms * 1e6),
         "rehearse": settings.rehearse,
-        "intake": _intake(settings) if settings.webhook else None,
+        "intake": _intake(settings) if settings.webhook or settings.mail else None,
     }
 
 
 def _intake(settings: Settings) -> dict[str, Any]:
     """engine.runtime.config.IntakeConfig as plain JSON data."""
-    cert, key = settings.webhook_tls_cert, settings.webhook_tls_key
+    cert, key, password = settings.webhook_tls_cert, settings.webhook_tls_key, settings.mail_password_file
     return {
         "home": str(settings.home),
         "webhook": settings.webhook,
@@ -67,6 +67,9 @@ def _intake(settings: Settings) -> dict[str, Any]:
         "tls_key": None if key is None else str(key),
         "behind_proxy": settings.behind_proxy,
         "address_rate": settings.webhook_rate,
+        "mail": settings.mail,
+        "mail_password_file": None if password is None else str(password),
+        "mail_authserv": settings.mail_authserv,
     }
 
 

@@ -39,6 +39,7 @@ PerHour = Annotated[str | None, typer.Option("--orders-per-hour", help="Most ent
 Addresses = Annotated[
     str | None, typer.Option("--addresses", help="Where it sends from: IPs, networks, tradingview; any: anywhere.")
 ]
+Mail = Annotated[str | None, typer.Option("--mail", help="Mail senders whose mails are its signals; none: nobody's.")]
 Rate = Annotated[float | None, typer.Option("--rate", help="Requests a second on the long run.", show_default="20")]
 Burst = Annotated[int | None, typer.Option("--burst", help="Requests at once.", show_default="200")]
 MaxAge = Annotated[int | None, typer.Option("--max-age", help="Oldest alert taken, seconds.", show_default="300")]
@@ -60,6 +61,7 @@ def add(
     max_notional: MaxNotional = None,
     orders_per_hour: PerHour = None,
     addresses: Addresses = None,
+    mail: Mail = None,
     rate: Rate = None,
     burst: Burst = None,
     max_age: MaxAge = None,
@@ -75,7 +77,7 @@ def add(
 
     settings = settings_for(None, None, None)
     policy = _policy(mode, same_side, opposite, symbols, actions, max_notional, orders_per_hour)
-    about = _about(addresses, rate, burst, max_age, weak_dedup)
+    about = _about(addresses, mail, rate, burst, max_age, weak_dedup)
     source = _edited(Source(name), policy, about)
     enrolled = enroll.add(settings.home, source, base_url=_base(settings, url), now_ns=wall_ns())
     secret = enroll.let_sign(settings.home, name) if sign else ""
@@ -93,6 +95,7 @@ def set_(
     max_notional: MaxNotional = None,
     orders_per_hour: PerHour = None,
     addresses: Addresses = None,
+    mail: Mail = None,
     rate: Rate = None,
     burst: Burst = None,
     max_age: MaxAge = None,
@@ -105,7 +108,7 @@ def set_(
 
     home = settings_for(None, None, None).home
     policy = _policy(mode, same_side, opposite, symbols, actions, max_notional, orders_per_hour)
-    about = _about(addresses, rate, burst, max_age, weak_dedup)
+    about = _about(addresses, mail, rate, burst, max_age, weak_dedup)
     source = enroll.change(home, name, lambda source: _edited(source, policy, about))
     secret = enroll.let_sign(home, name) if sign else ""
     if as_json:
@@ -208,11 +211,24 @@ def _money(text: str) -> Decimal:
 
 
 def _about(
-    addresses: str | None, rate: float | None, burst: int | None, max_age: int | None, weak_dedup: bool | None
+    addresses: str | None,
+    mail: str | None,
+    rate: float | None,
+    burst: int | None,
+    max_age: int | None,
+    weak_dedup: bool | None,
 ) -> dict[str, Any]:
     """The fields of a source that were given."""
     places = None if addresses is None else _several(addresses, "any")
-    given = {"addresses": places, "rate": rate, "burst": burst, "max_age_s": max_age, "weak_dedup": weak_dedup}
+    senders = None if mail is None else _several(mail.lower(), "none")
+    given = {
+        "addresses": places,
+        "mail": senders,
+        "rate": rate,
+        "burst": burst,
+        "max_age_s": max_age,
+        "weak_dedup": weak_dedup,
+    }
     return {field: value for field, value in given.items() if value is not None}
 
 
@@ -307,6 +323,7 @@ def _row(source: Source) -> dict[str, Any]:
         "maxNotional": None if policy.max_notional is None else str(policy.max_notional),
         "ordersPerHour": policy.orders_per_hour,
         "addresses": list(source.addresses),
+        "mail": list(source.mail),
         "rate": source.rate,
         "burst": source.burst,
         "maxAge": source.max_age_s,
