@@ -8,10 +8,12 @@ import msgspec
 
 from engine.core.arming import role_of_exit
 from engine.core.kernel import Kernel
-from engine.core.lifecycle import create, hold, let_go, live_exits, resize
+from engine.core.lifecycle import alternatives, create, exits_of, hold, let_go, live_exits, resize
 from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus, OrderTerms, OrderType, Role, TriggerSource
+
+HELD = OrderStatus.HELD
 
 
 def next_order_id(kernel: Kernel) -> str:
@@ -67,9 +69,8 @@ def follow_entry(kernel: Kernel, entry: Order, opened: Decimal) -> None:
     """
     terms = entry.terms
     closing = terms.side.opposite
-    exits = [
-        o for o in live_exits(kernel, terms.account, terms.instrument) if o.terms.group and o.terms.side is closing
-    ]
+    candidates = [e for parent in ("", terms.id) for e in exits_of(kernel, terms.account, terms.instrument, parent)]
+    exits = [o for o in candidates if o.terms.group and o.terms.side is closing]
     for order_type, level in (
         (OrderType.STOP, terms.stop_loss),
         (OrderType.TAKE_PROFIT, terms.take_profit),
@@ -111,12 +112,8 @@ def _new_leg(
 
 def update_alternatives(kernel: Kernel, leg: Order, filled: Decimal) -> None:
     """A fill on one leg reduces the others of its group (B2, B7); a finished leg leaves nothing of them."""
-    terms = leg.terms
-    if not terms.group:
-        return
-    for other in live_exits(kernel, terms.account, terms.instrument):
-        if other.terms.group == terms.group and other is not leg:
-            resize(kernel, other, other.size - filled, "its alternative filled")
+    for other in alternatives(kernel, leg):
+        resize(kernel, other, other.size - filled, "its alternative filled")
 
 
 def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
@@ -125,12 +122,18 @@ def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
     Working orders, held stops and held targets each share the position among themselves: they are alternatives, and an
     order that takes profit must not leave a lot without its stop.
     """
+    pair = (account, instrument)
+    kernel.fitting.discard(pair)
     exits = live_exits(kernel, account, instrument)
     if not exits:
+        kernel.fitting.add(pair)
         return
     position = kernel.state.position_of(account, instrument)
     closing = None if position is None else Side.SELL if position.size > 0 else Side.BUY
     room = abs(position.size) if position is not None else ZERO
+    if _fit(exits, closing, room):
+        kernel.fitting.add(pair)
+        return
     pools: dict[str, dict[str, list[Order]]] = {}
     for order in exits:
         if order.terms.side is not closing:
@@ -142,13 +145,44 @@ def cap_reduce_only(kernel: Kernel, account: str, instrument: str) -> None:
         _share_out(kernel, list(groups.values()), room)
 
 
+def _fit(exits: list[Order], closing: Side | None, room: Decimal) -> bool:
+    """All kinds fit even where alternatives are counted twice: nothing gives way."""
+    sums: dict[str, Decimal] = {}
+    for order in exits:
+        if order.terms.side is not closing:
+            return False
+        left = order.size - order.filled
+        if order.status is not HELD and order.price is None:
+            if left > room:
+                return False
+            continue
+        pool = _pool(order)
+        sums[pool] = sums.get(pool, ZERO) + left
+    return all(total <= room for total in sums.values())
+
+
+def opened_with_bracket(kernel: Kernel, entry: Order, opened: Decimal) -> None:
+    """A fill that did nothing but open: where it brings its own stop, what did fit still does.
+
+    No kind of exit then grows by more than the position, so there is nothing to share out.
+    """
+    terms = entry.terms
+    pair = (terms.account, terms.instrument)
+    fitted = pair in kernel.fitting and terms.stop_loss is not None
+    follow_entry(kernel, entry, opened)
+    if fitted:
+        kernel.fitting.add(pair)
+    else:
+        cap_reduce_only(kernel, *pair)
+
+
 def _pool(order: Order) -> str:
     """Exits that compete for the position's size. Protection never gives way to an exit placed by hand, which may go.
 
     A trailing stop that is not active yet protects nothing and competes with nobody; a market order on its way finds
     out what is left when it arrives.
     """
-    if order.status is not OrderStatus.HELD:
+    if order.status is not HELD:
         return "working" if order.price is not None else order.terms.id
     if order.trigger is None:
         return order.terms.id

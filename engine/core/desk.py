@@ -354,7 +354,7 @@ class Desk:
         for order in list(self.state.orders.values()):
             terms = order.terms
             if terms.reduce_only:
-                kernel.exits.setdefault((terms.account, terms.instrument), {})[terms.id] = None
+                kernel.note_exit(terms)
             if terms.expire_ns is not None:
                 kernel.at(terms.expire_ns, Due.EXPIRE, terms.id)
             if order.status is OrderStatus.HELD:

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.core.alarm import raise_once
 from engine.core.arming import arm_position
-from engine.core.brackets import cap_reduce_only, follow_entry, update_alternatives
+from engine.core.brackets import cap_reduce_only, follow_entry, opened_with_bracket, update_alternatives
 from engine.core.closing import close_rest
 from engine.core.kernel import Kernel, share
 from engine.core.margin import with_liquidation
@@ -72,9 +72,12 @@ def apply_report(
         kernel.journal.emit_order(order, ev.AlarmRaised("REDUCE_ONLY_OPENED", message))
     arm_position(kernel, position)
     update_alternatives(kernel, order, size)
-    if opened and not terms.reduce_only:
-        follow_entry(kernel, order, opened)
-    cap_reduce_only(kernel, terms.account, terms.instrument)
+    if opened == size and not terms.reduce_only:
+        opened_with_bracket(kernel, order, opened)
+    else:
+        if opened and not terms.reduce_only:
+            follow_entry(kernel, order, opened)
+        cap_reduce_only(kernel, terms.account, terms.instrument)
     if opened and terms.account in kernel.state.flattening:
         close_rest(kernel, terms.account)
 

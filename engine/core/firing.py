@@ -7,7 +7,7 @@ from decimal import Decimal
 from engine.core.arming import arm_order, arm_position, fires_upward, trail_level
 from engine.core.brackets import cap_reduce_only
 from engine.core.kernel import Kernel
-from engine.core.lifecycle import live_exits, send, withdraw
+from engine.core.lifecycle import alternatives, send, withdraw
 from engine.core.liquidation import liquidate
 from engine.core.market import Market
 from engine.core.risk import may_enter, outcomes_known
@@ -64,8 +64,8 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
     journal = kernel.journal
     body = ev.TriggerFired(terms.id, price, watched, market.top(kernel.clock))
     journal.cause = journal.emit_order(order, body)
-    for other in live_exits(kernel, terms.account, terms.instrument) if terms.group else ():
-        if other is not order and other.terms.group == terms.group and _met(market, other, price, watched):
+    for other in alternatives(kernel, order):
+        if _met(market, other, price, watched):
             withdraw(kernel, other, f"{terms.id} fired on the same price")
     send(kernel, order)
 

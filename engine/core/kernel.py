@@ -15,7 +15,7 @@ from engine.core.state import KEEP_ENDED, State, pair_key
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Top
 from engine.model.money import ZERO, round_cost
-from engine.model.order import Order
+from engine.model.order import Order, OrderTerms
 
 _DRAWS = 0xFFFFFFFF
 SET_BACK_NS = 1_000_000_000
@@ -50,6 +50,7 @@ class Kernel:
         "_timers",
         "clock",
         "exits",
+        "fitting",
         "halted",
         "heard",
         "journal",
@@ -57,6 +58,7 @@ class Kernel:
         "markets",
         "probe",
         "refused",
+        "siblings",
         "state",
         "stood",
         "timers_made",
@@ -71,8 +73,15 @@ class Kernel:
         self.clock = 0
         """What the inputs' clock shows, ns: what timers and ages go by. It may be set back, recorded time never is."""
         self.timers_made = 0
-        self.exits: dict[tuple[str, InstrumentId], dict[str, None]] = {}
-        """Reduce-only order ids by (account, instrument), oldest first; ended ones are dropped when looked at."""
+        self.exits: dict[tuple[str, InstrumentId], dict[str, str]] = {}
+        """Reduce-only order ids, and whose bracket they are of, by (account, instrument), oldest first.
+
+        Ended ones are dropped when looked at.
+        """
+        self.siblings: dict[tuple[str, InstrumentId, str], dict[str, None]] = {}
+        """The same ids by (account, instrument, parent)."""
+        self.fitting: set[tuple[str, InstrumentId]] = set()
+        """Where the exits were seen to fit into the position together, and none has grown since: (account, instrument)."""
         self.lines: dict[tuple[str, InstrumentId], Line] = {}
         """Signals that take turns in (account, instrument); those that are through are dropped."""
         self.heard: dict[str, int] = {}
@@ -92,6 +101,13 @@ class Kernel:
     def now(self) -> int:
         """Time that events of this moment are recorded with, ns."""
         return self.journal.now
+
+    def note_exit(self, terms: OrderTerms) -> None:
+        """A reduce-only order is live from now on."""
+        pair = (terms.account, terms.instrument)
+        self.exits.setdefault(pair, {})[terms.id] = terms.parent
+        self.siblings.setdefault((*pair, terms.parent), {})[terms.id] = None
+        self.fitting.discard(pair)
 
     def market(self, instrument: InstrumentId) -> Market:
         """The market of a known instrument."""

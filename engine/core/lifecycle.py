@@ -22,7 +22,7 @@ def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top 
     body = ev.OrderCreated(terms, reserve, top)
     journal.emit(body, terms.account, venue, terms.instrument, terms.owner, terms.request_id)
     if terms.reduce_only:
-        kernel.exits.setdefault((terms.account, terms.instrument), {})[terms.id] = None
+        kernel.note_exit(terms)
     if terms.expire_ns is not None:
         kernel.at(terms.expire_ns, Due.EXPIRE, terms.id)
     return kernel.state.orders[terms.id]
@@ -31,6 +31,7 @@ def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top 
 def hold(kernel: Kernel, order: Order) -> None:
     """Keep the order here until its trigger fires."""
     kernel.journal.emit_order(order, ev.OrderHeld(order.terms.id))
+    kernel.fitting.discard((order.terms.account, order.terms.instrument))
     arm_order(kernel, order)
 
 
@@ -38,6 +39,8 @@ def send(kernel: Kernel, order: Order) -> None:
     """The order leaves: through the outbox, or for the paper book, where it arrives after its latency."""
     terms = order.terms
     kernel.journal.emit_order(order, ev.OrderSent(terms.id))
+    if terms.reduce_only:
+        kernel.fitting.discard((terms.account, terms.instrument))
     if kernel.state.accounts[terms.account].execution is not VENUE:
         kernel.after(kernel.latency(terms.instrument, terms.id), ARRIVE, terms.id)
 
@@ -90,6 +93,7 @@ def resize(kernel: Kernel, order: Order, size: Decimal, reason: str) -> None:
         return
     if size == order.size or at_venue(kernel, order):
         return
+    kernel.fitting.discard((order.terms.account, order.terms.instrument))
     reserve = share(order.reserve, size - order.filled, order.remaining)
     kernel.journal.emit_order(order, ev.OrderResized(order.terms.id, size, reason, reserve))
     market = kernel.market(order.terms.instrument)
@@ -104,9 +108,32 @@ def live_exits(kernel: Kernel, account: str, instrument: str) -> list[Order]:
     if not ids:
         return []
     orders = kernel.state.orders
-    for order_id in [order_id for order_id in ids if order_id not in orders]:
-        del ids[order_id]
-    return [orders[order_id] for order_id in ids]
+    live = [orders[order_id] for order_id in ids if order_id in orders]
+    if len(live) < len(ids):
+        for order_id in [order_id for order_id in ids if order_id not in orders]:
+            key = (account, instrument, ids.pop(order_id))
+            siblings = kernel.siblings[key]
+            del siblings[order_id]
+            if not siblings:
+                del kernel.siblings[key]
+    return live
+
+
+def exits_of(kernel: Kernel, account: str, instrument: str, parent: str) -> list[Order]:
+    """The live ones of one entry's bracket, oldest first; without a parent, those set on the position or by hand."""
+    orders = kernel.state.orders
+    return [
+        orders[order_id] for order_id in kernel.siblings.get((account, instrument, parent), ()) if order_id in orders
+    ]
+
+
+def alternatives(kernel: Kernel, order: Order) -> list[Order]:
+    """The other live orders of its group, oldest first."""
+    terms = order.terms
+    if not terms.group:
+        return []
+    exits = exits_of(kernel, terms.account, terms.instrument, terms.parent)
+    return [other for other in exits if other.terms.group == terms.group and other is not order]
 
 
 def _take_out(kernel: Kernel, order: Order) -> None:

@@ -93,6 +93,7 @@ def _take_terms(kernel: Kernel, order: Order, said: VenueOrder) -> None:
     """It was amended at the venue, by somebody else or by the venue itself."""
     aside = reserve_of(kernel, order, said.price, said.size)
     kernel.journal.emit_order(order, ev.OrderAmended(order.id, said.price, None, said.size, aside))
+    kernel.fitting.discard((order.terms.account, order.terms.instrument))
     message = (
         f"order {order.id} is {said.size} @ {said.price} at the venue: it was amended elsewhere, and is taken over"
     )

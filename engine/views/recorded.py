@@ -58,7 +58,7 @@ def desk_at(state: State, prices: Prices) -> Desk:
     kernel = desk.kernel
     for order in state.orders.values():
         if order.terms.reduce_only:
-            kernel.exits.setdefault((order.terms.account, order.terms.instrument), {})[order.terms.id] = None
+            kernel.note_exit(order.terms)
     for instrument, price in prices.items():
         market = kernel.markets.get(instrument)
         if market is None:
