@@ -146,7 +146,8 @@ def _instrument(state: State, event: ev.Event, body: ev.InstrumentChanged) -> No
 
 
 def _account(state: State, event: ev.Event, body: ev.AccountOpened) -> None:
-    state.accounts[event.account] = Account(event.account, event.venue, body.oms, body.execution)
+    account = Account(event.account, event.venue, body.oms, body.execution, opened_ns=event.time_ns)
+    state.accounts[event.account] = account
 
 
 def _funds(state: State, event: ev.Event, body: ev.FundsMoved) -> None:

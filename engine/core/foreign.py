@@ -42,6 +42,8 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     live = said.status in AT_VENUE
     if not live and not said.filled and not said.fills:
         return None
+    if not live and _before(said, state.accounts[account].opened_ns):
+        return None
     name = _name(said)
     if said.instrument not in state.instruments:
         message = f"order {name} of {account} is in {said.instrument}, which is not known here; look at the venue"
@@ -84,6 +86,11 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     order = create(kernel, terms, aside, kernel.top(said.instrument))
     send(kernel, order)
     return order
+
+
+def _before(said: VenueOrder, opened_ns: int) -> bool:
+    """All of it happened before the account was kept here: it is in the position that was found then."""
+    return bool(said.fills) and all(0 < fill.time_ns < opened_ns for fill in said.fills)
 
 
 def _name(said: VenueOrder) -> str:

@@ -96,6 +96,8 @@ class Account(Struct):
     buying: dict[InstrumentId, Decimal] = {}
     """Unfilled size of the buy entries that work or wait."""
     selling: dict[InstrumentId, Decimal] = {}
+    opened_ns: int = 0
+    """When the ledger began to keep it; 0 where that was not recorded."""
 
     def working(self, instrument: InstrumentId, side: Side) -> Decimal:
         """Unfilled size of the entries of a side that work or wait."""

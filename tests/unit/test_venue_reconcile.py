@@ -70,6 +70,23 @@ def position(size: str, entry: str = "60000", leverage: int = 0) -> VenuePositio
 # --- Orders of others --------------------------------------------------------------------------------
 
 
+def test_what_others_traded_before_the_account_was_opened_here_is_part_of_what_stood_then(bench: Bench) -> None:
+    """The venue holds 0.6 @ 50000; of that, an hour ago, 0.4 more were sold."""
+    old = VenueFill("w1", D(60000), D("0.4"), time_ns=SECOND // 2)
+    bench.stands(position("0.6", "50000"))
+    assert bench.hear(foreign(S.FILLED, "0.4", old, side=SELL, size="0.4")) == []
+    bench.wait(2 * SETTLE_NS)
+    bench.stands(position("0.6", "50000"))
+    assert (bench.size, bench.position.entry, bench.position.realised) == (D("0.6"), D(50000), D(0))
+    assert bench.account.balances["USDT"] == D(100000)
+    newer = VenueFill("w2", D(60000), D("0.1"), time_ns=bench.now)
+    bench.hear(msgspec.structs.replace(foreign(S.FILLED, "0.1", newer, side=SELL, size="0.1"), client_id="web-78"))
+    assert bench.size == D("0.5")
+    replayed = Replayed()
+    replayed.read(bench.events)
+    assert replayed.equals(bench.state)
+
+
 def test_an_order_that_somebody_else_placed_is_adopted_once_and_counted_in(bench: Bench) -> None:
     events = bench.hear(foreign(S.ACCEPTED))
     assert [e.type for e in events] == ["AlarmRaised", "OrderCreated", "OrderSent", "OrderAccepted"]
