@@ -77,14 +77,18 @@ body_of_an_order = b"symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity
 
 
 def answered() -> Figures:
-    """Request -> intake durable -> answer on one keep-alive connection, in turn with a handler that only echoes."""
+    """Request -> intake durable -> answer on one keep-alive connection, in turn with a bare echo and a bare fsync of 4 KiB."""
     with _engine() as (config, key):
         port = free_port()
         bare = subprocess.Popen([sys.executable, "-m", "benchmarks.echo", str(port)], cwd=ROOT)
         try:
             asyncio.run(listening(f"127.0.0.1:{port}"))
-            took: dict[str, list[int]] = {"signal": [], "echo": []}
-            with closing(_Line(_webhook(config))) as line, closing(_Line(f"127.0.0.1:{port}")) as echo:
+            took: dict[str, list[int]] = {"signal": [], "echo": [], "fsync": []}
+            with (
+                closing(_Line(_webhook(config))) as line,
+                closing(_Line(f"127.0.0.1:{port}")) as echo,
+                config.ledger.with_name("bare").open("wb", 0) as bare_file,
+            ):
                 for number in range(ROUNDS + 100):
                     body = alert(key, f"k{number}")
                     for name, connection in (("signal", line), ("echo", echo)):
@@ -94,10 +98,14 @@ def answered() -> Figures:
                         assert status == 200
                         if number >= 100:
                             took[name].append(taken)
+                    begin = mono_ns()
+                    bare_file.write(bytes(4096))
+                    os.fsync(bare_file.fileno())
+                    took["fsync"].append(mono_ns() - begin)
         finally:
             bare.terminate()
             bare.wait(10)
-    return {**_spread("signal", took["signal"]), **_spread("echo", took["echo"])}
+    return {name: value for each, taken in took.items() for name, value in _spread(each, taken).items()}
 
 
 def at_once() -> Figures:
