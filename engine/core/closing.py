@@ -7,6 +7,7 @@ from decimal import Decimal
 from engine.core.brackets import client_id, next_order_id
 from engine.core.kernel import Due, Kernel
 from engine.core.lifecycle import create, live_exits, request_cancel, send
+from engine.core.state import pair_key
 from engine.model import event as ev
 from engine.model.account import Execution, Position
 from engine.model.market import Side
@@ -56,7 +57,8 @@ def cancel_openers(kernel: Kernel, account: str) -> None:
     state = kernel.state
     for order in [o for o in state.orders.values() if o.terms.account == account]:
         terms = order.terms
-        if not terms.reduce_only or state.position_of(account, terms.instrument, terms.leg) is None:
+        opens = not terms.reduce_only or state.position_of(account, terms.instrument, terms.leg) is None
+        if opens and not kernel.patience(order.id):
             request_cancel(kernel, order, "flatten all")
 
 
@@ -101,7 +103,7 @@ def _refused(kernel: Kernel, position: Position) -> bool:
     """The venue rejected the last close, so the next one waits a while."""
     if kernel.state.accounts[position.account].execution is Execution.PAPER:
         return False
-    return kernel.patience(position.account, position.instrument) > 0
+    return kernel.patience(pair_key(position.account, position.instrument)) > 0
 
 
 def _offered(kernel: Kernel, position: Position) -> bool:

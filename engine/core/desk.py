@@ -12,6 +12,7 @@ from engine.core.closing import RETRY_NS, end_flattened, go_on
 from engine.core.doubts import lose_what_was_sent
 from engine.core.fills import apply_report
 from engine.core.firing import fire
+from engine.core.foreign import remember
 from engine.core.hearing import VENUE_RULES
 from engine.core.inputs import FillReport, Halt, Input, Intent, Listed, Note, SignalIn, Start, Tick
 from engine.core.intents import take_in
@@ -349,6 +350,7 @@ class Desk:
     def resume(self) -> None:
         """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""
         kernel = self.kernel
+        remember(kernel)
         for position in self.state.positions.values():
             arm_position(kernel, position)
         for order in list(self.state.orders.values()):

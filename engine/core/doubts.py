@@ -66,6 +66,7 @@ def cancel_refused(kernel: Kernel, given: CancelRefused) -> None:
     """The venue would not cancel; the order goes on."""
     order = _at_venue(kernel, given.order)
     if order is not None and order.cancel_requested:
+        kernel.refuse(order.id)
         kernel.journal.emit_order(order, ev.CancelRejected(order.id, given.reason))
 
 
@@ -110,7 +111,6 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
 
 
 def not_attestable(order: Order, command: cmd.AttestOrder) -> Refusal | None:
-    """Why a person cannot answer for this order, or not in this way."""
     """Why a person cannot answer for this order so; None where one can."""
     if order.status is not UNKNOWN:
         return Refusal("KNOWN", f"order: {order.id} is {order.status}; only one of unknown outcome can be attested")

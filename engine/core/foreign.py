@@ -6,7 +6,7 @@ from itertools import chain
 
 from engine.core.alarm import raise_once
 from engine.core.brackets import next_order_id
-from engine.core.kernel import Kernel
+from engine.core.kernel import KEEP_HEARD, Kernel
 from engine.core.lifecycle import create, send
 from engine.core.margin import reserve
 from engine.model.money import ZERO
@@ -28,12 +28,14 @@ def find(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
         ours = None
     if ours is not None and ours.status is not OrderStatus.REJECTED:
         return ours
-    name = _name(said)
-    for order in chain(state.orders.values(), reversed(state.ended.values())):
-        terms = order.terms
-        if terms.owner == OWNER and terms.client_id == name and terms.account == account:
-            return order
-    return ours
+    return state.find_order(kernel.adopted.get((account, _name(said)), "")) or ours
+
+
+def remember(kernel: Kernel) -> None:
+    """Know the strangers of the recorded state again; of one name the live one, else the latest, is meant."""
+    for order in chain(kernel.state.ended.values(), kernel.state.orders.values()):
+        if order.terms.owner == OWNER:
+            kernel.adopted[order.terms.account, order.terms.client_id] = order.id
 
 
 def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
@@ -84,6 +86,9 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     if live and not reduces and said.price is not None:
         aside = reserve(instrument, said.size, said.price, leverage)
     order = create(kernel, terms, aside, kernel.top(said.instrument))
+    if len(kernel.adopted) > KEEP_HEARD:
+        kernel.adopted = {name: known for name, known in kernel.adopted.items() if state.find_order(known)}
+    kernel.adopted[account, name] = order.id
     send(kernel, order)
     return order
 

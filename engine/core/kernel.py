@@ -48,6 +48,7 @@ class Kernel:
 
     __slots__ = (
         "_timers",
+        "adopted",
         "clock",
         "exits",
         "fitting",
@@ -87,13 +88,18 @@ class Kernel:
         self.heard: dict[str, int] = {}
         """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
         self.refused: dict[str, int] = {}
-        """How many exits a venue would not carry out since the position last changed, by account|instrument."""
+        """How many exits a venue would not carry out since the position last changed, by account|instrument.
+
+        And how many cancels of an order, by its id.
+        """
         self.unprotected: dict[str, set[str]] = {}
         """What protects by account|instrument and came to nothing, as a person was told since the position last changed."""
         self.probe: Callable[[str, str], None] = _no_probe
         """Told which stage a request has passed, by its id, so that whoever holds a clock can time it."""
         self.stood: set[str] = set()
         """Accounts that were held against what their venue has, since this began."""
+        self.adopted: dict[tuple[str, str], str] = {}
+        """Orders of strangers, by (account, what the venue knows them by)."""
         self.halted = ""
         """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
 
@@ -152,27 +158,25 @@ class Kernel:
             self.heard = {key: at for key, at in self.heard.items() if "|" in key or key in self.state.orders}
         self.heard[terms.id] = self.heard[pair_key(terms.account, terms.instrument)] = self.clock
 
-    def refuse(self, order: Order) -> None:
-        """Note that a venue rejected an exit now, or ended it with nothing filled."""
-        pair = pair_key(order.terms.account, order.terms.instrument)
-        self.refused[pair] = self.refused.get(pair, 0) + 1
-        self.heard[f"{pair}|refused"] = self.clock
+    def refuse(self, what: str) -> None:
+        """Note that a venue rejected an exit of account|instrument now or ended it with nothing filled, or an order's cancel."""
+        self.refused[what] = self.refused.get(what, 0) + 1
+        self.heard[f"{what}|refused"] = self.clock
 
     def moved(self, pair: str) -> None:
         """The position of account|instrument changed: what a venue refused before is no measure any more."""
         self.refused.pop(pair, None)
         self.unprotected.pop(pair, None)
 
-    def patience(self, account: str, instrument: InstrumentId) -> int:
-        """How long the next exit that the engine sends by itself waits, ns: longer with each one the venue rejected.
+    def patience(self, what: str) -> int:
+        """How long the next exit or cancel that the engine sends by itself waits, ns: longer with each one refused.
 
         It rejects them where it has no such position; that is found only while none is on its way.
         """
-        pair = pair_key(account, instrument)
-        refused = self.refused.get(pair, 0)
+        refused = self.refused.get(what, 0)
         if not refused:
             return 0
-        since = self.clock - self.heard[f"{pair}|refused"]
+        since = self.clock - self.heard[f"{what}|refused"]
         return max(0, min(FIRST_NS << (refused - 1), MOST_NS) - since)
 
     def next_due(self) -> int | None:

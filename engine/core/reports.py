@@ -108,12 +108,12 @@ def _end(kernel: Kernel, order: Order, status: OrderStatus, reason: str) -> None
     """The venue ended it, and every fill is booked. What protected a position and did not close it stands again."""
     if status is REJECTED and not order.filled:
         if order.terms.reduce_only:
-            kernel.refuse(order)
+            kernel.refuse(pair_key(order.terms.account, order.terms.instrument))
         reject(kernel, order, "REJECTED", reason or "rejected by the venue")
         return
     rest = order.remaining
     if order.terms.reduce_only and order.price is None and not (order.filled or order.cancel_requested):
-        kernel.refuse(order)
+        kernel.refuse(pair_key(order.terms.account, order.terms.instrument))
     _emit_end(kernel, order, status, reason)
     if not order.cancel_requested:
         protect_again(kernel, order, rest)
@@ -156,7 +156,7 @@ def protect_again(kernel: Kernel, order: Order, rest: Decimal) -> None:
     market = kernel.market(held.terms.instrument)
     market.triggers.disarm(held.id)
     market.set_band()
-    wait_ns = kernel.patience(held.terms.account, held.terms.instrument) or FIRST_NS
+    wait_ns = kernel.patience(pair_key(held.terms.account, held.terms.instrument)) or FIRST_NS
     kernel.after(wait_ns, Due.REARM, held.id)
     if not order.filled:
         _say_unprotected(kernel, order, held, wait_ns)

@@ -98,7 +98,9 @@ class Reconciler:
 
     async def _listen(self) -> None:
         backoff = Backoff(self._dice)
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 async for said in self._venue.reports():
                     now_ns = self._clock.now_ns()
@@ -107,6 +109,7 @@ class Reconciler:
             except Exception:
                 log.exception("the reports of %s broke off", self._venue.name)
             self.missed()
+            backoff.lasted(loop.time() - began)
             await asyncio.sleep(backoff.next())
 
     # --- What stands --------------------------------------------------------------------------------

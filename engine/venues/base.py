@@ -28,7 +28,10 @@ class Venue(Protocol):
     """For so long after a submit a direct query may answer "no such order" although it arrives yet."""
 
     async def submit(self, terms: OrderTerms, size: Decimal, price: Decimal | None) -> VenueOrder:
-        """Place an order under its client id; returns what the venue states at once (accepted, or filled already)."""
+        """Place an order under its client id; returns what the venue states at once (accepted, or filled already).
+
+        "Duplicate client id" is Ambiguous and never Refused: an earlier try has arrived, and what became of it is asked for.
+        """
         ...
 
     async def cancel(self, terms: OrderTerms) -> VenueOrder:

@@ -21,7 +21,7 @@ class Codes(Struct, frozen=True):
     limited: frozenset[str] = frozenset()
     """It did not look: too many requests, or too busy."""
     unsure: frozenset[str] = frozenset()
-    """It does not know itself what became of the request."""
+    """It does not know itself what became of the request. Its "duplicate client id" is one: an earlier try is there."""
 
 
 def sort_answer(status: int, headers: Mapping[str, str], code: str, message: str, codes: Codes) -> VenueError | None:

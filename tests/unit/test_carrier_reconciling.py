@@ -143,6 +143,26 @@ async def test_a_stream_that_breaks_is_listened_to_again(desk: Carried) -> None:
 
 
 @carried()
+async def test_a_stream_that_lasted_is_listened_to_again_at_once(desk: Carried) -> None:
+    client_id = await _resting(desk)
+    usual = desk.venue.stream
+    desk.venue.stream = None  # type: ignore[assignment]
+    await usual.put(None)
+    await asyncio.sleep(90)
+    desk.venue.stream = usual
+    await asyncio.sleep(90)
+    desk.venue.stream = None  # type: ignore[assignment]
+    await usual.put(None)
+    await asyncio.sleep(0)
+    desk.venue.stream = usual
+    await usual.put(desk.venue.fill(client_id, "0.02", "59000"))
+    await asyncio.sleep(0.1)
+    await asyncio.sleep(1.5)
+    assert usual.empty()
+    assert _held(desk) == [D("0.02")]
+
+
+@carried()
 async def test_a_leverage_changed_elsewhere_is_set_again_before_the_next_entry(desk: Carried) -> None:
     order = desk.place(BUY, "0.01", "60000.1")
     await asyncio.sleep(1)

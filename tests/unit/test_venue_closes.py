@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core.inputs import CancelRefused
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
@@ -68,3 +69,15 @@ def test_a_venue_that_fills_nothing_is_not_run_down_by_a_flattening(bench: Bench
             bench.said(order, S.EXPIRED)
         bench.wait(SECOND // 4)
     assert 3 <= bench.state.orders_made - made <= 8
+
+
+def test_a_cancel_that_the_venue_refuses_is_asked_for_ever_more_slowly_while_flattening(bench: Bench) -> None:
+    bench.place(BUY, "1", OrderType.LIMIT, instrument=ETH.id, price="2900")
+    entry = bench.last_order
+    bench.said(entry, S.ACCEPTED)
+    asked = len(bodies(bench.ask(cmd.FlattenAll), ev.CancelRequested))
+    for _ in range(240):
+        if entry.cancel_requested:
+            bench.handle(CancelRefused(bench.now, entry.id, "not now"))
+        asked += len(bodies(bench.wait(SECOND // 4), ev.CancelRequested))
+    assert 4 <= asked <= 8

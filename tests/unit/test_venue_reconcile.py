@@ -70,6 +70,17 @@ def position(size: str, entry: str = "60000", leverage: int = 0) -> VenuePositio
 # --- Orders of others --------------------------------------------------------------------------------
 
 
+def test_a_stranger_s_order_is_found_again_after_a_restart(bench: Bench) -> None:
+    bench.hear(foreign(S.PARTIAL, "0.4", fill("w1", "59000", "0.4")))
+    bench.restart()
+    bench.market("60000")
+    made = bench.state.orders_made
+    bench.hear(foreign(S.FILLED, "1", fill("w2", "59000", "0.6")))
+    bench.restart()
+    bench.hear(foreign(S.FILLED, "1", fill("w2", "59000", "0.6")))
+    assert (bench.state.orders_made, bench.size) == (made, D(1))
+
+
 def test_what_others_traded_before_the_account_was_opened_here_is_part_of_what_stood_then(bench: Bench) -> None:
     """The venue holds 0.6 @ 50000; of that, an hour ago, 0.4 more were sold."""
     old = VenueFill("w1", D(60000), D("0.4"), time_ns=SECOND // 2)
