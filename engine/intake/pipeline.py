@@ -156,7 +156,7 @@ class Pipeline:
     ) -> Answer:
         self._paced(member, walk)
         draft = self._read(fields, walk)
-        key = _one_key(draft, request.idempotency_key)
+        key = _one_key(member, draft, request.idempotency_key)
         if request.probe:
             return self._probed(member, draft, key, walk)
         recorded = await self._record(member, draft, key, raw, "webhook", walk)
@@ -167,7 +167,7 @@ class Pipeline:
         request_id, fields = _unwrapped(outer)
         key = fields.pop("apiKey", None)
         draft = self._read(fields, walk)
-        sent_key = _one_key(draft, request.idempotency_key) or request_id
+        sent_key = _one_key(member, draft, request.idempotency_key) or request_id
         if request.probe:
             return self._probed(member, draft, sent_key, walk)
         outcome, repeated = await self._record(
@@ -214,7 +214,9 @@ class Pipeline:
     def _under_kill_switch(self, member: Member, draft: Draft, outcome: Outcome) -> Outcome:
         """An entry accepted while the kill switch is on will be refused: the sender is told now."""
         entry = draft.action not in CLOSES and not draft.test
-        if outcome.status == ACCEPTED and entry and member.source.policy.mode is SourceMode.TRADE:
+        # One that became an order before the switch was put on is on its way: its verdict is to come.
+        undecided = outcome.status == ACCEPTED and not outcome.order
+        if undecided and entry and member.source.policy.mode is SourceMode.TRADE:
             reason = self._port.entries_refused()
             if reason:
                 return Outcome(outcome.id, REFUSED, KILL_SWITCH, reason)
@@ -252,8 +254,8 @@ class Pipeline:
             return self.refused(Refused("NOT_RECORDED", "the request failed; send it again", 5), source)
 
 
-def _one_key(draft: Draft, header: str) -> str:
-    """The sender's key, from the body or the header; raises Problem when they are two."""
+def _one_key(member: Member, draft: Draft, header: str) -> str:
+    """The sender's key, from the body or the header; raises Problem when they are two, or when nobody signed it."""
     in_body = draft.idempotency_key or ""
     in_header = read_key(header) if header else ""
     if in_body and in_header and in_body != in_header:
@@ -261,6 +263,13 @@ def _one_key(draft: Draft, header: str) -> str:
             "BAD_FIELD",
             "idempotencyKey",
             f"{in_body} differs from the header's {in_header}; send one, or the same twice",
+        )
+    if in_header and not in_body and member.source.hmac:
+        # Whoever got hold of a signed request could send it again under another key.
+        raise Problem(
+            "BAD_FIELD",
+            "Idempotency-Key",
+            "a header is not signed, and this source signs; send idempotencyKey in the body",
         )
     return in_body or in_header
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.intake import enroll
 from engine.intake.identity import signal_id
+from engine.intake.keys import signature
 from engine.intake.port import Outcome
 from tests.intake_kit import NOON_NS, SECOND, Desk, body, code
 
@@ -126,6 +128,25 @@ async def test_the_key_may_be_a_header(desk: Desk) -> None:
     assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["bar-1"]
 
 
+@pytest.mark.parametrize("more", [{}, {"time": NOON_NS // 1_000_000}])
+@pytest.mark.parametrize("path", ["/webhook", "/process"])
+async def test_a_signed_request_cannot_be_sent_again_under_another_key(
+    desk: Desk, path: str, more: dict[str, object]
+) -> None:
+    key = desk.source().api_key
+    secret = enroll.let_sign(desk.home, "tv")
+    said = body(key, **more) if path == "/webhook" else {"requestId": "r", "payload": body(apiKey=None, **more)}
+    signed, stamp = json.dumps(said).encode(), str(NOON_NS // SECOND)
+    headers = {"X-Hoox-Timestamp": stamp, "X-Hoox-Signature": signature(secret, stamp, signed)}
+    headers |= {"Content-Type": "application/json", "X-Internal-Auth-Key": key}
+    async with desk.listening() as client:
+        for other in ("a", "b", "c"):
+            answer = await client.post(path, content=signed, headers=headers | {"Idempotency-Key": other})
+            assert code(answer) == (400, "BAD_FIELD")
+            assert "in the body" in answer.json()["error"]
+    assert desk.engine.orders == []
+
+
 async def test_equal_bodies_are_equal_however_their_numbers_and_spaces_are_written(desk: Desk) -> None:
     key = desk.source().api_key
     async with desk.listening() as client:
@@ -213,6 +234,20 @@ async def test_the_kill_switch_refuses_entries_after_they_are_recorded_and_lets_
         stranger = await client.post("/webhook", json=body("hx_00000000_" + "0" * 64, idempotencyKey="x"))
         assert code(stranger) == (403, "BAD_KEY")
     assert len(desk.engine.orders) == 1
+
+
+async def test_an_entry_that_left_before_the_kill_switch_is_not_answered_as_refused(desk: Desk) -> None:
+    key = desk.source().api_key
+    async with desk.listening() as client:
+        desk.engine.gate.clear()
+        sent = asyncio.create_task(client.post("/webhook", json=body(key, idempotencyKey="k")))
+        await desk.engine.arrived.wait()
+        desk.engine.kill = "panic"
+        desk.engine.gate.set()
+        answer = await sent
+    assert code(answer) == (200, None)
+    assert answer.json()["result"]["status"] == "accepted"
+    assert desk.engine.orders == [answer.json()["result"]["orderId"]]
 
 
 async def test_what_is_recorded_holds_the_body_without_its_secret_the_checks_and_the_stages(desk: Desk) -> None:
