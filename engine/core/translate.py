@@ -35,7 +35,7 @@ LEAVES: dict[SignalAction, frozenset[Side]] = {
 
 
 class Enter(Struct, frozen=True):
-    """Place an entry. `size` in base units, before the step; `price` is what it was sized and is valued at."""
+    """Place an entry. `size` in base units, before the step; `price` is what it is valued at."""
 
     side: Side
     size: Decimal
@@ -90,8 +90,12 @@ def translate(
         )
     if held * side.sign > ZERO and policy.same_side is not SameSide.ADD:
         return _same_side(signal, policy, instrument, held)
-    size = _size(signal, instrument, best)
-    return size if isinstance(size, Refusal) else Enter(side, *size)
+    sized = _size(signal, instrument, best)
+    if isinstance(sized, Refusal):
+        return sized
+    size, price = sized
+    # A limit below the market sells at the market.
+    return Enter(side, size, max(price, best) if side is SELL and best is not None else price)
 
 
 def _leave(signal: Signal, instrument: Instrument, held: Decimal, working: frozenset[Side]) -> Step:
@@ -113,7 +117,7 @@ def _same_side(signal: Signal, policy: Policy, instrument: Instrument, held: Dec
 
 
 def _size(signal: Signal, instrument: Instrument, best: Decimal | None) -> tuple[Decimal, Decimal] | Refusal:
-    """Base units, and the price they are valued at. Without a leverage of its own a margin counts once (DESIGN 7)."""
+    """Base units, and the price they were sized at. Without a leverage of its own a margin counts once (DESIGN 7)."""
     price = signal.price if signal.price is not None else best
     if price is None:
         return Refusal("NO_PRICE", f"no price of {instrument.symbol} has arrived yet; send it again once there is one")

@@ -425,6 +425,24 @@ def test_what_is_beyond_the_source_s_scope_is_refused_with_the_numbers(
     assert all(word in inbox.record().message for word in words), inbox.record().message
 
 
+@pytest.mark.parametrize(
+    ("action", "price", "bound", "code"),
+    [
+        ("SHORT", "48500", "50000", "MAX_NOTIONAL"),
+        ("SHORT", "61000", "60500", "MAX_NOTIONAL"),
+        ("SHORT", "48500", "60000", None),
+        ("LONG", "59000", "59000", None),
+        ("LONG", "61000", "60500", "MAX_NOTIONAL"),
+    ],
+)
+def test_a_limit_order_is_worth_at_most_what_it_may_trade_for(
+    inbox: Inbox, action: str, price: str, bound: str, code: str | None
+) -> None:
+    inbox.signal(action, "1", policy(max_notional=D(bound)), type="LIMIT", price=price)
+    assert inbox.record().code == (code or "")
+    assert bool(inbox.record().orders) is (code is None)
+
+
 def test_a_close_is_not_held_to_limits_on_size_and_number(inbox: Inbox) -> None:
     inbox.open(BUY, "0.5")
     rules = policy(max_notional=D(1), orders_per_hour=1)
