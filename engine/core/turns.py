@@ -17,7 +17,7 @@ from engine.core.plan import plan_order
 from engine.core.risk import may_enter, not_flattening, outcomes_known
 from engine.core.rounding import Refusal
 from engine.core.scope import over_limits
-from engine.core.state import SignalRecord
+from engine.core.state import SignalRecord, pair_key
 from engine.core.translate import ENTERS, LEAVES, Enter, Leave, Nothing, Step, translate
 from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
 from engine.model import event as ev
@@ -105,6 +105,9 @@ def advance(kernel: Kernel, record: SignalRecord) -> None:
     kernel.probe("translate", record.signal.id)
     if isinstance(step, Refusal):
         _refuse_rest(kernel, record, step)
+    elif isinstance(step, Nothing) and _venue_may_hold(kernel, record):
+        until_ns = kernel.clock + (FIRST_NS << min(record.attempt, DOUBLINGS))
+        wait(kernel, record, WaitsFor.RETRY, until_ns, record.attempt + 1)
     elif isinstance(step, Nothing):
         _end_closed(kernel, record, step)
     elif isinstance(step, Leave):
@@ -173,6 +176,14 @@ def _cannot_enter_yet(kernel: Kernel, record: SignalRecord) -> bool:
         return True
     blocked = may_enter(kernel, kernel.market(record.instrument)) if record.waits is not None else None
     return blocked is not None and blocked.code in _PASSING
+
+
+def _venue_may_hold(kernel: Kernel, record: SignalRecord) -> bool:
+    """Nothing is left to close by the ledger, and the venue has not said so yet, or states another position."""
+    account = kernel.state.accounts[record.account]
+    if record.signal.action not in LEAVES or account.execution is not Execution.VENUE:
+        return False
+    return account.id not in kernel.stood or pair_key(account.id, record.instrument) in kernel.state.differs
 
 
 def _own_entries(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> list[Order]:

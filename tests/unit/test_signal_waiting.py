@@ -12,6 +12,7 @@ from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.event import Event
 from engine.model.order import Order, OrderStatus
+from engine.model.report import VenuePosition
 from engine.model.signal import Opposite, SameSide, SourceMode
 from tests.kit import BUY, MS, SECOND, SELL, alarms, bodies, fill, refusal
 from tests.signal_kit import EXECUTED, TRADES, Inbox, policy
@@ -545,6 +546,45 @@ def test_a_close_waits_for_no_reconciliation(venue: AtVenue) -> None:
     Inbox.restart(venue)
     venue.signal("CLOSE")
     assert venue.order().status is OrderStatus.SENT
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+@pytest.mark.parametrize("ours", ["0", "0.1"])
+def test_a_close_goes_by_what_the_venue_states_beyond_the_ledger(venue: AtVenue, ours: str, restarts: bool) -> None:
+    if D(ours):
+        venue.signal("LONG", ours)
+        venue.fills(venue.order())
+    theirs = VenuePosition(venue.instruments[0].id, D("0.5"), D(60000))
+    if restarts:
+        Inbox.restart(venue)
+        venue.at_price("60000")
+    else:
+        venue.stands(theirs)
+    venue.signal("CLOSE", key="close")
+    if D(ours):
+        rest = VenuePosition(theirs.instrument, theirs.size - D(ours), D(60000))
+        venue.fills(venue.order("close"))
+        theirs = rest
+    assert (venue.record("close").waits, venue.record("close").verdict) == ("retry", None)
+    for _ in range(4):
+        venue.later(6)
+        if not venue.size:
+            venue.stands(theirs)
+    venue.later(40)
+    assert venue.order("close").size == theirs.size
+    venue.fills(venue.order("close"))
+    assert venue.size == 0
+    assert venue.verdict("close") == EXECUTED
+
+
+def test_a_close_that_the_venue_confirms_to_be_flat_is_ignored(venue: AtVenue) -> None:
+    Inbox.restart(venue)
+    venue.at_price("60000")
+    venue.signal("CLOSE")
+    assert venue.record().waits == "retry"
+    venue.reconciled()
+    venue.later(1)
+    assert venue.verdict() == ("ignored", "FLAT")
 
 
 def test_what_waited_for_a_feed_that_does_not_come_expires(venue: AtVenue) -> None:
