@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.engine_process import running
 from tests.signal_engine import enrolled, free_port, listening, reads, rows, taking
 
 imapclient = pytest.importorskip("imapclient", reason="needs the extra `mail`")
-PYMAP = os.environ.get("PYMAP") or shutil.which("pymap")
+PYMAP = shutil.which("pymap", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 pytestmark = pytest.mark.skipif(PYMAP is None, reason="needs an IMAP server: pip install pymap")
 
 SERVER = "mx.desk.example"
