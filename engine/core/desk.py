@@ -129,6 +129,9 @@ class Desk:
         desk = Desk(state)
         for instrument, market in self._markets.items():
             desk._markets[instrument] = market.emptied()
+            recorded = state.instruments.get(instrument)
+            if recorded is not None and recorded != market.instrument:
+                desk._markets[instrument].relist(recorded)
         desk.account = self.account
         desk.asset = self.asset
         desk.kernel.probe = self.kernel.probe

@@ -8,7 +8,7 @@ import pytest
 from engine.core.inputs import Listed, NoSuchOrder
 from engine.core.outbox import Cancel, Query, outbox
 from engine.core.reconcile import SETTLE_NS
-from engine.core.state import encode_state
+from engine.core.state import decode_state, encode_state
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
@@ -421,6 +421,16 @@ def test_leverage_for_the_next_entry_is_set_here_and_told_with_it(bench: Bench) 
 
 
 # --- Instruments that change while the engine runs -------------------------------------------------------
+
+
+def test_a_change_that_did_not_reach_the_disk_is_forgotten_whole(bench: Bench) -> None:
+    written = encode_state(bench.state)
+    bench.handle(Listed(bench.now, instrument(tick=D("0.5"), halted=True)))
+    bench.desk = bench.desk.on(decode_state(written))
+    bench.desk.resume()
+    assert bench.desk.kernel.market(BTC.id).instrument == bench.state.instruments[BTC.id] == instrument()
+    opened(bench)
+    assert bench.size == 1
 
 
 def test_a_new_tick_holds_for_new_orders_and_leaves_what_is_open(bench: Bench) -> None:
