@@ -32,6 +32,7 @@ def judge_restart(witness: Witness, life: Life, acked: Mapping[str, int]) -> Non
     if encode_state(life.found.state) != replayed(events):
         raise Broken(2, f"the state at event {len(events)}, from snapshot {life.found.snapshot_seq}, is not the replay")
     witness.dropped(len(events))
+    witness.committed(len(events), 0)
 
 
 def judge_end(witness: Witness, life: Life, acked: Mapping[str, int]) -> bytes:
