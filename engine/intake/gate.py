@@ -43,7 +43,7 @@ class Gate:
         """Whether signals can be taken at all."""
         self._roster(now_ns)
 
-    def authenticate(self, key: object, request: Request, walk: Walk, now_ns: int) -> Member:
+    def authenticate(self, key: object, request: Request, walk: Walk, now_ns: int, wall_ns: int) -> Member:
         """Whose key it is, sent from where it may be, signed where it must be. Strangers learn nothing by the answer."""
         who = counted_as(request.address)
         member, named = self._roster(now_ns).verify(key)
@@ -64,7 +64,7 @@ class Gate:
             raise Refused("ADDRESS", "this address is not on the source's list")
         walk.passed("secret")
         if source.hmac:
-            fault = signature_fault(source.hmac, request.timestamp, request.signature, request.body, now_ns)
+            fault = signature_fault(source.hmac, request.timestamp, request.signature, request.body, wall_ns)
             if fault:
                 self._wrong(who, named, now_ns)
                 raise Refused("BAD_SIGNATURE", fault)

@@ -44,16 +44,19 @@ class Pipeline:
         registry: Registry,
         *,
         clock: Clock,
+        wall: Callable[[], int] | None = None,
         mono: Callable[[], int] = mono_ns,
         address_rate: Rate = ADDRESS_RATE,
         patience: Patience | None = None,
     ) -> None:
+        """`wall`: what senders' own times are held against; `clock` runs ahead of it where the system's was set back."""
         alarms = Alarms(port)
         self._port = port
         self._clock = clock
+        self._wall = wall or clock.now_ns
         self._mono = mono
         self._gate = Gate(registry, alarms, address_rate, patience)
-        self._recorder = Recorder(port, alarms, clock)
+        self._recorder = Recorder(port, alarms, clock, self._wall)
         self._tallies: dict[str, Tally] = {"": Tally()}
         self._began_ns = clock.now_ns()
         self._answered = 0
@@ -142,7 +145,7 @@ class Pipeline:
     # --- the stretches of the way -------------------------------------------------------------------------------------
 
     def _authenticated(self, key: object, request: Request, walk: Walk) -> Member:
-        member = self._gate.authenticate(key, request, walk, self._clock.now_ns())
+        member = self._gate.authenticate(key, request, walk, self._clock.now_ns(), self._wall())
         self._arrived(member)
         return member
 
@@ -288,7 +291,8 @@ def _unwrapped(outer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _record(text: str, key: object, fields: dict[str, Any]) -> str:
-    """The raw text with the secret masked; where the secret was written in escapes, the fields without it."""
-    if isinstance(key, str) and key not in text:
-        return masked(canonical(fields))
-    return masked(text)
+    """The raw text with the secret masked; where it cannot be told in there, the fields without it."""
+    said = masked(text)
+    if key is None or (isinstance(key, str) and key in text and key not in said):
+        return said
+    return masked(canonical(fields))

@@ -44,10 +44,11 @@ class _Held(NamedTuple):
 class Recorder:
     """Records each signal once, however often and however fast it is delivered."""
 
-    def __init__(self, port: IntakePort, alarms: Alarms, clock: Clock) -> None:
+    def __init__(self, port: IntakePort, alarms: Alarms, clock: Clock, wall: Callable[[], int]) -> None:
         self._port = port
         self._alarms = alarms
         self._clock = clock
+        self._wall = wall
         self._recent = Recent()
         self._held: dict[tuple[str, str], _Held] = {}
         self._singles = 0
@@ -99,7 +100,7 @@ class Recorder:
         """Raises Refused when the alert's own time is too old, or to come."""
         if draft.time is None:
             return
-        age_ns = self._clock.now_ns() - draft.time
+        age_ns = self._wall() - draft.time
         if age_ns > source.max_age_s * 1_000_000_000:
             raise Refused(
                 "STALE",

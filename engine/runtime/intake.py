@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.clock import Clock
+from engine.clock import Clock, wall_ns
 from engine.intake.limits import Rate
 from engine.intake.listener import Listener
 from engine.intake.listening import ListenerConfig, ListenerError, where
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class Intake:
-    """One pipeline and who brings it signals. `clock` is real time: rates and ages are those of the senders."""
+    """One pipeline and who brings it signals. `clock` is real time, for rates; ages go by the system's clock, as the senders' do."""
 
     def __init__(self, config: IntakeConfig, keeper: Keeper, ledger: Path, timing: Timing, clock: Clock) -> None:
         """Raises StartError."""
         rate = Rate(config.address_rate, round(10 * config.address_rate))
         registry = Registry(config.home)
         self._port = SignalPort(keeper, ledger, timing)
-        self._pipeline = Pipeline(self._port, registry, clock=clock, address_rate=rate)
+        self._pipeline = Pipeline(self._port, registry, clock=clock, wall=wall_ns, address_rate=rate)
         self._opening: asyncio.Task[None] | None = None
         try:
             self._listener = Listener(_listening(config), self._pipeline) if config.webhook else None

@@ -6,6 +6,7 @@ import asyncio
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from engine.intake import enroll
 from engine.intake.identity import signal_id
 from engine.intake.keys import signature
+from engine.intake.pipeline import Pipeline
 from engine.intake.port import Outcome
+from engine.intake.sources import Registry
 from tests.intake_kit import NOON_NS, SECOND, Desk, body, code
 
 
@@ -131,7 +134,7 @@ async def test_the_key_may_be_a_header(desk: Desk) -> None:
 @pytest.mark.parametrize("more", [{}, {"time": NOON_NS // 1_000_000}])
 @pytest.mark.parametrize("path", ["/webhook", "/process"])
 async def test_a_signed_request_cannot_be_sent_again_under_another_key(
-    desk: Desk, path: str, more: dict[str, object]
+    desk: Desk, path: str, more: dict[str, Any]
 ) -> None:
     key = desk.source().api_key
     secret = enroll.let_sign(desk.home, "tv")
@@ -219,6 +222,25 @@ async def test_a_stale_alert_is_refused_but_a_late_resend_gets_its_first_answer(
     assert len(desk.engine.orders) == 1
 
 
+async def test_the_age_of_an_alert_goes_by_the_system_s_clock_where_that_was_set_back(desk: Desk) -> None:
+    source = desk.source()
+    secret = enroll.let_sign(desk.home, "tv")
+    wall_ns = NOON_NS - 3_600 * SECOND
+    desk.pipeline = Pipeline(desk.engine, Registry(desk.home), clock=desk.clock, wall=lambda: wall_ns)
+    async with desk.listening() as client:
+
+        async def sent(at_ns: int) -> tuple[int, str | None]:
+            said = json.dumps(body(source.api_key, action="CLOSE", time=at_ns // 1_000_000)).encode()
+            stamp = str(wall_ns // SECOND)
+            headers = {"X-Hoox-Timestamp": stamp, "X-Hoox-Signature": signature(secret, stamp, said)}
+            headers["Content-Type"] = "application/json"
+            return code(await client.post("/webhook", content=said, headers=headers))
+
+        assert await sent(wall_ns - SECOND) == (200, None)
+        assert await sent(NOON_NS) == (400, "STALE")
+    assert len(desk.engine.orders) == 1
+
+
 async def test_the_kill_switch_refuses_entries_after_they_are_recorded_and_lets_closes_pass(desk: Desk) -> None:
     key = desk.source().api_key
     desk.engine.kill = "the kill switch is on"
@@ -267,6 +289,19 @@ async def test_what_is_recorded_holds_the_body_without_its_secret_the_checks_and
         )  # fmt: skip
         assert set(arrival.stages) == {"receive", "authenticate", "validate", "dedup"}
         assert min(arrival.stages.values()) >= 0
+
+
+@pytest.mark.parametrize("secret", ["an older password", "", {"key": "an older password"}])
+async def test_what_stands_as_a_key_in_a_payload_is_not_recorded_whatever_it_looks_like(
+    desk: Desk, secret: object
+) -> None:
+    key = desk.source().api_key
+    said = {"requestId": "r", "payload": body(apiKey=secret)}
+    async with desk.listening() as client:
+        assert code(await client.post("/process", json=said, headers={"X-Internal-Auth-Key": key})) == (202, None)
+    (arrival,) = desk.engine.arrivals
+    assert "password" not in arrival.body
+    assert "BTCUSDT" in arrival.body
 
 
 async def test_a_probe_measures_the_path_and_records_nothing(desk: Desk) -> None:
