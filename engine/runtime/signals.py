@@ -109,9 +109,12 @@ class SignalPort:
         if signal in self._keeper.desk.state.signals:
             verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._asking.setdefault(signal, []).append(verdict)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await verdict
+            try:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await verdict
+            finally:
+                self._forget(signal, verdict)
         state = self._keeper.desk.state
         outcome = _told(state, _record(state, signal))
         await self._keeper.durable(self._ahead.get(signal, 0))
@@ -154,6 +157,14 @@ class SignalPort:
         for asking in self._asking.values():
             self._answer(asking)
         self._asking.clear()
+
+    def _forget(self, signal: str, verdict: asyncio.Future[None]) -> None:
+        """Nobody waits for it any more; the verdict of an order that rests may be days away."""
+        asking = self._asking.get(signal, [])
+        if verdict in asking:
+            asking.remove(verdict)
+            if not asking:
+                del self._asking[signal]
 
     @staticmethod
     def _answer(asking: Iterable[asyncio.Future[None]]) -> None:

@@ -52,6 +52,23 @@ async def test_a_resend_is_known_when_the_state_has_long_forgotten_it(
     assert state.orders_made == 4
 
 
+async def test_who_asks_in_vain_what_became_of_a_signal_is_forgotten(
+    engine: Engine, sender: Sender, tmp_path: Path
+) -> None:
+    key = enrolled(tmp_path).api_key
+    (book,) = (market for market in engine.port._keeper.desk.kernel.markets.values() if market.instrument.base == "BTC")
+    assert book.quote is not None
+    far = str(round(book.quote.bid * 0.7))
+    answer = await sender.post(alert(key, "k0", orderType="LIMIT", price=far, quantity="0.01"))
+    signal = answer.body["result"]["signalId"]
+    assert engine._intake is not None
+    port = engine._intake._port
+    for _ in range(20):
+        told = await port.outcome(signal, 0.001)
+        assert told.status == "accepted", told
+    assert port._asking == {}
+
+
 async def test_equal_bodies_count_as_one_across_a_restart_where_a_source_asks_for_it(tmp_path: Path) -> None:
     config = taking(tmp_path)
     key = enrolled(tmp_path, weak_dedup=True).api_key
