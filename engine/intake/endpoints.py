@@ -37,6 +37,7 @@ HEADERS = frozenset(
         b"content-encoding",
         b"content-length",
         b"idempotency-key",
+        b"transfer-encoding",
         b"x-hoox-probe",
         b"x-hoox-signature",
         b"x-hoox-timestamp",
@@ -112,7 +113,7 @@ class Endpoints:
             body = await self._body(http)
         except Refused as error:
             response = _response(self._pipeline.refused(error))
-            if error.code == "SLOW_BODY":
+            if error.code in ("SLOW_BODY", "BAD_HTTP"):
                 response.headers["connection"] = "close"
             return response
         except ClientDisconnect:
@@ -162,6 +163,10 @@ def _headers(http: HttpRequest) -> dict[bytes, str]:
             if name in found:
                 raise Refused("BAD_HTTP", f"header {name.decode('latin-1')} is there twice; send it once")
             found[name] = value.decode("latin-1")
+    if b"content-length" in found and b"transfer-encoding" in found:
+        raise Refused(
+            "BAD_HTTP", "Content-Length and Transfer-Encoding are both there; send one, or the end is a guess"
+        )
     if size > LARGEST_HEADERS:
         raise Refused("BAD_HTTP", f"the headers are larger than {LARGEST_HEADERS} bytes")
     return found
