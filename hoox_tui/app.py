@@ -22,6 +22,7 @@ from engine.link.base import EngineLink
 from hoox_tui import themes
 from hoox_tui.backlog import output_backlogged
 from hoox_tui.frame import CLOCK, NORMAL, TICK, FrameClock
+from hoox_tui.hangup import leave_anyway, terminal_gone
 from hoox_tui.intents import RequestIds, panic_choices
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, TRAVEL, Action, Scope, bindings
 from hoox_tui.screens.desk import DeskScreen
@@ -38,6 +39,8 @@ RESULTS = frozenset({"orders", "positions", "trades"})
 """Topics in which an order's outcome shows."""
 FOLLOW = 2
 """Ticks between two looks at what a screen follows: 10 Hz."""
+LOOK_S = 1.0
+"""Seconds between two looks whether the terminal is still there: not every lost one sends a signal."""
 IN_TRAVEL = "nothing trades in time travel: Esc goes to the live desk"
 
 
@@ -83,6 +86,7 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         self._blurred = False
         self._greeted = False
         self._had_hand = False
+        self._hung_up = False
         self._epoch = 0
         """Which start of the engine was last noticed."""
 
@@ -106,13 +110,14 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
     def on_mount(self) -> None:
         """Connect, start the clock, listen to the signals of a lost line."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM):
-            loop.add_signal_handler(number, self.exit, Leaving.DETACH)
+        loop.add_signal_handler(signal.SIGTERM, self.exit, Leaving.DETACH)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self.link.subscribe(self.desk.topics())
         self.run_worker(self._connect(), group="link")
         self.set_interval(TICK, self.tick)
         if not self.is_headless:
             self.call_after_refresh(freeze)
+            self.set_interval(LOOK_S, self._look_for_terminal)
 
     async def _connect(self) -> None:
         if self._before is not None:
@@ -123,6 +128,17 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
                 self.exit(Leaving.DETACH)
                 return
         await self.link.start()
+
+    def _hang_up(self) -> None:
+        """The terminal is gone: leave the engine watching, and do not wait for what cannot be written."""
+        if not self._hung_up:
+            self._hung_up = True
+            leave_anyway()
+            self.exit(Leaving.DETACH)
+
+    def _look_for_terminal(self) -> None:
+        if terminal_gone():
+            self._hang_up()
 
     async def on_unmount(self) -> None:
         """Leave the engine alone."""
