@@ -48,8 +48,11 @@ async def settle(world: World) -> None:
     probe = cmd.PlaceOrder(
         request_id="end-probe", instrument=name, side=side, type=OrderType.MARKET, size=Decimal("0.001")
     )
-    await _ask(world, probe)
+    market = life.keeper.desk.kernel.market(name)
     until = world.loop.time() + ENTERED_S
+    while not market.live and world.loop.time() < until:
+        await world.wait(0.5)  # a gap of the last moment is still being mended
+    await _ask(world, probe)
     while not life.state.positions and world.loop.time() < until:
         await world.wait(0.5)
     check(10, bool(life.state.positions), "an entry does not work although nothing stands in its way any more")
