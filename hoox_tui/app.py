@@ -133,7 +133,8 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         """The terminal is gone: leave the engine watching, and do not wait for what cannot be written."""
         if not self._hung_up:
             self._hung_up = True
-            leave_anyway()
+            if not self.is_headless:  # without a terminal the process is somebody else's
+                leave_anyway()
             self.exit(Leaving.DETACH)
 
     def _look_for_terminal(self) -> None:
