@@ -31,7 +31,7 @@ from engine.model.signal import Opposite, Verdict, WaitsFor
 UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
 """Of orders that provably never left (NotSent): only these are tried again."""
 DOUBLINGS = (MOST_NS // FIRST_NS).bit_length() - 1
-_PASSING = frozenset({"NO_PRICE", "STALE", "FEED_DOWN", "HALTED"})
+_PASSING = frozenset({"NO_PRICE", "STALE", "FEED_DOWN", "HALTED", "SYMBOL_HALTED"})
 _REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
 _ON_ITS_WAY = frozenset({OrderStatus.CREATED, OrderStatus.SENT, OrderStatus.UNKNOWN})
 

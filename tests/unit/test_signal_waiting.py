@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
-from engine.core.inputs import CancelRefused, NotSent
+from engine.core.inputs import CancelRefused, Listed, NotSent
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
@@ -520,6 +521,20 @@ def test_a_restart_waits_for_the_feed_before_it_places_what_waited(venue: AtVenu
     assert len(venue.record().orders) == 1
     venue.at_price("60000")
     venue.later(2)
+    assert venue.order().status is OrderStatus.SENT
+
+
+def test_what_waited_goes_on_waiting_while_its_symbol_is_halted(venue: AtVenue) -> None:
+    """As the refusal of an entry says: entries wait until it trades."""
+    venue.signal("LONG", "0.1", policy(entry_patience_s=600))
+    venue.not_sent(venue.order())
+    listed = venue.instruments[0]
+    venue.handle(Listed(venue.now, msgspec.structs.replace(listed, halted=True)))
+    venue.later(31)
+    assert venue.record().waits == "retry"
+    assert len(venue.record().orders) == 1
+    venue.handle(Listed(venue.now, listed))
+    venue.later(31)
     assert venue.order().status is OrderStatus.SENT
 
 
