@@ -1,4 +1,7 @@
-"""The one way recorded state changes: fold(state, event). Pure bookkeeping; every decision was made before the event."""
+"""The one way recorded state changes: fold(state, event). Pure bookkeeping; every decision was made before the event.
+
+Longer than most files: one table of small handlers, an event each, so that all that changes state is read in one place.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Facts in the past tense. The ledger stores them, fold builds the recorded state from them, nothing else changes it."""
+"""Facts in the past tense. The ledger stores them, fold builds the recorded state from them, nothing else changes it.
+
+Longer than most files: the list of everything that can be recorded, and nothing else.
+"""
 
 from __future__ import annotations
 
