@@ -36,7 +36,7 @@ CODES: dict[str, tuple[HTTPStatus, str]] = {
     "MEDIA_TYPE": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "neither application/json nor text/plain, or compressed"),
     "RATE": (HTTPStatus.TOO_MANY_REQUESTS, "too many requests from this address"),
     "SOURCE_RATE": (HTTPStatus.TOO_MANY_REQUESTS, "too many requests of this source"),
-    "QUARANTINED": (HTTPStatus.TOO_MANY_REQUESTS, "too many wrong keys; keys are not looked at for a while"),
+    "QUARANTINED": (HTTPStatus.TOO_MANY_REQUESTS, "too many wrong keys; guesses are not answered for a while"),
     KILL_SWITCH: (HTTPStatus.SERVICE_UNAVAILABLE, "the kill switch is on: no entries; CLOSE still works"),
     "NOT_RECORDED": (HTTPStatus.SERVICE_UNAVAILABLE, "the signal could not be made durable; send it again"),
     "SOURCES": (HTTPStatus.SERVICE_UNAVAILABLE, "the registry of sources cannot be trusted or read; a person is told"),

@@ -47,9 +47,6 @@ class Gate:
         """Whose key it is, sent from where it may be, signed where it must be. Strangers learn nothing by the answer."""
         who = counted_as(request.address)
         member, named = self._roster(now_ns).verify(key)
-        wait_s = self._quarantine.wait_s(who, named, now_ns)
-        if wait_s:
-            raise Refused("QUARANTINED", "too many wrong keys; keys are not looked at for a while", wait_s)
         if member is None or request.source not in ("", member.source.name):
             self._wrong(who, named, now_ns)
             raise Refused("BAD_KEY", "the API key is missing, wrong, or not of the source in the path")
@@ -69,7 +66,6 @@ class Gate:
                 self._wrong(who, named, now_ns)
                 raise Refused("BAD_SIGNATURE", fault)
             walk.passed("signature")
-        self._quarantine.right(who, source.name)
         return member
 
     def quarantined(self, now_ns: int) -> dict[str, float]:
@@ -97,8 +93,14 @@ class Gate:
         return member
 
     def _wrong(self, who: str, named: str, now_ns: int) -> None:
+        """Count a guess. The right key passes all the same: nobody guesses 256 bits, and a CLOSE must not wait for strangers."""
+        wait_s = self._quarantine.wait_s(who, named, now_ns)
+        if wait_s:
+            raise Refused("QUARANTINED", "too many wrong keys; guesses are not answered for a while", wait_s)
         for shut in self._quarantine.wrong(who, named, now_ns):
-            self._alarms.tell("KEY_GUESSING", f"{shut}: too many wrong keys; not listened to for a while", now_ns)
+            self._alarms.tell(
+                "KEY_GUESSING", f"{shut}: too many wrong keys; guesses are not answered for a while", now_ns
+            )
 
     def _roster(self, now_ns: int) -> Roster:
         try:

@@ -43,7 +43,7 @@ class Buckets:
 
 
 class Patience(NamedTuple):
-    """`guesses` wrong keys within `window_s` shut a caller out for `quarantine_s`."""
+    """After `guesses` wrong keys within `window_s` no guess is answered for `quarantine_s`."""
 
     guesses: int = 10
     window_s: int = 600
@@ -88,22 +88,14 @@ class Guesses:
 
 
 class Quarantine:
-    """Who guesses keys is not listened to for a while: by address, and by source when many addresses try one.
-
-    An address that has shown a source's right key is still heard for that source. Otherwise strangers could shut out the
-    honest: everybody's TradingView alerts come from the same four addresses.
-    """
+    """Who guesses keys is turned away for a while: by address, and by the source whose key many addresses try."""
 
     def __init__(self, patience: Patience | None = None, most: int = MOST_CALLERS) -> None:
         self._addresses = Guesses(patience or Patience(), most)
         self._sources = Guesses(patience or Patience(), most)
-        self._most = most
-        self._proven: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def wait_s(self, address: str, source: str, now_ns: int) -> float:
-        """Seconds until a key of `source` (empty: of none) is looked at when it comes from `address`."""
-        if (address, source) in self._proven:
-            return 0.0
+        """Seconds until a guess from `address` at a key of `source` (empty: of none) is answered again."""
         return max(self._addresses.wait_s(address, now_ns), self._sources.wait_s(source, now_ns) if source else 0.0)
 
     def wrong(self, address: str, source: str, now_ns: int) -> tuple[str, ...]:
@@ -114,10 +106,3 @@ class Quarantine:
         if source and self._sources.wrong(source, now_ns):
             shut.append(f"source {source}")
         return tuple(shut)
-
-    def right(self, address: str, source: str) -> None:
-        """Remember that `address` has a key of `source`."""
-        self._proven[address, source] = None
-        self._proven.move_to_end((address, source))
-        if len(self._proven) > self._most:
-            self._proven.popitem(last=False)
