@@ -131,15 +131,16 @@ def shown() -> Figures:
 def flood(seconds: int = 10, rate: int = 1_000) -> Figures:
     """A thousand signals a second with the desk open: answers, orders, and how long ticks waited meanwhile."""
     with _engine(rate=700.0) as (config, key), _desk(config):
-        # The engine keeps its last 20,000 tick ages: those of its start are gone by then.
+        time.sleep(3)
+        started = asyncio.run(_counters(config))
         time.sleep(seconds)
-        before = asyncio.run(_counters(config))
+        before = asyncio.run(_counters(config, started))
         bodies = [
             alert(key, f"k{number}", symbol=SYMBOLS[number % 3], quantity=SIZES[SYMBOLS[number % 3]])
             for number in range(seconds * rate)
         ]
         statuses, took = asyncio.run(_crowd(_webhook(config), bodies, connections=32, gap_ns=1_000_000_000 // rate))
-        after = asyncio.run(_counters(config))
+        after = asyncio.run(_counters(config, before))
         executed_s = _wait_executed(config, len(bodies))
         ((orders,),) = rows(config.ledger, "SELECT count(*) FROM orders WHERE status = 'FILLED'")
     return {
@@ -289,11 +290,14 @@ async def _shown(config: EngineConfig, key: str, rounds: int = 100) -> Figures:
     return {**_spread("listed", listed), **_spread("position", held)}
 
 
-async def _counters(config: EngineConfig) -> dict[str, Any]:
+async def _counters(config: EngineConfig, since: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The engine's counters; tick ages since an earlier look only."""
     assert config.socket is not None
     link = await attached(config.socket, "bench", Kind.COMMAND)
     try:
         counters: dict[str, Any] = await link.query("engine")
+        if since is not None:
+            counters = await link.query(f"engine:{counters['ticks'] - since['ticks']}")
         return counters
     finally:
         await link.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_PENDING = 500_000
 """Events waiting for the disk; more are refused."""
+GATHER_S = 0.001
+"""How long a commit waits for company when some came during the one before: a crowd costs fewer commits, one alone no time."""
 MAX_GROUP = 10_000
 """Events after which a commit takes no more submissions, so that the first of a flood is not held up by the last."""
 
@@ -154,6 +157,9 @@ class Writer:
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
+                crowded = bool(self._queue)
+            if crowded:
+                time.sleep(GATHER_S)
 
     def _take(self) -> list[Event] | _Snapshot:
         queue = self._queue

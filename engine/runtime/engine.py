@@ -7,6 +7,7 @@ import gc
 import logging
 import math
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -398,6 +399,8 @@ async def serve(config: EngineConfig) -> None:
 
 def run_engine(config: EngineConfig) -> None:
     """Run an engine in this process; raises StartError."""
+    # A tick must not wait for what the writer's thread computes, 5 ms as Python has it.
+    sys.setswitchinterval(0.0005)
     try:
         import uvloop
     except ImportError:

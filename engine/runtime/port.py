@@ -288,9 +288,11 @@ class DeskPort:
         return replace(shown, errors=tuple(errors))
 
     def query(self, name: str) -> Any:
-        """See EnginePort: a view's topic, or `engine` for counters."""
+        """See EnginePort: a view's topic, or `engine` for counters; `engine:5000` for ages of the last 5,000 ticks only."""
         if name == "engine":
             return self.status.counters(self._keeper)
+        if name.startswith("engine:") and name[7:].isdecimal():
+            return self.status.counters(self._keeper, int(name[7:]))
         view = self.view(name)
         if view is None:
             known = self._build(name, self._keeper.now_ns()) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -112,9 +113,9 @@ class StatusSource:
             if name in self.carried or name in held or market.triggers.armed or market.matcher.order_ids()
         ]
 
-    def counters(self, keeper: Keeper) -> dict[str, Any]:
-        """Numbers for commands and benchmarks: ages in microseconds."""
-        ages = sorted(self.ages)
+    def counters(self, keeper: Keeper, last: int = AGES) -> dict[str, Any]:
+        """Numbers for commands and benchmarks: ages of the `last` ticks, in microseconds."""
+        ages = sorted(islice(reversed(self.ages), last))
         return {
             "ticks": self.ticks,
             "seq": keeper.desk.state.seq,
