@@ -129,3 +129,29 @@ def code(response: httpx.Response) -> tuple[int, str | None]:
     answer = json.loads(response.content)
     assert set(answer) == {"success", "result", "error", "code", "requestId"}
     return response.status_code, answer["code"]
+
+
+async def raw(client: httpx.AsyncClient, *parts: bytes, pause_s: float = 0) -> bytes:
+    """Send bytes as they are and read until the other side closes."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+        async with asyncio.timeout(10):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+def told(answer: bytes) -> tuple[int, str]:
+    head, _, said = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(said)["code"]
+
+
+def head(length: int | str, *lines: str) -> bytes:
+    said = ["POST /webhook HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {length}", *lines]
+    return "\r\n".join([*said, "", ""]).encode()

@@ -9,29 +9,21 @@ import asyncio
 import logging
 import socket
 from contextlib import suppress
-from http import HTTPStatus
 
-import h11
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from engine.intake.addresses import parsed
-from engine.intake.answers import Refused, refusal
-from engine.intake.endpoints import LARGEST_HEADERS, Endpoints
+from engine.intake.connection import Connection, Door, Handshake
+from engine.intake.endpoints import Endpoints
 from engine.intake.listening import ListenerConfig, ListenerError, check, shown_address
 from engine.intake.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
-HEAD_S = 5.0
-"""Longest a request's headers may take to arrive."""
 IDLE_S = 15
 """How long a connection is kept for the next request."""
-MOST_CONNECTIONS = 512
-MOST_PER_PEER = 384
-"""Below the usual 1,024 open files of a process: the ledger must always find one."""
 FAREWELL_S = 0.5
 """How long who does not read may hold up a stop."""
 STOP_S = 4
@@ -47,6 +39,7 @@ class Listener:
         self._config = config
         self._endpoints = Endpoints(pipeline, config)
         self._state = ServerState()
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     @property
@@ -55,19 +48,22 @@ class Listener:
         return shown_address(*self._server.sockets[0].getsockname()[:2]) if self._server else ""
 
     @property
-    def connections(self) -> tuple[_Connection, ...]:
+    def connections(self) -> tuple[Connection, ...]:
         """Those that are open."""
-        return tuple(other for other in self._state.connections if isinstance(other, _Connection))
+        return tuple(other for other in self._state.connections if isinstance(other, Connection))
 
     async def start(self) -> None:
         """Listen; raises ListenerError."""
         settings = _settings(self._config, self._endpoints.app())
         listening = _bound(self._config)
+        door, tls = Door(), settings.ssl
+
+        def connection() -> Connection:
+            return Connection(settings, self._state, door)
+
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Connection(settings, self._state, {}),
+            connection if tls is None else lambda: Handshake(tls, door, self._handshakes, connection),
             sock=listening,
-            ssl=settings.ssl,
-            ssl_handshake_timeout=HEAD_S if settings.ssl else None,
             backlog=256,
         )
         log.info("signals are taken at %s", self.address)
@@ -78,9 +74,10 @@ class Listener:
             return
         server, self._server = self._server, None
         server.close()
+        for handshake in tuple(self._handshakes):
+            handshake.cancel()
         for connection in self.connections:
-            with suppress(h11.LocalProtocolError):
-                connection.shutdown()
+            connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(tuple(self._state.tasks), timeout=STOP_S)
         late = tuple(self._state.tasks)
@@ -96,60 +93,10 @@ class Listener:
             connection.transport.abort()
 
 
-class _Connection(H11Protocol):
-    """Of too many connections the newest is turned away; one whose request does not begin in time is closed."""
-
-    _head: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        others = [other.client for other in self.connections if isinstance(other, _Connection) and other.client]
-        here = sum(host == self.client[0] for host, _ in others) if self.client else 0
-        if len(self.connections) > MOST_CONNECTIONS or here > MOST_PER_PEER:
-            transport.write(_FULL)
-            transport.close()
-        else:
-            self._expect_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        super().data_received(data)
-        if not self._between_requests():
-            self._head_came()
-        elif self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
-            # A refused body that still comes is read on and dropped for as long: cut off, its sender could lose the answer.
-            self._expect_head()
-
-    def send_400_response(self, msg: str) -> None:
-        """What is not HTTP is answered in our shape too."""
-        if self._between_requests():
-            self.transport.write(_BAD_HTTP)
-        self.transport.close()
-
-    def _between_requests(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete
-
-    def _expect_head(self) -> None:
-        # Set once for a request: bytes that trickle in do not put it off.
-        if self._head is None:
-            self._head = self.loop.call_later(HEAD_S, self.transport.close)
-
-    def _head_came(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
-
-
 def _settings(config: ListenerConfig, app: Starlette) -> uvicorn.Config:
     settings = uvicorn.Config(
         app,
-        http=_Connection,
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -159,7 +106,6 @@ def _settings(config: ListenerConfig, app: Starlette) -> uvicorn.Config:
         # Who called is decided by engine.intake.addresses.
         proxy_headers=False,
         timeout_keep_alive=IDLE_S,
-        h11_max_incomplete_event_size=LARGEST_HEADERS,
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,
     )
@@ -186,19 +132,3 @@ def _bound(config: ListenerConfig) -> socket.socket:
         ) from None
     listening.setblocking(False)
     return listening
-
-
-def _raw(refused: Refused) -> bytes:
-    """A whole HTTP answer, for what never became a request."""
-    answer = refusal(refused, "")
-    body = answer.body()
-    retry = f"retry-after: {answer.retry_after}\r\n" if answer.retry_after else ""
-    head = (
-        f"HTTP/1.1 {int(answer.status)} {HTTPStatus(answer.status).phrase}\r\n"
-        f"content-type: application/json\r\n{retry}content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-_FULL = _raw(Refused("BUSY", "too many connections; try again", 1))
-_BAD_HTTP = _raw(Refused("BAD_HTTP", "the request is not HTTP, or its headers are too large"))

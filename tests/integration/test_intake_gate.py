@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import socket
-import ssl
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from engine.intake.limits import Patience, Rate
 from engine.intake.listener import Listener
 from engine.intake.listening import ListenerConfig, ListenerError
 from engine.model.signal import Policy, SourceMode
-from tests.intake_kit import NOON_NS, SECOND, Desk, body, code
+from tests.intake_kit import NOON_NS, SECOND, Desk, body, code, head, raw, told
 
 STRANGER = "hx_00000000_" + "0" * 64
 
@@ -28,32 +26,6 @@ STRANGER = "hx_00000000_" + "0" * 64
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-async def raw(client: httpx.AsyncClient, *parts: bytes, pause_s: float = 0) -> bytes:
-    """Send bytes as they are and read until the other side closes."""
-    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
-    try:
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-            await asyncio.sleep(pause_s)
-        async with asyncio.timeout(10):
-            return await reader.read()
-    except ConnectionResetError:
-        return b""
-    finally:
-        writer.close()
-
-
-def told(answer: bytes) -> tuple[int, str]:
-    head, _, said = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(said)["code"]
-
-
-def head(length: int | str, *lines: str) -> bytes:
-    said = ["POST /webhook HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {length}", *lines]
-    return "\r\n".join([*said, "", ""]).encode()
 
 
 async def test_method_path_and_content_type(desk: Desk) -> None:
@@ -252,7 +224,7 @@ async def test_a_slow_body_a_slow_head_and_a_silent_caller_are_cut_off(
 ) -> None:
     key = desk.source().api_key
     monkeypatch.setattr("engine.intake.endpoints.BODY_S", 0.2)
-    monkeypatch.setattr("engine.intake.listener.HEAD_S", 0.2)
+    monkeypatch.setattr("engine.intake.connection.HEAD_S", 0.2)
     async with desk.listening() as client:
         alert = json.dumps(body(key, idempotencyKey="k")).encode()
         slow, silent, dribbling, other = await asyncio.gather(
@@ -410,35 +382,6 @@ async def test_a_port_that_is_taken_is_named(desk: Desk) -> None:
             await second.start()
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    cert, private = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    try:
-        subprocess.run([*made, "-keyout", private, "-out", cert], check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl is not here to make a certificate")
-    return cert, private
-
-
-async def test_it_speaks_tls(desk: Desk, certificate: tuple[Path, Path]) -> None:
-    cert, private = certificate
-    key = desk.source().api_key
-    listener = Listener(ListenerConfig(port=0, tls_cert=cert, tls_key=private), desk.pipeline)
-    await listener.start()
-    context = ssl.create_default_context(cafile=cert)
-    context.check_hostname = False
-    try:
-        async with httpx.AsyncClient(verify=context, trust_env=False) as client:
-            answer = await client.post(f"https://{listener.address}/webhook", json=body(key, idempotencyKey="k"))
-            assert code(answer) == (200, None)
-    finally:
-        await listener.stop()
-    private.write_text("not a key")
-    with pytest.raises(ListenerError, match="PEM"):
-        await Listener(ListenerConfig(port=0, tls_cert=cert, tls_key=private), desk.pipeline).start()
-
-
 async def test_a_stop_lets_requests_in_flight_be_answered_and_frees_the_port(desk: Desk) -> None:
     key = desk.source().api_key
     listener = Listener(ListenerConfig(port=0), desk.pipeline)
@@ -478,19 +421,6 @@ async def test_a_stop_waits_for_no_one_who_is_idle_slow_or_not_listened_to(
     for reader, writer in senders:
         await reader.read()
         writer.close()
-
-
-async def test_of_too_many_connections_the_newest_is_turned_away(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.intake.listener.MOST_CONNECTIONS", 3)
-    async with desk.listening() as client:
-        held = [await asyncio.open_connection(client.base_url.host, client.base_url.port) for _ in range(3)]
-        await asyncio.sleep(0.05)
-        assert told(await raw(client)) == (503, "BUSY")
-        for _, writer in held:
-            writer.close()
-            await writer.wait_closed()
-        await asyncio.sleep(0.05)
-        assert code(await client.get("/health")) == (200, None)
 
 
 async def test_the_openapi_document_names_every_path_field_and_code(desk: Desk) -> None:
