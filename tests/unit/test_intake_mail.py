@@ -74,6 +74,9 @@ def test_a_pass_for_the_senders_own_domain_is_enough(result: str) -> None:
         (f"{SERVER}; spf=fail smtp.mailfrom=evil.example) ; dkim=pass header.d=alerts.example",),
         (f"{SERVER}.evil.example; dkim=pass header.d=alerts.example",),
         (f"{SERVER}; x-dkim=pass header.d=alerts.example",),
+        # An address may look like an encoded word: decoded, it would be another verdict.
+        (f"{SERVER}; spf=fail smtp.mailfrom==?utf-8?q?x=3B_dkim=3Dpass_header.d=3Dalerts.example=3B?=@evil.example",),
+        (f"{SERVER}; spf=fail smtp.mailfrom=x =?utf-8?q?=3B_dkim=3Dpass_header.d=3Dalerts.example?=",),
     ],
 )
 def test_nobody_is_believed_who_could_be_somebody_else(results: tuple[str, ...]) -> None:
