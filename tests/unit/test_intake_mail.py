@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytest
 
-from engine.intake.mail import Letter, read_mail
+from engine.intake.mail import Envelope, Letter, read_envelope, read_letter
 from engine.intake.text import Problem
 
 SERVER = "mx.desk.example"
-ARRIVED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PASSED = f"{SERVER}; dkim=pass header.d=alerts.example; spf=none"
 TEXT = "action: LONG\r\nsymbol: BTCUSDT\r\nquantity: 0.01\r\nexchange: paper\r\ntest: true"
 
@@ -21,8 +20,13 @@ def mail(*results: str, text: str = TEXT, sender: str = "Bot <bot@alerts.example
     return (said + head + text).encode()
 
 
-def read(raw: bytes) -> Letter:
-    return read_mail(raw, SERVER, ARRIVED)
+class Mail(NamedTuple):
+    envelope: Envelope
+    letter: Letter
+
+
+def read(raw: bytes) -> Mail:
+    return Mail(read_envelope(raw, SERVER), read_letter(raw))
 
 
 def refused(raw: bytes) -> str:
@@ -36,11 +40,10 @@ def test_lines_and_json_say_the_same() -> None:
     json = read(
         mail(PASSED, text='{"action":"LONG","symbol":"BTCUSDT","quantity":"0.01","exchange":"paper","test":true}')
     )
-    assert lines.fields == json.fields
-    assert lines.fields["test"] is True
-    assert lines.fields["time"] == "2026-01-31T12:00:00+00:00"
-    assert lines.sender == "bot@alerts.example"
-    assert lines.key == json.key
+    assert lines.letter.fields == json.letter.fields
+    assert lines.letter.fields["test"] is True
+    assert lines.envelope == json.envelope
+    assert lines.envelope.sender == "bot@alerts.example"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_lines_and_json_say_the_same() -> None:
     ],
 )
 def test_a_pass_for_the_senders_own_domain_is_enough(result: str) -> None:
-    assert read(mail(result)).sender == "bot@alerts.example"
+    assert read(mail(result)).envelope.sender == "bot@alerts.example"
 
 
 @pytest.mark.parametrize(
@@ -95,8 +98,44 @@ def test_nobody_is_believed_who_could_be_somebody_else(results: tuple[str, ...])
         (mail(PASSED, text="action: " + "x" * 9_000), "TOO_LARGE"),
         (mail(PASSED, text="x" * 300_000), "TOO_LARGE"),
         (mail(PASSED).replace(b"text/plain", b"text/html"), "BAD_FIELD"),
-        (b"", "BAD_FIELD"),
+        (b"", "BAD_SIGNATURE"),
     ],
 )
 def test_a_mail_that_could_be_read_in_two_ways_is_refused(raw: bytes, code: str) -> None:
     assert refused(raw) == code
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (mail(PASSED, sender="a@b," * 60_000), "From"),
+        (mail(PASSED, sender="bot@alerts.example" + " " * 2_048), "From"),
+        (mail(PASSED, sender=f"{'(' * 1_020}\r\n {'(' * 1_040} bot@alerts.example"), "From"),
+        (mail(PASSED + "; x=1" * 500), "Authentication-Results"),
+        (mail(PASSED, more=f"Message-ID: <{'a.' * 1_200}b@alerts.example>\r\n"), "Message-ID"),
+        (mail(PASSED, more=f"Content-Type: text/plain{'; a=b' * 500}\r\n"), "Content-Type"),
+        (mail(PASSED, more=f"content-disposition: inline{'; a=b' * 500}\r\n"), "Content-Disposition"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_a_header_that_is_made_to_be_slow_is_refused_by_name_and_not_read(
+    raw: bytes, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(raw) <= 256 * 1024
+    read_by_the_library: list[str] = []
+    monkeypatch.setattr("engine.intake.mail._parsed", lambda name, value: read_by_the_library.append(value))
+    with pytest.raises(Problem, match=f"^{name}: longer than 2048 characters; shorten it") as caught:
+        read_envelope(raw, SERVER)
+    assert caught.value.code == "TOO_LARGE"
+    assert read_by_the_library == []
+
+
+def test_headers_that_are_not_read_may_be_as_long_as_mail_servers_make_them() -> None:
+    long = "".join(f"X-Report-{number}: {'x' * 8_000}\r\n" for number in range(8))
+    assert read(mail(PASSED, more=f"Subject: {'x' * 8_000}\r\n{long}")).envelope.sender == "bot@alerts.example"
+
+
+@pytest.mark.parametrize("result", ["", f"{SERVER}; dkim=fail header.d=alerts.example"])
+def test_nothing_a_stranger_wrote_is_read_before_the_servers_verdict(result: str) -> None:
+    raw = mail(*filter(None, [result]), sender="(((" * 500, more="Message-ID: <2@x>\r\n", text="action: " + "x" * 9_000)
+    assert refused(raw) == "BAD_SIGNATURE"
