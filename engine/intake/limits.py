@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 SECOND = 1_000_000_000
 MOST_CALLERS = 8_192
+_LONGEST_NS = 10**18
 
 
 class Rate(NamedTuple):
@@ -14,6 +15,11 @@ class Rate(NamedTuple):
 
     per_s: float
     burst: int
+
+
+def _each_ns(rate: Rate) -> int:
+    """Nanoseconds to a request, a whole number: at the clock's size a float counts in steps of 256."""
+    return max(1, int(min(SECOND / rate.per_s, _LONGEST_NS)))
 
 
 class Buckets:
@@ -29,17 +35,17 @@ class Buckets:
 
     def take(self, who: str, rate: Rate, now_ns: int) -> float:
         """Take a token: 0, or seconds until there is one."""
-        each_ns = SECOND / rate.per_s
-        full_ns = max(self._full_ns.get(who, now_ns), now_ns) + each_ns
-        over_ns = full_ns - now_ns - each_ns * rate.burst
-        if over_ns > 0:
-            self._full_ns.move_to_end(who)
-            return over_ns / SECOND
-        self._full_ns[who] = int(full_ns)
+        each = _each_ns(rate)
+        # A burst is one at least: who was never seen always gets one.
+        empty_ns = now_ns + each * max(1, rate.burst)
+        # No emptier than empty: where a rate was raised, what was taken at the old one is not waited for.
+        full_ns = min(max(self._full_ns.get(who, now_ns), now_ns), empty_ns)
+        wait_ns = max(0, full_ns + each - empty_ns)
+        self._full_ns[who] = full_ns if wait_ns else full_ns + each
         self._full_ns.move_to_end(who)
         if len(self._full_ns) > self._most:
             self._full_ns.popitem(last=False)
-        return 0.0
+        return wait_ns / SECOND
 
 
 class Patience(NamedTuple):

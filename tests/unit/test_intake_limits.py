@@ -31,6 +31,22 @@ def test_over_a_long_time_a_caller_gets_no_more_than_its_rate() -> None:
     assert passed == 10 + 5 * 60 - 1
 
 
+def test_a_raised_rate_counts_at_once() -> None:
+    buckets = Buckets()
+    for _ in range(200):
+        buckets.take("tv", Rate(0.001, 200), 0)
+    assert buckets.take("tv", Rate(0.001, 200), 0) == 1_000
+    assert buckets.take("tv", Rate(20, 10), 0) == 0.05
+    assert buckets.take("tv", Rate(20, 10), S // 20) == 0
+
+
+def test_the_slowest_rate_and_the_smallest_burst_still_hear_whoever_is_new() -> None:
+    buckets = Buckets()
+    for rate in (Rate(1e-300, 1), Rate(5e-324, 1), Rate(1, 0)):
+        assert buckets.take(f"{rate}", rate, 1_769_860_800 * S) == 0
+        assert buckets.take(f"{rate}", rate, 1_769_860_800 * S) > 0
+
+
 def test_a_flood_of_addresses_takes_bounded_memory_and_frees_nobody_who_floods() -> None:
     buckets = Buckets(most=100)
     rate = Rate(1, 1)
