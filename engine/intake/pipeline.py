@@ -235,10 +235,12 @@ class Pipeline:
             return outcome
 
     def _probed(self, member: Member, draft: Draft, key: str, walk: Walk) -> Answer:
-        """The path was measured up to the look-up; nothing is recorded."""
+        """The path was measured up to the look-up, and what would be refused there is; nothing is recorded."""
         draft.body_hash()
-        self._recorder.check_fresh(member.source, draft)
-        self._recorder.known(member.source.name, key or "~probe")
+        self._recorder.check_unique(member.source, draft, key)
+        known = self._recorder.known(member.source.name, key or "~probe")
+        if known is None:
+            self._recorder.check_fresh(member.source, draft)
         walk.stage("dedup")
         self._port.probed(member.source.name, walk.stages)
         result = {"status": "probe", "checks": walk.checks, "stages": walk.stages}

@@ -25,6 +25,8 @@ TAKE_S = 2.5
 AHEAD_NS = 60 * 1_000_000_000
 """How far an alert's time may lie in the future."""
 MOST_AT_ONCE = 1_024
+_BECOME_ORDERS = frozenset({SourceMode.TRADE, SourceMode.APPROVE})
+"""What waits for a person would be a second row to approve."""
 
 
 class Recorded(NamedTuple):
@@ -112,20 +114,27 @@ class Recorder:
                 "STALE", f"time: {-age_ns // 1_000_000_000} s in the future; check the sender's clock and zone"
             )
 
+    def check_unique(self, source: Source, draft: Draft, sent_key: str) -> None:
+        """Raises Refused where a resend could not be told from a new signal, and could become an order."""
+        if sent_key or draft.time is not None or _is_weak(source) or source.policy.mode not in _BECOME_ORDERS:
+            return
+        if source.hmac:
+            why = "whoever gets hold of a signed request could send it again"
+            remedy = "send one of them in the body (weak_dedup has no effect on a source that signs)"
+        else:
+            why = "a resend could not be told from a new signal"
+            remedy = 'send one of them ("time":"{{timenow}}" at TradingView), or set weak_dedup for the source'
+        raise Refused("NOT_UNIQUE", f"idempotencyKey and time: neither is there, so {why}; {remedy}")
+
     def _key(self, source: Source, draft: Draft, sent_key: str, body_hash: str) -> str:
+        self.check_unique(source, draft, sent_key)
         if sent_key:
             return sent_key
         if draft.time is not None:
             return timed_key(body_hash, draft.time)
         now_ns = self._clock.now_ns()
-        if source.weak_dedup:
+        if _is_weak(source):
             return self._recent.key(source.name, body_hash, now_ns, lambda: self._before(source.name, body_hash))
-        if source.policy.mode is SourceMode.TRADE:
-            raise Refused(
-                "NOT_UNIQUE",
-                "idempotencyKey and time: neither is there, so a resend could not be told from a new signal; "
-                'send one of them ("time":"{{timenow}}" at TradingView), or set weak_dedup for the source',
-            )
         self._singles += 1
         return single_key(body_hash, now_ns, self._singles)
 
@@ -146,6 +155,11 @@ class Recorder:
             raise Refused(
                 "KEY_REUSED", f"idempotencyKey: {key} was used for another body; use a new key for every signal"
             )
+
+
+def _is_weak(source: Source) -> bool:
+    """Whether equal bodies count as one for a while. Not where a source signs: that would be a way to replay a request."""
+    return source.weak_dedup and not source.hmac
 
 
 async def _settled(task: asyncio.Task[Outcome]) -> Outcome:

@@ -54,7 +54,7 @@ class Source(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
     burst: int = 200
     """Requests at once."""
     weak_dedup: bool = False
-    """Equal bodies without key and time count as one within 30 s of the last delivery."""
+    """Equal bodies without key and time count as one within 30 s of the last delivery; not where it signs."""
     max_age_s: int = 300
     """Older alerts, by their own `time`, are refused."""
     mail: tuple[str, ...] = ()
@@ -180,12 +180,14 @@ def _check_policy(policy: Policy, wrong: Any) -> None:
 def needs_attention(source: Source) -> tuple[str, ...]:
     """What a person should know about a source that is allowed but unwise; for `hoox source list` and the doctor."""
     open_trader = source.policy.mode is SourceMode.TRADE and not source.addresses and not source.hmac
+    not_weak = source.weak_dedup and bool(source.hmac)
     unlimited = source.policy.mode is SourceMode.TRADE and source.policy.max_notional is None
     return tuple(
         said
         for said, true in (
             ("trades from any address and unsigned: set addresses, or let it sign", open_trader),
             ("has no max_notional: the engine's own limits are all that holds it", unlimited),
+            ("signs, so weak_dedup has no effect: let it send idempotencyKey or time", not_weak),
         )
         if true
     )

@@ -307,7 +307,7 @@ async def test_what_stands_as_a_key_in_a_payload_is_not_recorded_whatever_it_loo
 async def test_a_probe_measures_the_path_and_records_nothing(desk: Desk) -> None:
     key = desk.source().api_key
     async with desk.listening() as client:
-        answer = await client.post("/webhook", json=body(key), headers={"X-Hoox-Probe": "1"})
+        answer = await client.post("/webhook", json=body(key, idempotencyKey="k"), headers={"X-Hoox-Probe": "1"})
         assert code(answer) == (200, None)
         assert {"receive", "authenticate", "validate", "dedup"} <= set(answer.json()["result"]["stages"])
         wrong = await client.post("/webhook", json=body(key + "0"), headers={"X-Hoox-Probe": "1"})

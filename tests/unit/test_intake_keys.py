@@ -194,6 +194,13 @@ def test_a_source_that_trades_from_anywhere_without_a_limit_is_pointed_out() -> 
     assert needs_attention(Source("tv")) == ()
 
 
+def test_that_a_source_which_signs_has_no_weak_dedup_is_pointed_out() -> None:
+    (said,) = needs_attention(Source("tv", hmac="s" * 64, weak_dedup=True))
+    assert "weak_dedup has no effect" in said
+    assert "idempotencyKey or time" in said
+    assert needs_attention(Source("tv", weak_dedup=True)) == ()
+
+
 def test_the_pine_template_says_what_the_listener_takes(tmp_path: Path) -> None:
     added = enrolled(tmp_path, Source("tv"))
     assert added.url == "http://127.0.0.1:8787/webhook/tv"

@@ -1,0 +1,83 @@
+"""What cannot be told from its resend becomes no order, and a probe is told so, over real sockets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.intake import enroll
+from engine.intake.keys import signature
+from engine.model.signal import Policy, SourceMode
+from tests.intake_kit import SECOND, Desk, body, code
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+async def test_what_waits_for_a_person_is_told_from_its_resend_too(desk: Desk) -> None:
+    asks = Policy(mode=SourceMode.APPROVE)
+    strict, weak = (desk.source(name, asks, weak_dedup=name == "weak").api_key for name in ("strict", "weak"))
+    async with desk.listening() as client:
+        assert code(await client.post("/webhook", json=body(strict))) == (400, "NOT_UNIQUE")
+        assert desk.engine.arrivals == []
+        for _ in range(2):
+            assert code(await client.post("/webhook", json=body(weak))) == (200, None)
+    assert len(desk.engine.arrivals) == 1
+
+
+@pytest.mark.parametrize("mode", [SourceMode.TRADE, SourceMode.APPROVE])
+@pytest.mark.parametrize("weak", [True, False])
+async def test_a_signed_request_is_one_signal_whoever_sends_it_again(desk: Desk, mode: SourceMode, weak: bool) -> None:
+    key = desk.source(policy=Policy(mode=mode), weak_dedup=weak).api_key
+    secret = enroll.let_sign(desk.home, "tv")
+    async with desk.listening() as client:
+
+        async def replayed(**more: Any) -> set[tuple[int, str | None]]:
+            """What the same signed bytes are told in the five minutes in which their signature is good."""
+            signed, answers = json.dumps(body(key, **more)).encode(), set()
+            stamp = str(desk.clock.now_ns() // SECOND)
+            headers = {"X-Hoox-Timestamp": stamp, "X-Hoox-Signature": signature(secret, stamp, signed)}
+            for _ in range(9):
+                answer = await client.post(
+                    "/webhook", content=signed, headers=headers | {"Content-Type": "application/json"}
+                )
+                answers.add(code(answer))
+                desk.clock.advance(31 * SECOND)
+            said.append(answer.json()["error"])
+            return answers
+
+        said: list[str] = []
+        assert await replayed() == {(400, "NOT_UNIQUE")}
+        assert "weak_dedup has no effect on a source that signs" in said[0]
+        assert desk.engine.arrivals == []
+        assert await replayed(idempotencyKey="k") == {(200, None)}
+        assert await replayed(time=desk.clock.now_ns() // 1_000_000) == {(200, None)}
+    assert len(desk.engine.arrivals) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, (400, "NOT_UNIQUE")),
+        ({"time": "2026-01-31T12:00:00Z"}, (400, "STALE")),
+        ({"quantity": "-1", "idempotencyKey": "new"}, (400, "BAD_FIELD")),
+        ({"time": "2026-01-31T13:00:00Z"}, (200, None)),
+        ({"time": "2026-01-31T12:00:00Z", "idempotencyKey": "old"}, (200, None)),
+    ],
+)
+async def test_a_probe_is_refused_where_the_request_itself_would_be(
+    desk: Desk, more: dict[str, Any], expected: tuple[int, str | None]
+) -> None:
+    key = desk.source().api_key
+    async with desk.listening() as client:
+        first = body(key, time="2026-01-31T12:00:00Z", idempotencyKey="old")
+        assert code(await client.post("/webhook", json=first)) == (200, None)
+        desk.clock.advance(3_600 * SECOND)
+        for head in ({"X-Hoox-Probe": "1"}, {}):
+            assert code(await client.post("/webhook", json=body(key, **more), headers=head)) == expected
+    assert len(desk.engine.probes) == (expected[0] == 200)
