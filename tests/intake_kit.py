@@ -77,6 +77,9 @@ class SmallIntake:
     async def outcome(self, signal: str, wait_s: float) -> Outcome:
         return self.final.get(signal) or next(k.outcome for k in self.recorded.values() if k.id == signal)
 
+    def closed(self) -> str:
+        return str(self.broken or "")
+
     def entries_refused(self) -> str:
         return self.kill
 

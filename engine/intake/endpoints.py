@@ -20,6 +20,7 @@ from engine.intake.answers import Answer, Refused
 from engine.intake.listening import ListenerConfig
 from engine.intake.openapi import document
 from engine.intake.pipeline import Pipeline
+from engine.intake.text import shown
 from engine.intake.walk import Request
 
 log = logging.getLogger(__name__)
@@ -79,10 +80,10 @@ class Endpoints:
         return await self._taken(http, self._pipeline.process)
 
     async def _health(self, http: HttpRequest) -> Response:
-        return _response(self._pipeline.alive(self._caller(http)))
+        return self._turned_away(http) or _response(self._pipeline.alive(self._caller(http)))
 
-    async def _openapi(self, _: HttpRequest) -> Response:
-        return Response(self._document, media_type="application/json")
+    async def _openapi(self, http: HttpRequest) -> Response:
+        return self._turned_away(http) or Response(self._document, media_type="application/json")
 
     async def _unrouted(self, _: HttpRequest, error: Exception) -> Response:
         """Called by starlette for what no route takes."""
@@ -139,6 +140,13 @@ class Endpoints:
         if self._proxied_only and (http.client is None or http.client.host not in self._proxies):
             raise Refused("ADDRESS", "this address is not on the list")
 
+    def _turned_away(self, http: HttpRequest) -> Response | None:
+        try:
+            self._check_peer(http)
+        except Refused as error:
+            return _response(self._pipeline.refused(error))
+        return None
+
     async def _body(self, http: HttpRequest) -> bytes:
         """All of it, counted as it comes: what a header says about its length is not believed."""
         body = b""
@@ -178,6 +186,9 @@ def _check_kind(headers: dict[bytes, str]) -> None:
     encoding = headers.get(b"content-encoding", "identity")
     if kind.strip() not in MEDIA_TYPES or charset not in CHARSETS or encoding != "identity":
         raise Refused("MEDIA_TYPE", "send the header Content-Type: application/json, UTF-8, not compressed")
+    probe = headers.get(b"x-hoox-probe", "1")
+    if probe != "1":
+        raise Refused("BAD_FIELD", f"X-Hoox-Probe: {shown(probe)} is not 1; send 1 to probe, or leave it out to trade")
     length = headers.get(b"content-length", "0")
     if length.isdecimal() and int(length[:20]) > LARGEST_BODY:
         raise Refused("TOO_LARGE", f"the body is larger than {LARGEST_BODY} bytes")

@@ -79,7 +79,7 @@ def document() -> bytes:
                 "ProcessBody", [_header("X-Internal-Auth-Key", "a source's key", required=True), *signed], (200, 202)
             )
         },
-        "/health": {"get": {"responses": _responses((200,), ("ADDRESS", "RATE", "SOURCES"))}},
+        "/health": {"get": {"responses": _responses((200,), ("ADDRESS", "RATE", "SOURCES", "NOT_RECORDED"))}},
     }
     about = {"title": "Hoox signals", "version": "1", "description": "Signals in, one order each."}
     return json.dumps(

@@ -90,6 +90,9 @@ class Pipeline:
         try:
             self._gate.slow_down(address, self._clock.now_ns())
             self._gate.check_registry(self._clock.now_ns())
+            # The reason is for who sits at the desk: strangers ask here.
+            if self._port.closed():
+                raise Refused("NOT_RECORDED", "signals cannot be made durable at the moment", 60)
         except Refused as refused:
             return self.refused(refused)
         return Answer(HTTPStatus.OK, True, {"status": "ok"}, None, None, self.request_id())

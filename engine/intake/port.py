@@ -79,6 +79,10 @@ class IntakePort(Protocol):
         """What became of a signal: at its final verdict, else as it stands after `wait_s` seconds."""
         ...
 
+    def closed(self) -> str:
+        """Why nothing can be recorded at the moment, not even a CLOSE; empty while signals are taken."""
+        ...
+
     def entries_refused(self) -> str:
         """Why entries are refused by the kill switch; empty when they are not."""
         ...

@@ -120,6 +120,11 @@ class SignalPort:
         await self._keeper.durable(self._ahead.get(signal, 0))
         return outcome
 
+    def closed(self) -> str:
+        """See IntakePort. Where only exits are recorded a CLOSE is: the intake is open."""
+        keeper = self._keeper
+        return (keeper.mode_reason or "nothing is recorded") if keeper.mode is Mode.READ_ONLY else ""
+
     def entries_refused(self) -> str:
         """See IntakePort."""
         state = self._keeper.desk.state

@@ -136,6 +136,8 @@ async def test_forwarded_addresses_are_believed_from_configured_proxies_only(des
             assert answer.status_code == expected, hops
     async with desk.listening(proxies=("10.0.0.0/8",), behind_proxy=True) as client:
         assert code(await client.post("/webhook", json=alert)) == (403, "ADDRESS")
+        assert code(await client.get("/health")) == (403, "ADDRESS")
+        assert code(await client.get("/openapi.json")) == (403, "ADDRESS")
 
 
 async def test_a_source_that_signs_is_heard_signed_only(desk: Desk) -> None:
@@ -328,6 +330,19 @@ async def test_a_registry_that_cannot_be_trusted_stops_signals_until_it_is_repai
     ((name, message),) = desk.engine.alarms
     assert name == "SOURCES"
     assert "chmod 600" in message
+
+
+async def test_health_is_bad_while_every_signal_would_be_told_to_come_again(desk: Desk) -> None:
+    key = desk.source().api_key
+    async with desk.listening() as client:
+        desk.engine.broken = OSError(5, "the ledger at /home/me cannot be written")
+        assert code(await client.post("/webhook", json=body(key, idempotencyKey="k"))) == (503, "NOT_RECORDED")
+        ill = await client.get("/health")
+        assert code(ill) == (503, "NOT_RECORDED")
+        assert ill.headers["retry-after"]
+        assert "/home/me" not in ill.text
+        desk.engine.broken = None
+        assert code(await client.get("/health")) == (200, None)
 
 
 async def test_health_counts_what_came_by_source_and_code(desk: Desk) -> None:

@@ -81,3 +81,20 @@ async def test_a_probe_is_refused_where_the_request_itself_would_be(
         for head in ({"X-Hoox-Probe": "1"}, {}):
             assert code(await client.post("/webhook", json=body(key, **more), headers=head)) == expected
     assert len(desk.engine.probes) == (expected[0] == 200)
+
+
+@pytest.mark.parametrize("value", ["true", "0", "", "1 1", "yes"])
+async def test_a_probe_that_is_not_understood_is_refused_and_does_not_trade(desk: Desk, value: str) -> None:
+    key = desk.source().api_key
+    async with desk.listening() as client:
+        for path, said in (
+            ("/webhook", body(key, idempotencyKey="k")),
+            ("/process", {"requestId": "r", "payload": body(None)}),
+        ):
+            head = {"X-Hoox-Probe": value, "X-Internal-Auth-Key": key}
+            answer = await client.post(path, json=said, headers=head)
+            assert code(answer) == (400, "BAD_FIELD")
+            assert (
+                answer.json()["error"] == f"X-Hoox-Probe: {value!r} is not 1; send 1 to probe, or leave it out to trade"
+            )
+    assert desk.engine.arrivals == []

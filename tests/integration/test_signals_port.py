@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from engine.core import inbox
@@ -12,7 +13,7 @@ from engine.model.signal import Policy, SameSide, SourceMode
 from engine.runtime import Engine, signals
 from engine.views import Mode
 from tests.engine_process import running, until
-from tests.signal_engine import Sender, alert, enrolled, rows, taking
+from tests.signal_engine import Answered, Sender, alert, enrolled, rows, taking
 
 
 @pytest.fixture
@@ -26,6 +27,12 @@ async def sender(engine: Engine) -> AsyncIterator[Sender]:
     made = Sender(engine.port.status.webhook)
     yield made
     await made.close()
+
+
+async def health(engine: Engine) -> Answered:
+    async with httpx.AsyncClient(base_url=f"http://{engine.port.status.webhook}", trust_env=False) as client:
+        answer = await client.get("/health")
+    return Answered(answer.status_code, answer.json())
 
 
 async def test_a_resend_is_known_when_the_state_has_long_forgotten_it(
@@ -88,7 +95,9 @@ async def test_where_nothing_is_decided_any_more_nothing_is_taken(
 ) -> None:
     key = enrolled(tmp_path).api_key
     assert engine.keeper is not None
+    assert (await health(engine)).code == (200, None)
     engine.keeper.look_only("the ledger cannot be written")
+    assert (await health(engine)).code == (503, "NOT_RECORDED")
     for _ in range(2):
         assert (await sender.post(alert(key, "k"))).code == (503, "NOT_RECORDED")
     assert rows(engine.config.ledger, "SELECT count(*) FROM signals") == [(0,)]
@@ -103,6 +112,7 @@ async def test_on_a_full_disk_a_close_is_taken_and_an_entry_is_not(
     state = engine.keeper.desk.state
     await until(lambda: state.positions)
     engine.keeper.exits_only()
+    assert (await health(engine)).code == (200, None)
     assert (await sender.post(alert(key, "more"))).code == (503, "NOT_RECORDED")
     assert (await sender.post(alert(key, "out", action="CLOSE"))).code == (200, None)
     await until(lambda: not state.positions)
