@@ -29,6 +29,8 @@ VERSION = 1
 MOST_KEYS = 2
 """Valid keys a source may have at once: the new one and the one it replaces."""
 LARGEST_FILE = 1 << 20
+_UNREAD: tuple[int, ...] = ()
+"""No file's stamp."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _POLICY_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(Policy))
@@ -36,6 +38,10 @@ _POLICY_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(Pol
 
 class SourcesError(ValueError):
     """The registry, or a change to it, is refused; the message says where, what and the remedy."""
+
+
+class UnreadError(SourcesError):
+    """The registry could not be read at this moment; the next moment it may be."""
 
 
 class Source(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -117,19 +123,25 @@ class Registry:
     """The sources as the file has them now."""
 
     def __init__(self, home: Path) -> None:
-        self.path = home / FILE
+        self._path = home / FILE
+        # Kept as a text: it is looked at for every request, twice.
+        self._name = str(self._path)
         self._seen: tuple[int, ...] | None = None
         self._roster: Roster | SourcesError = Roster(())
 
     def roster(self) -> Roster:
         """The sources; raises SourcesError while the file is not to be trusted or understood. No file: no sources."""
-        stamp = _stamp(self.path)
-        if stamp != self._seen:
-            self._seen = stamp
+        stamp = _stamp(self._name)
+        if stamp == _UNREAD or stamp != self._seen:
             try:
-                self._roster = Roster(read(self.path))
+                self._roster = Roster(read(self._path))
+            except UnreadError:
+                # The file may be good and never change: what was short a moment ago must not stop signals for ever.
+                self._seen = _UNREAD
+                raise
             except SourcesError as error:
                 self._roster = error
+            self._seen = stamp
         if isinstance(self._roster, SourcesError):
             raise SourcesError(str(self._roster))
         return self._roster
@@ -200,15 +212,21 @@ def read(path: Path) -> tuple[Source, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise SourcesError(f"{path} cannot be read: {error.strerror}") from None
+        raise _unread(path, error) from None
     try:
         _check_owner(path, os.fstat(descriptor))
         raw = os.read(descriptor, LARGEST_FILE + 1)
+    except OSError as error:
+        raise _unread(path, error) from None
     finally:
         os.close(descriptor)
     if len(raw) > LARGEST_FILE:
         raise SourcesError(f"{path} is larger than {LARGEST_FILE} bytes: it is no registry of sources")
     return _decoded(path, raw)
+
+
+def _unread(path: Path, error: OSError) -> UnreadError:
+    return UnreadError(f"{path} cannot be read: {error.strerror}")
 
 
 def _check_owner(path: Path, info: os.stat_result) -> None:
@@ -277,10 +295,12 @@ def changing(path: Path) -> Iterator[dict[str, Source]]:
         os.close(lock)
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
-    """Changes with the file: with what it holds, whose it is, who may read it."""
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """Changes with the file: with what it holds, whose it is, who may read it. None where there is no file."""
     try:
-        info = path.lstat()
-    except OSError:
+        info = os.lstat(path)
+    except FileNotFoundError:
         return None
+    except OSError:
+        return _UNREAD
     return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size, info.st_mode, info.st_uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
@@ -143,6 +144,32 @@ def test_a_registry_open_to_others_linked_or_foreign_is_refused(tmp_path: Path) 
     os.mkfifo(path, 0o600)
     with pytest.raises(SourcesError, match="not a file"):
         registry.roster()
+
+
+@pytest.mark.parametrize("call", ["open", "read", "fstat", "lstat"])
+def test_a_registry_that_could_not_be_read_for_a_moment_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    key = enrolled(tmp_path, Source("tv")).api_key
+    registry = Registry(tmp_path)
+    failing = OSError(errno.EMFILE, "Too many open files")
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise failing
+
+    with monkeypatch.context() as short:
+        short.setattr(os, call, fails)
+        if call != "lstat":
+            for _ in range(2):
+                with pytest.raises(SourcesError, match="cannot be read: Too many open files"):
+                    registry.roster()
+        else:
+            assert registry.roster().verify(key).name == "tv"
+            # What cannot be looked at is read every time: a key that was taken away must not stay valid.
+            enroll.remove(tmp_path, "tv")
+            assert registry.roster().verify(key).member is None
+            key = enrolled(tmp_path, Source("tv")).api_key
+    assert registry.roster().verify(key).name == "tv"
 
 
 @pytest.mark.parametrize(
