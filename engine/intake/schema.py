@@ -215,11 +215,13 @@ class Draft(BaseModel):
 
     def body_hash(self) -> str:
         """sha256 of the canonical body: equal for bodies that mean the same. The idempotency key is no part of it."""
-        given = self.model_fields_set - {"idempotency_key"}
-        said = {name: str(value) for name in given if (value := getattr(self, name)) is not None}
+        # What has its default is left out, said or not: ledgers hold hashes of bodies that did not say it.
+        said = {name: str(value) for name, default in _HASHED.items() if (value := getattr(self, name)) != default}
         return sha256(canonical(said).encode()).hexdigest()
 
 
+_HASHED = {name: field.default for name, field in Draft.model_fields.items() if name != "idempotency_key"}
+"""Field: its default."""
 FIELDS = tuple(to_camel(name) for name in Draft.model_fields)
 
 

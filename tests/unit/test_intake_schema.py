@@ -235,6 +235,29 @@ def test_bodies_that_mean_the_same_have_one_hash_and_others_another() -> None:
     assert len({first, *(other.body_hash() for other in others)}) == 6
 
 
+def test_a_default_that_is_said_means_the_same_as_one_that_is_not() -> None:
+    said = {"test": False, "quantityUnit": "base", "orderType": "MARKET", "leverage": None, "stopLoss": None}
+    for name, value in said.items():
+        assert draft(**{name: value}).body_hash() == draft().body_hash(), name
+    assert draft(**said).body_hash() == draft().body_hash()
+    assert draft(leverage=1).body_hash() != draft().body_hash()
+
+
+@pytest.mark.parametrize(
+    ("fields", "digest"),
+    [
+        ({}, "9ddb90c26679dbea70850b7487b6375a995d1215a259ab0c25a08ea5aa91baed"),
+        ({"action": "CLOSE", "quantity": ...}, "333b33ffad7a6ea6edabadb03be8419a984c3af11d7d057c84d6abe1acbd22b3"),
+        (
+            {"orderType": "LIMIT", "price": 61000, "time": NOON // 1_000_000, "leverage": 1, "quantityUnit": "quote", "test": True},
+            "86268598cad8198244d906d0666de6815aafee0dae2d402f5527b35f49e686d7",
+        ),
+    ],
+)  # fmt: skip
+def test_a_bodys_hash_is_the_same_for_ever_for_ledgers_hold_it(fields: dict[str, Any], digest: str) -> None:
+    assert draft(**fields).body_hash() == digest
+
+
 def test_the_page_for_users_names_every_field_and_every_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "signals.md").read_text()
     assert all(f"`{name}`" in page for name in FIELDS)
