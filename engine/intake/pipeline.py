@@ -125,10 +125,20 @@ class Pipeline:
         walk = Walk(self._mono, _HTTP_CHECKS, request.receive_ns)
         return await self._guarded("", lambda: answered(walk))
 
-    async def deliver(self, source: str, fields: dict[str, Any], *, raw: str, path: str, key: str = "") -> Answer:
+    async def deliver(
+        self,
+        source: str,
+        fields: dict[str, Any],
+        *,
+        raw: str,
+        path: str,
+        key: str = "",
+        arrived_ns: int | None = None,
+    ) -> Answer:
         """A signal of a source that was authenticated in another way, as a mail's sender is. Never raises.
 
-        `fields` as text.read_object gives them, `raw` for the record, `key`: what makes it unique where the body does not say.
+        `fields` as text.read_object gives them, `raw` for the record; `key`: what makes it unique, `arrived_ns`: what its age
+        goes by, where the body does not say.
         """
 
         async def answered() -> Answer:
@@ -140,7 +150,8 @@ class Pipeline:
         async def taken(member: Member, walk: Walk) -> Answer:
             self._paced(member, walk)
             draft = self._read(fields, walk)
-            recorded = await self._record(member, draft, draft.idempotency_key or key, lambda: masked(raw), path, walk)
+            sent_key = draft.idempotency_key or key
+            recorded = await self._record(member, draft, sent_key, lambda: masked(raw), path, walk, arrived_ns)
             return self._answer(member, draft, recorded, recorded.outcome.id)
 
         return await self._guarded("", answered)
@@ -195,9 +206,16 @@ class Pipeline:
         return draft
 
     async def _record(
-        self, member: Member, draft: Draft, key: str, raw: Callable[[], str], path: str, walk: Walk
+        self,
+        member: Member,
+        draft: Draft,
+        key: str,
+        raw: Callable[[], str],
+        path: str,
+        walk: Walk,
+        arrived_ns: int | None = None,
     ) -> Recorded:
-        recorded = await self._recorder.record(member.source, draft, key, raw, path, walk)
+        recorded = await self._recorder.record(member.source, draft, key, raw, path, walk, arrived_ns)
         tally = self._tallies[member.source.name]
         if recorded.repeated:
             tally.repeated += 1
@@ -243,7 +261,7 @@ class Pipeline:
         self._recorder.check_unique(member.source, draft, key)
         known = self._recorder.known(member.source.name, key or "~probe")
         if known is None:
-            self._recorder.check_fresh(member.source, draft)
+            self._recorder.check_fresh(member.source, draft.time)
         walk.stage("dedup")
         self._port.probed(member.source.name, walk.stages)
         result = {"status": "probe", "checks": walk.checks, "stages": walk.stages}

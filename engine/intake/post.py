@@ -41,9 +41,14 @@ class Post:
             self._pipeline.refused(Refused(problem.code, str(problem)))
             log.warning("a mail was refused: %s (%s)", problem, problem.code)
             return True
-        # Its age is that of its arrival, where it does not say when it was written.
-        letter.fields.setdefault("time", arrived.isoformat(timespec="seconds"))
-        answer = await self._pipeline.deliver(source, letter.fields, raw=letter.text, path="mail", key=envelope.key)
+        answer = await self._pipeline.deliver(
+            source,
+            letter.fields,
+            raw=letter.text,
+            path="mail",
+            key=envelope.key,
+            arrived_ns=int(arrived.timestamp()) * 1_000_000_000,
+        )
         log.info("a mail of %s: %s %s", source, int(answer.status), answer.code or "")
         return answer.status not in _AGAIN or answer.code == KILL_SWITCH
 

@@ -56,9 +56,20 @@ class Recorder:
         self._singles = 0
 
     async def record(
-        self, source: Source, draft: Draft, sent_key: str, raw: Callable[[], str], path: str, walk: Walk
+        self,
+        source: Source,
+        draft: Draft,
+        sent_key: str,
+        raw: Callable[[], str],
+        path: str,
+        walk: Walk,
+        arrived_ns: int | None = None,
     ) -> Recorded:
-        """`sent_key` is the sender's own, empty where there is none; `raw` gives the text for the record. Raises Refused."""
+        """Raises Refused.
+
+        `sent_key` is the sender's own, empty where there is none; `raw` gives the text for the record. `arrived_ns`: when a
+        server took it, which is its age where it does not say when it was written. No part of what it is: it may arrive again.
+        """
         body_hash = draft.body_hash()
         key = self._key(source, draft, sent_key, body_hash)
         slot = (source.name, key)
@@ -70,14 +81,15 @@ class Recorder:
         if known:
             self._same(slot, body_hash, known.body_hash)
             return Recorded(known.outcome, True)
+        written_ns = arrived_ns if draft.time is None else draft.time
         # After the look-up: a late resend of what was recorded gets its first answer, however old it is.
-        self.check_fresh(source, draft)
+        self.check_fresh(source, written_ns)
         walk.passed("freshness")
         walk.passed("dedup")
         walk.stage("dedup")
         if len(self._held) >= MOST_AT_ONCE:
             raise Refused("BUSY", "too many signals at once; send it again", 1)
-        signal = _signal(source.name, key, body_hash, draft, path)
+        signal = _signal(source.name, key, body_hash, draft, path, written_ns)
         arrival = Arrival(signal, source.policy, raw(), tuple(walk.checks), dict(walk.stages))
         # A task of its own: the commit goes on when the sender hangs up, and every delivery meanwhile shares it.
         task = asyncio.ensure_future(self._port.take(arrival))
@@ -98,11 +110,11 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be recorded; no trace, it may hold a body
             raise _not_recorded(error) from None
 
-    def check_fresh(self, source: Source, draft: Draft) -> None:
+    def check_fresh(self, source: Source, written_ns: int | None) -> None:
         """Raises Refused when the alert's own time is too old, or to come."""
-        if draft.time is None:
+        if written_ns is None:
             return
-        age_ns = self._wall() - draft.time
+        age_ns = self._wall() - written_ns
         if age_ns > source.max_age_s * 1_000_000_000:
             raise Refused(
                 "STALE",
@@ -180,7 +192,7 @@ def _not_recorded(error: BaseException) -> Refused:
     return Refused("NOT_RECORDED", "the signal could not be made durable; send it again, it counts once", 5)
 
 
-def _signal(source: str, key: str, body_hash: str, draft: Draft, path: str) -> Signal:
+def _signal(source: str, key: str, body_hash: str, draft: Draft, path: str, written_ns: int | None) -> Signal:
     return Signal(
         id=signal_id(source, key),
         source=source,
@@ -197,6 +209,6 @@ def _signal(source: str, key: str, body_hash: str, draft: Draft, path: str) -> S
         take_profit=draft.take_profit,
         stop_loss=draft.stop_loss,
         test=draft.test,
-        alert_ns=draft.time,
+        alert_ns=written_ns,
         path=path,
     )
