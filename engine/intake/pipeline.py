@@ -72,10 +72,10 @@ class Pipeline:
         self._answered += 1
         return f"r{self._began_ns:x}-{self._answered}"
 
-    def refused(self, refused: Refused, source: str = "") -> Answer:
-        """Count a refusal and word it; also for what a transport refuses by itself."""
+    def refused(self, refused: Refused, source: str = "", request_id: str = "") -> Answer:
+        """Count a refusal and word it; also for what a transport refuses by itself. `request_id`: the sender's own."""
         self._tallies[source].refuse(refused.code)
-        return refusal(refused, self.request_id())
+        return refusal(refused, request_id or self.request_id())
 
     def admit(self, address: str, source: str = "") -> Answer | None:
         """Whether a request's body is worth reading; the answer when it is not."""
@@ -119,8 +119,14 @@ class Pipeline:
         async def answered(walk: Walk) -> Answer:
             outer, text = read_object(request.body)
             walk.passed("json")
+            request_id = _said_id(outer)
+            return await self._guarded("", lambda: authenticated(outer, text, request_id, walk), request_id)
+
+        async def authenticated(outer: dict[str, Any], text: str, request_id: str, walk: Walk) -> Answer:
             member = self._authenticated(request.internal_key, request, walk)
-            return await self._guarded(member.source.name, lambda: self._process(member, outer, text, request, walk))
+            return await self._guarded(
+                member.source.name, lambda: self._process(member, outer, text, request, walk), request_id
+            )
 
         walk = Walk(self._mono, _HTTP_CHECKS, request.receive_ns)
         return await self._guarded("", lambda: answered(walk))
@@ -186,7 +192,7 @@ class Pipeline:
         draft = self._read(fields, walk)
         sent_key = _one_key(member, draft, request.idempotency_key) or request_id
         if request.probe:
-            return self._probed(member, draft, sent_key, walk)
+            return self._probed(member, draft, sent_key, walk, request_id)
         outcome, repeated = await self._record(
             member, draft, sent_key, lambda: _record(text, key, {**outer, "payload": fields}), "process", walk
         )
@@ -255,7 +261,7 @@ class Pipeline:
             log.warning("no verdict of signal %s yet: %s", outcome.id, type(error).__name__)
             return outcome
 
-    def _probed(self, member: Member, draft: Draft, key: str, walk: Walk) -> Answer:
+    def _probed(self, member: Member, draft: Draft, key: str, walk: Walk, request_id: str = "") -> Answer:
         """The path was measured up to the look-up, and what would be refused there is; nothing is recorded."""
         draft.body_hash()
         self._recorder.check_unique(member.source, draft, key)
@@ -265,19 +271,19 @@ class Pipeline:
         walk.stage("dedup")
         self._port.probed(member.source.name, walk.stages)
         result = {"status": "probe", "checks": walk.checks, "stages": walk.stages}
-        return Answer(HTTPStatus.OK, True, result, None, None, self.request_id())
+        return Answer(HTTPStatus.OK, True, result, None, None, request_id or self.request_id())
 
-    async def _guarded(self, source: str, answer: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def _guarded(self, source: str, answer: Callable[[], Awaitable[Answer]], request_id: str = "") -> Answer:
         """Every refusal in the one shape, and nothing but an answer whatever goes wrong: no signal, then."""
         try:
             return await answer()
         except Refused as refused:
-            return self.refused(refused, source)
+            return self.refused(refused, source, request_id)
         except Problem as problem:
-            return self.refused(Refused(problem.code, str(problem)), source)
+            return self.refused(Refused(problem.code, str(problem)), source, request_id)
         except Exception as error:  # noqa: BLE001 - fails closed; no trace, it may hold a body
             log.error("a request failed: %s", type(error).__name__)
-            return self.refused(Refused("NOT_RECORDED", "the request failed; send it again", 5), source)
+            return self.refused(Refused("NOT_RECORDED", "the request failed; send it again", 5), source, request_id)
 
 
 def _one_key(member: Member, draft: Draft, header: str) -> str:
@@ -298,6 +304,14 @@ def _one_key(member: Member, draft: Draft, header: str) -> str:
             "a header is not signed, and this source signs; send idempotencyKey in the body",
         )
     return in_body or in_header
+
+
+def _said_id(outer: dict[str, Any]) -> str:
+    """The sender's requestId, for whatever is answered; empty where there is none that may be repeated."""
+    try:
+        return read_key(outer.get("requestId"), "requestId")
+    except Problem:
+        return ""
 
 
 def _unwrapped(outer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
