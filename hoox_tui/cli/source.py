@@ -187,10 +187,10 @@ def _policy(
         if text is not None:
             given[field] = _choice(field, kind, text.lower())
     if symbols is not None:
-        given["symbols"] = _several(symbols.upper(), "ALL")
+        given["symbols"] = tuple(symbol.upper() for symbol in _several("--symbols", symbols, "all"))
     if actions is not None:
         given["actions"] = tuple(
-            _choice("actions", model.SignalAction, action) for action in _several(actions.upper(), "ALL")
+            _choice("actions", model.SignalAction, action.upper()) for action in _several("--actions", actions, "all")
         )
     if max_notional is not None:
         given["max_notional"] = None if max_notional == "off" else _money(max_notional)
@@ -219,8 +219,8 @@ def _about(
     weak_dedup: bool | None,
 ) -> dict[str, Any]:
     """The fields of a source that were given."""
-    places = None if addresses is None else _several(addresses, "any")
-    senders = None if mail is None else _several(mail.lower(), "none")
+    places = None if addresses is None else _several("--addresses", addresses, "any")
+    senders = None if mail is None else _several("--mail", mail.lower(), "none")
     given = {
         "addresses": places,
         "mail": senders,
@@ -238,8 +238,12 @@ def _edited(source: Source, policy: dict[str, Any], about: dict[str, Any]) -> So
     return replace(source, policy=replace(source.policy, **policy), **about)
 
 
-def _several(text: str, every: str) -> tuple[str, ...]:
-    return () if text.strip() == every else tuple(word.strip() for word in text.split(",") if word.strip())
+def _several(option: str, text: str, none: str) -> tuple[str, ...]:
+    """The words between commas, none for the word that says so. No word at all is a variable that was not set: an error."""
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words:
+        raise typer.BadParameter(f"{option} is {text!r}, which names nothing; write some with commas, or {none}")
+    return () if len(words) == 1 and words[0].lower() == none else words
 
 
 def _choice(field: str, kind: Any, text: str) -> Any:

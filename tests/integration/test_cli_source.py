@@ -1,0 +1,71 @@
+"""hoox source add and set: what they make of what is typed, and what a shell makes of a variable that is not set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from engine.intake.sources import Source, read
+from engine.model.signal import SignalAction
+from hoox_tui.cli.root import app
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOOX_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def hoox(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words), terminal_width=200)
+
+
+def kept(home: Path) -> Source:
+    (source,) = read(home / "sources.json")
+    return source
+
+
+LIMITED = (
+    "--addresses", "10.0.0.1, 10.0.0.2", "--symbols", "btcusdt,ethusdt,", "--actions", "long,CLOSE", "--mail", "Bot@a.example",
+)  # fmt: skip
+
+
+def test_a_source_is_limited_to_what_is_named(home: Path) -> None:
+    assert hoox("source", "add", "tv", *LIMITED).exit_code == 0
+    source = kept(home)
+    assert source.addresses == ("10.0.0.1", "10.0.0.2")
+    assert source.policy.symbols == ("BTCUSDT", "ETHUSDT")
+    assert source.policy.actions == (SignalAction.LONG, SignalAction.CLOSE)
+    assert source.mail == ("bot@a.example",)
+
+
+@pytest.mark.parametrize("nothing", ["", " ", ",", " , ,"])
+@pytest.mark.parametrize(
+    ("option", "word"), [("--addresses", "any"), ("--symbols", "all"), ("--actions", "all"), ("--mail", "none")]
+)
+def test_an_option_that_names_nothing_lifts_no_limit(home: Path, option: str, word: str, nothing: str) -> None:
+    refused = hoox("source", "add", "new", option, nothing)
+    assert refused.exit_code == 2
+    assert not (home / "sources.json").exists()
+    hoox("source", "add", "tv", *LIMITED)
+    before = kept(home)
+    refused = hoox("source", "set", "tv", option, nothing)
+    assert refused.exit_code == 2
+    assert f"{option} is {nothing!r}" in refused.output
+    assert f"or {word}" in refused.output
+    assert kept(home) == before
+
+
+@pytest.mark.parametrize("words", [("any", "all", "all", "none"), ("ANY", "All", "ALL ", " None")])
+def test_the_word_for_it_lifts_a_limit(home: Path, words: tuple[str, ...]) -> None:
+    hoox("source", "add", "tv", *LIMITED)
+    options = ("--addresses", "--symbols", "--actions", "--mail")
+    assert (
+        hoox("source", "set", "tv", *(part for pair in zip(options, words, strict=True) for part in pair)).exit_code
+        == 0
+    )
+    source = kept(home)
+    assert (source.addresses, source.policy.symbols, source.policy.actions, source.mail) == ((), (), (), ())
