@@ -86,11 +86,12 @@ def webhook_url(base: str, name: str) -> str:
 
 
 def curl(url: str, api_key: str) -> str:
-    """A command that sends one signal."""
+    """A command that sends one signal, a new one each time. The key is in no argument: others could see it in `ps`."""
     return (
-        f"curl -sS {url} -H 'Content-Type: application/json' -d "
-        f'\'{{"apiKey":"{api_key}","exchange":"paper","action":"LONG","symbol":"BTCUSDT","quantity":"0.01",'
-        f'"idempotencyKey":"\'"$(date +%s%N)"\'"}}\''
+        f"curl -sS {url} -H 'Content-Type: application/json' -d @- <<EOF\n"
+        f'{{"apiKey":"{api_key}","exchange":"paper","action":"LONG","symbol":"BTCUSDT","quantity":"0.01",'
+        '"idempotencyKey":"$(date +%s%N)"}\n'
+        "EOF"
     )
 
 

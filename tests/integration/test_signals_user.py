@@ -206,7 +206,7 @@ def test_source_add_then_its_curl_trades_then_signal_send_closes(tmp_path: Path)
 
         shown = hoox("source", "add", "tv", "--mode", "trade")
         assert "//@version=6" in shown
-        curl = next(line for line in shown.splitlines() if line.startswith("curl "))
+        curl = shown[shown.index("curl ") : shown.index("EOF\n\nfor TradingView")] + "EOF\n"
         running = subprocess.Popen(
             [sys.executable, "-m", "hoox_tui", "engine"], cwd=tmp_path, env=environ, stderr=subprocess.DEVNULL
         )

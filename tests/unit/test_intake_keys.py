@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shlex
 import stat
 import subprocess
 import sys
@@ -256,9 +255,16 @@ def test_sources_are_managed_without_the_listener_or_what_it_stands_on() -> None
     assert done.stdout.strip() == "[]"
 
 
-def test_the_curl_example_is_a_command_a_shell_understands(tmp_path: Path) -> None:
+def test_the_curl_example_is_a_command_a_shell_understands_and_shows_nobody_the_key(tmp_path: Path) -> None:
     added = enrolled(tmp_path, Source("tv"))
-    words = shlex.split(enroll.curl(added.url, added.api_key).replace("$(date +%s%N)", "1"))
-    fields = json.loads(words[words.index("-d") + 1])
+    curl = tmp_path / "curl"
+    curl.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" >arguments\ncat\n")
+    curl.chmod(0o700)
+    environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["sh", "-c", enroll.curl(added.url, added.api_key)]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    fields = json.loads(done.stdout)
     assert fields.pop("apiKey") == added.api_key
-    assert read_draft({**fields}).idempotency_key == "1"
+    assert (read_draft({**fields}).idempotency_key or "").startswith("1")
+    words = (tmp_path / "arguments").read_text().splitlines()
+    assert words == ["-sS", added.url, "-H", "Content-Type: application/json", "-d", "@-"]
