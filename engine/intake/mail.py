@@ -29,6 +29,7 @@ _PARSED = ("Content-Disposition", "Content-Transfer-Encoding", "Content-Type", "
 _TRUTHS = {"true": True, "false": False}
 _LINE = re.compile(r"([A-Za-z]{1,40})[ \t]*:[ \t]*(\S.*)", re.ASCII)
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?", re.ASCII)
+_BETWEEN = re.compile(r"[\s<>()\",;:]")
 _RESULT = re.compile(r"(dkim|spf)[ \t]*=[ \t]*([a-z]+)((?:[ \t]+[a-z]+\.[a-z]+[ \t]*=[ \t]*[^\s;=]+)*)", re.ASCII)
 
 
@@ -97,8 +98,10 @@ def _parsed(name: str, value: str) -> Any:
 def _sender(values: Sequence[str], vouched_for: frozenset[str]) -> str:
     addresses = [str(address.addr_spec).lower() for value in values for address in _parsed("From", value).addresses]
     domain = addresses[0].rpartition("@")[2] if addresses else ""
-    if len(values) != 1 or len(addresses) != 1 or not _DOMAIN.fullmatch(domain):
-        raise Problem("BAD_FIELD", "From", "one address is needed, no more and no less")
+    # As it stands there, and no other beside it: a decoded one would be an address the mail server never looked at.
+    said = {word for value in values for word in _BETWEEN.split(value.lower()) if "@" in word}
+    if len(values) != 1 or len(addresses) != 1 or said != {addresses[0]} or not _DOMAIN.fullmatch(domain):
+        raise Problem("BAD_FIELD", "From", "one address is needed, written out, and no other beside it")
     if domain not in vouched_for:
         raise _unknown(f"for {domain}")
     return addresses[0]

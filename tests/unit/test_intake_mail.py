@@ -87,6 +87,41 @@ def test_nobody_is_believed_who_could_be_somebody_else(results: tuple[str, ...])
 
 
 @pytest.mark.parametrize(
+    "sender",
+    [
+        "=?utf-8?q?bot?=@alerts.example",
+        "<bot@alerts.example> other@alerts.example",
+        "other@alerts.example <bot@alerts.example>",
+        "bot@alerts.example (other@alerts.example)",
+        '"other@alerts.example" <bot@alerts.example>',
+        "=?utf-8?q?bot=40alerts.example=2C?= other@alerts.example",
+        "b(x)ot@alerts.example",
+        "bot@other.example@alerts.example",
+        "bot",
+        "",
+    ],
+)
+def test_a_sender_who_could_be_another_at_the_same_domain_is_refused(sender: str) -> None:
+    assert refused(mail(PASSED, sender=sender)) == "BAD_FIELD"
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "bot@alerts.example",
+        "<Bot@Alerts.Example>",
+        '"Alerts, daily" <bot@alerts.example>',
+        '"bot@alerts.example" <bot@alerts.example>',
+        "=?utf-8?q?Gr=C3=BC=C3=9Fe?= <bot@alerts.example>",
+        '"=?utf-8?q?Gr=C3=BC=C3=9Fe?="\r\n <bot@alerts.example>',
+        "bot@alerts.example (night shift)",
+    ],
+)
+def test_a_sender_may_be_called_as_mail_programs_write_it(sender: str) -> None:
+    assert read(mail(PASSED, sender=sender)).envelope.sender == "bot@alerts.example"
+
+
+@pytest.mark.parametrize(
     ("raw", "code"),
     [
         (mail(PASSED, sender="bot@alerts.example, other@alerts.example"), "BAD_FIELD"),
