@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import pty
 import signal
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from benchmarks.desk import COLUMNS, ROWS, read_until
+from benchmarks.screen import LONG_OPEN, NOTHING_OPEN, desk_on_pty
 from engine.clock import SteadyClock, mono_ns
 from engine.intake.keys import new_hmac_secret, signature
 from engine.intake.limits import Rate
@@ -32,7 +27,7 @@ from engine.intake.sources import Registry
 from engine.intake.walk import Request
 from engine.link.hub import Kind
 from engine.runtime import EngineConfig
-from tests.engine_process import ROOT, EngineProcess, attached, until
+from tests.engine_process import ROOT, EngineProcess, attached
 from tests.intake_kit import SmallIntake
 from tests.signal_engine import Sender, alert, enrolled, free_port, listening, rows, taking
 
@@ -122,15 +117,26 @@ def at_once() -> Figures:
     }
 
 
-def shown() -> Figures:
-    """From the first byte of a request to its row in a screen's list of signals, and to its position there."""
-    with _engine() as (config, key):
-        return asyncio.run(_shown(config, key))
+def shown(rounds: int = 100) -> Figures:
+    """From the first byte of a request to its position drawn on a desk's terminal, and to its being gone after a CLOSE."""
+    drawn: list[int] = []
+    with _engine() as (config, key), desk_on_pty(config) as terminal, closing(_Line(_webhook(config))) as line:
+        terminal.wait(NOTHING_OPEN)
+        for number in range(rounds):
+            for action, words in (("LONG", LONG_OPEN), ("CLOSE", NOTHING_OPEN)):
+                # Not in step with the screen's own clock.
+                time.sleep(0.4 + number % 10 * 0.007)
+                terminal.forget()
+                begin = mono_ns()
+                assert line.post(alert(key, f"{action}{number}", action=action)) == 200
+                terminal.wait(words)
+                drawn.append(mono_ns() - begin)
+    return _spread("drawn", drawn)
 
 
 def flood(seconds: int = 10, rate: int = 1_000) -> Figures:
     """A thousand signals a second with the desk open: answers, orders, and how long ticks waited meanwhile."""
-    with _engine(rate=700.0) as (config, key), _desk(config):
+    with _engine(rate=700.0) as (config, key), desk_on_pty(config):
         time.sleep(3)
         started = asyncio.run(_counters(config))
         time.sleep(seconds)
@@ -176,37 +182,6 @@ def _engine(rate: float = 100.0) -> Iterator[tuple[EngineConfig, str]]:
             engine.ended()
         finally:
             engine.kill()
-
-
-@contextmanager
-def _desk(config: EngineConfig) -> Iterator[None]:
-    """A desk on a terminal that reads all the while."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    over = threading.Event()
-    reader = threading.Thread(target=read_until, args=(master, over))
-    reader.start()
-    code = "import sys; from engine.link.client import SocketLink; from hoox_tui.app import run_desk; from pathlib import Path;"
-    code += "run_desk(SocketLink(Path(sys.argv[1]), 'bench'), symbol='BTCUSDT')"
-    desk = subprocess.Popen(
-        [sys.executable, "-c", code, str(config.socket)],
-        cwd=ROOT,
-        env=os.environ | {"TERM": "xterm-256color"},
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        start_new_session=True,
-    )
-    os.close(slave)
-    try:
-        yield
-        assert desk.poll() is None, "the desk did not stay open"
-    finally:
-        desk.terminate()
-        desk.wait(10)
-        over.set()
-        reader.join()
-        os.close(master)
 
 
 class _Line:
@@ -258,36 +233,6 @@ async def _crowd(
     for sender in senders:
         await sender.close()
     return statuses, took
-
-
-async def _shown(config: EngineConfig, key: str, rounds: int = 100) -> Figures:
-    assert config.socket is not None
-    screen, sender = await attached(config.socket), Sender(_webhook(config))
-    listed: list[int] = []
-    held: list[int] = []
-    screen.subscribe(("signals", "positions"))
-    await until(lambda: "signals" in screen.views and "positions" in screen.views)
-
-    async def seen(true: Callable[[], bool], begin: int, into: list[int]) -> None:
-        while not true():  # noqa: ASYNC110 - the view comes over a socket
-            await asyncio.sleep(0.0005)
-        into.append(mono_ns() - begin)
-
-    try:
-        for number in range(rounds):
-            action = "CLOSE" if number % 2 else "LONG"
-            begin = mono_ns()
-            answer = asyncio.create_task(sender.post(alert(key, f"s{number}", action=action)))
-            signals, open_now = len(screen.views["signals"].rows), number % 2 == 0
-            await asyncio.gather(
-                seen(lambda signals=signals: len(screen.views["signals"].rows) > signals, begin, listed),  # type: ignore[misc]
-                seen(lambda wanted=open_now: bool(screen.views["positions"].rows) == wanted, begin, held),  # type: ignore[misc]
-                answer,
-            )
-    finally:
-        await sender.close()
-        await screen.close()
-    return {**_spread("listed", listed), **_spread("position", held)}
 
 
 async def _counters(config: EngineConfig, since: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -12,20 +12,27 @@ TICK = 0.05
 """Seconds; 20 Hz."""
 LADDER, TALL_LADDER, NORMAL, LATENCY, CLOCK = 1, 2, 5, 10, 20
 """Ticks between frames: 20, 10, 4, 2 and 1 Hz."""
+PROMPT = 2
+"""Ticks between frames of what was just recorded."""
 BLURRED = 5
 """While the terminal does not have the focus only every fifth tick draws: 4 Hz."""
 
 
 @dataclass(slots=True)
 class Slot:
-    """A pane's place in the clock. `ageing` panes are drawn again when due though their view is the same: they show ages."""
+    """A pane's place in the clock. `ageing` panes are drawn again when due though their view is the same: they show ages.
+    `prompt` ones show what was just recorded before their turn: the engine sends it at once, and the rest at their pace.
+    """
 
     topic: str
     every: int
     draw: Callable[[Any, int], None]
     seen: Callable[[], bool]
     ageing: bool = False
+    prompt: bool = False
     due: int = 0
+    early: int = 0
+    """The tick from which a prompt one may be drawn again."""
     drawn: View | None = field(default=None, repr=False)
 
     def retarget(self, topic: str) -> None:
@@ -67,15 +74,21 @@ class FrameClock:
             return []
         drawn = []
         for slot in self._slots:
-            if self.ticks < slot.due:
-                continue
             view = views.get(slot.topic)
-            if view is None or (view is slot.drawn and not slot.ageing) or not slot.seen():
+            if not self._is_due(slot, view) or not slot.seen():
                 continue
             slot.due = self.ticks + slot.every
+            slot.early = self.ticks + PROMPT
             if view is not slot.drawn:
                 drawn.append(slot.topic)
             slot.drawn = view
-            slot.draw(self._convert(view), now_ns)
+            slot.draw(self._convert(views[slot.topic]), now_ns)
         self.frames += len(drawn)
         return drawn
+
+    def _is_due(self, slot: Slot, view: View | None) -> bool:
+        if view is None:
+            return False
+        if self.ticks < slot.due:
+            return slot.prompt and view is not slot.drawn and self.ticks >= slot.early
+        return slot.ageing or view is not slot.drawn

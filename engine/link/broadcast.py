@@ -34,15 +34,16 @@ class Broadcast:
         """Ready frames by topic; a frame's identity changes when its view does."""
         return self._frames
 
-    def refresh(self, topics: Iterable[str], now: int) -> None:
-        """Bring the frames of these topics up to date and forget all others."""
+    def refresh(self, topics: Iterable[str], now: int) -> bool:
+        """Bring the frames of these topics up to date and forget all others; true when something was recorded meanwhile."""
         wanted = set(topics)
         for topic in self._due.keys() - wanted:
             del self._due[topic]
             self._views.pop(topic, None)
             self._frames.pop(topic, None)
         seq = self._port.durable_seq()
-        if seq != self._seq:
+        recorded = seq != self._seq
+        if recorded:
             # A person waits for what was just recorded, not for the topic's pace.
             self._seq = seq
             for topic in RECORDED & wanted:
@@ -50,6 +51,7 @@ class Broadcast:
         for topic in wanted:
             if self._due.get(topic, 0) <= now + _EARLY_NS:
                 self._ask(topic, now)
+        return recorded
 
     def _ask(self, topic: str, now: int) -> None:
         self._due[topic] = now + _FAILED_NS

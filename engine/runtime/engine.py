@@ -8,9 +8,9 @@ import logging
 import math
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -22,9 +22,8 @@ from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
-from engine.ledger.rebuild import rebuild_projections
 from engine.ledger.reserve import Reserve
-from engine.ledger.verify import Report, verify, verify_events
+from engine.ledger.verify import Report
 from engine.link import killflag
 from engine.link.hub import Hub
 from engine.link.server import LinkServer
@@ -38,6 +37,7 @@ from engine.runtime.player import Player
 from engine.runtime.port import DeskPort
 from engine.runtime.recovery import old_lines, recovery_line
 from engine.runtime.status import StatusSource
+from engine.runtime.verification import Verification
 from engine.views import Mode
 from engine.views.candles import CandleBook
 
@@ -53,10 +53,6 @@ SNAPSHOT_S = 10.0
 TICK_S = 1.0
 STEP_NS = 2_000_000_000
 """How far the system's clock may lie behind before it is told."""
-VERIFY_ALL_BELOW = 16 * 1024 * 1024
-"""Bytes of a ledger whose derived tables every start compares with the events, too."""
-VERIFIED_S = 1.0
-"""How long a stop waits for a verification that may be nearly done."""
 
 
 class Engine:
@@ -75,8 +71,7 @@ class Engine:
         self._player: Player | None = None
         self._rehearsal: Rehearsal | None = None
         self._intake: Intake | None = None
-        self._verification: threading.Thread | None = None
-        self._repair = False
+        self._verification: Verification | None = None
         self.recorded = config.feed.startswith("recording:")
         self._snapshot_seq = 0
         self._clock: SteadyClock
@@ -127,7 +122,7 @@ class Engine:
                 self.keeper.exits_only()
             if config.rehearse:
                 self._rehearse(ledger.ledger_id, self.keeper, recorded_ns)
-            self._verify(self.keeper)
+            self._verification = Verification(config.ledger, partial(self._mistrust, self.keeper))
         else:
             self.keeper.look_only(opened.damage)
             self.keeper.desk.show(instruments)
@@ -145,6 +140,7 @@ class Engine:
         if config.socket is not None:
             self._server = LinkServer(config.socket, self.hub)
             await self._server.start()
+            self.port.on_durable = self._server.hurry
             log.info("serving %s on %s", config.ledger, config.socket)
         self._run(self._player.run(), "feed")
         self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
@@ -231,24 +227,6 @@ class Engine:
 
     # --- Running ------------------------------------------------------------------------------------
 
-    def _verify(self, keeper: Keeper) -> None:
-        """All of a small ledger, the whole chain of a large one, beside the loop. A stop does not wait for its end."""
-        loop, path = asyncio.get_running_loop(), self.config.ledger
-        check = verify if path.stat().st_size <= VERIFY_ALL_BELOW else verify_events
-
-        def work() -> None:
-            try:
-                report = check(path)
-            except (LedgerError, OSError) as error:
-                log.warning("the ledger could not be verified: %s", error)
-                return
-            if not report.ok:
-                with suppress(RuntimeError):  # the loop is over
-                    loop.call_soon_threadsafe(self._mistrust, keeper, report)
-
-        self._verification = threading.Thread(target=work, name="verification", daemon=True)
-        self._verification.start()
-
     def _mistrust(self, keeper: Keeper, report: Report) -> None:
         """Derived tables can wait until the engine stops; events that were changed cannot."""
         text = "; ".join(report.lines[1:])
@@ -256,7 +234,8 @@ class Engine:
         if not report.rebuildable:
             keeper.look_only(damaged(text))
             return
-        self._repair = True
+        assert self._verification is not None
+        self._verification.repair = True
         with suppress(NotDurable):
             remedy = f"{text}; put right when the engine stops"
             keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", remedy)))
@@ -350,14 +329,11 @@ class Engine:
         if self._player is not None:
             self._player.close()
         if self._verification is not None:
-            self._verification.join(VERIFIED_S)
+            self._verification.end()
         if self._opened is not None:
             self._opened.close()
-        if self._repair:
-            try:
-                log.warning("the damaged ledger is kept as %s", rebuild_projections(self.config.ledger).name)
-            except LedgerError as error:
-                log.error("the ledger could not be put right: %s", error)
+        if self._verification is not None:
+            self._verification.put_right()
 
 
 def _with_latency(instrument: Instrument, latency_ns: int) -> Instrument:

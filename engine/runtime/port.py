@@ -78,6 +78,7 @@ class DeskPort:
         """Topic -> (seq, view that waits for its commit, since when, mono ns)."""
         self.on_feed: Callable[[str, float], None]
         self.on_stop: Callable[[str], None]
+        self.on_durable: Callable[[], None] = lambda: None
 
     def attach(self, keeper: Keeper, status: StatusSource) -> None:
         """Serve this keeper's desk."""
@@ -100,7 +101,8 @@ class DeskPort:
                 self._lines.append(line)
 
     def committed(self, seq: int, committed_ns: int) -> None:
-        """See Listener: a view asks for what is durable when it is built."""
+        """See Listener."""
+        self.on_durable()
 
     def dropped(self, seq: int) -> None:
         """What followed `seq` did not happen: it is never shown."""

@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Grid, Horizontal
 from textual.geometry import Size
 
+from engine.link.broadcast import RECORDED
 from engine.views import BookView, ChartView, LogLine, OrderRow, PositionRow, TradeRow
 from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, TALL_LADDER, Slot
 from hoox_tui.keys import Scope, bindings
@@ -146,7 +147,7 @@ class DeskScreen(TradingScreen):
 
     def _slot(self, name: str, every: int, *, ageing: bool = False) -> Slot:
         pane = self.panes[name]
-        return Slot(name, every, pane.show, lambda: pane.is_on_screen, ageing=ageing)
+        return Slot(name, every, pane.show, lambda: pane.is_on_screen, ageing=ageing, prompt=name in RECORDED)
 
     def _needs_book(self) -> bool:
         return self.book.is_on_screen or self.ticket.is_on_screen

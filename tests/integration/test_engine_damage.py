@@ -199,7 +199,7 @@ async def check_any_bit(ledger: Path, flips: int) -> None:
         assert engine.keeper is not None
         mode = engine.keeper.mode
         if engine._verification is not None:
-            engine._verification.join()
+            engine._verification.thread.join()
         await engine.stop("the test is over")
         seen.add(mode)
         assert (mode is Mode.READ_ONLY) <= (not found.ok), at

@@ -197,7 +197,7 @@ async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None
     config = config_for(tmp_path, ledger=tmp_path / "link.sqlite", volatility=0.1)
     async with running(config) as (engine, link):
         await long_position(link)
-        await until(lambda: not engine._verification.is_alive())
+        await until(lambda: not engine._verification.thread.is_alive())
         assert link.views["status"].mode is Mode.OK
         assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link.sqlite"]
     report = verify(config.ledger)

@@ -129,6 +129,24 @@ async def raw(server: LinkServer) -> AsyncIterator[Raw]:
 
 
 class TestViews:
+    async def test_what_was_just_recorded_does_not_wait_for_the_next_beat(
+        self, folder: Path, hub: Hub, desk: SmallEngine, attach: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("engine.link.server.MAX_HZ", 0.01)
+        server = LinkServer(folder / "desk.sock", hub)
+        await server.start()
+        try:
+            link = await attach()
+            desk.show("before")
+            link.subscribe(("log",))
+            await until(lambda: text_of(link) == "before")
+            desk.seq += 1
+            desk.show("recorded")
+            server.hurry()
+            await until(lambda: text_of(link) == "recorded")
+        finally:
+            await server.stop("the test is over")
+
     async def test_a_screen_sees_the_latest_view_of_the_topics_it_wants(
         self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:

@@ -112,6 +112,20 @@ def test_a_slot_is_drawn_when_due_new_and_seen() -> None:
     assert clock.tick({"log": seeds.log(1)}, 0) == ["log"]
 
 
+def test_what_was_just_recorded_is_drawn_before_its_turn_and_a_stream_of_it_at_half_speed() -> None:
+    ticks: list[int] = []
+    slot = Slot("log", 5, lambda _, now: ticks.append(now), lambda: True, prompt=True)
+    clock = FrameClock(lambda view: view, [slot])
+    quiet, one = {"log": seeds.log(1)}, {"log": seeds.log(2)}
+    for tick in range(1, 5):
+        clock.tick(quiet if tick < 3 else one, tick)
+    assert ticks == [1, 3]
+    ticks.clear()
+    for tick in range(5, 45):
+        clock.tick({"log": seeds.log(tick)}, tick)
+    assert len(ticks) == 20
+
+
 def test_a_hidden_slot_keeps_its_turn() -> None:
     seen = False
     drawn_views: list[View] = []
