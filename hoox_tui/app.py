@@ -110,7 +110,8 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
     def on_mount(self) -> None:
         """Connect, start the clock, listen to the signals of a lost line."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.exit, Leaving.DETACH)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.exit, Leaving.DETACH)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self.link.subscribe(self.desk.topics())
         self.run_worker(self._connect(), group="link")
@@ -144,7 +145,7 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
     async def on_unmount(self) -> None:
         """Leave the engine alone."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGHUP, signal.SIGTERM):
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await self.link.close()
 

@@ -18,12 +18,13 @@ def main() -> None:
 
 def _open_desk() -> None:
     """`hoox` alone: there is nothing to parse, and without the parser the desk is there a tenth of a second sooner."""
-    try:
-        from hoox_tui.cli.problems import told
-        from hoox_tui.cli.show import open_desk
-        from hoox_tui.settings import load
+    # A Ctrl-C now ends it, with nothing to tidy up, whatever is half imported.
+    from signal import SIG_DFL, SIGINT, signal
 
-        with told():
-            open_desk(load({}), in_process=False)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    signal(SIGINT, SIG_DFL)
+    from hoox_tui.cli.problems import told
+    from hoox_tui.cli.show import open_desk
+    from hoox_tui.settings import load
+
+    with told():
+        open_desk(load({}), in_process=False)

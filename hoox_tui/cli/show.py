@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -67,16 +68,17 @@ def _same_feed(plays: str, wanted: str) -> bool:
 
 
 def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns_engine: bool) -> None:
-    # The screen's imports take as long as the engine's start: both run at once.
-    try:
-        from engine.link.client import SocketLink
-        from hoox_tui.app import run_desk
-        from hoox_tui.cli.launch import Keeper
-    except KeyboardInterrupt:
-        # Nobody saw this engine: it is not left behind.
+    def give_up(number: int, frame: object) -> None:
+        # Until the desk takes the signal over nobody saw this engine: it is not left behind.
         if started is not None:
             started.end()
-        raise
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGINT, give_up)
+    # The screen's imports take as long as the engine's start: both run at once.
+    from engine.link.client import SocketLink
+    from hoox_tui.app import run_desk
+    from hoox_tui.cli.launch import Keeper
 
     link = SocketLink(path, _screen_name())
     # It answers already where the imports above took longer than its start.

@@ -126,3 +126,45 @@ def status(link: SocketLink) -> StatusView:
 
 def armed(link: SocketLink) -> bool:
     return "status" in link.views and status(link).armed
+
+
+_INTERRUPTED = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["WHERE"]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["hoox"]
+from hoox_tui.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("where", ["hoox_tui.settings", "hoox_tui.cli.launch", "textual.app", "hoox_tui.screens.desk"])
+async def test_ctrl_c_while_it_opens_ends_it_without_a_word_and_leaves_no_engine(where: str, tmp_path: Path) -> None:
+    home = tmp_path / "interrupted"
+    master, slave = os.openpty()
+    started = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", _INTERRUPTED],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "HOOX_HOME": str(home), "XDG_RUNTIME_DIR": str(tmp_path), "WHERE": where},
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+    )
+    os.close(slave)
+    _, words = await asyncio.to_thread(started.communicate, None, 30)
+    os.close(master)
+    assert started.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert b"Traceback" not in words
+    await until(lambda: not _runs_on(home))
+
+
+def _runs_on(home: Path) -> bool:
+    """Whether a process was told of this folder."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if str(home).encode() in command.read_bytes():
+                return True
+    return False
