@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from engine.core.arming import arm_order
 from engine.core.kernel import Due, Kernel, share
 from engine.model import event as ev
 from engine.model.account import Execution
-from engine.model.market import Top
+from engine.model.market import Side, Top
 from engine.model.money import ZERO
 from engine.model.order import AT_VENUE, Order, OrderTerms
 
 ARRIVE, VENUE = Due.ARRIVE, Execution.VENUE
+BOTH = tuple(Side)
 
 
 def create(kernel: Kernel, terms: OrderTerms, reserve: Decimal = ZERO, top: Top | None = None) -> Order:
@@ -117,6 +119,17 @@ def live_exits(kernel: Kernel, account: str, instrument: str) -> list[Order]:
             if not siblings:
                 del kernel.siblings[key]
     return live
+
+
+def live_entries(kernel: Kernel, account: str, instrument: str, sides: Iterable[Side] = BOTH) -> Iterator[Order]:
+    """Live orders of these sides that may open or add, oldest first; looked for only where some are known to work."""
+    known = kernel.state.accounts[account]
+    sides, mine = [side for side in sides if known.working(instrument, side)], (account, False)
+    if sides:
+        for order in kernel.state.orders.values():
+            terms = order.terms
+            if terms.instrument == instrument and terms.side in sides and (terms.account, terms.reduce_only) == mine:
+                yield order
 
 
 def exits_of(kernel: Kernel, account: str, instrument: str, parent: str) -> list[Order]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import islice
 
+from engine.core.inbox import owner_of
 from engine.core.journal import text
 from engine.core.kernel import Kernel
+from engine.core.lifecycle import live_entries
 from engine.core.risk import not_carried
 from engine.core.rounding import Refusal
 from engine.core.state import SignalRecord, State
@@ -58,6 +60,31 @@ def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     if policy.actions and signal.action not in policy.actions:
         return Refusal("SCOPE", f"action: {signal.source} may send {', '.join(policy.actions)}, not {signal.action}")
     return None
+
+
+def leverage_of(kernel: Kernel, record: SignalRecord) -> int | Refusal | None:
+    """The leverage that an entry sets first; None leaves the instrument's, which counts for all that is open or works there.
+
+    A signal changes what is its source's own alone, and without a leverage it never enters at what somebody left behind.
+    """
+    signal, account, instrument = record.signal, record.account, record.instrument
+    now = kernel.leverage(account, instrument)
+    position = kernel.state.position_of(account, instrument)
+    if signal.leverage == now:
+        return now
+    if signal.leverage is None:
+        return None if position is not None or any(live_entries(kernel, account, instrument)) else 1
+    others = (
+        order for order in live_entries(kernel, account, instrument) if order.terms.owner != owner_of(signal.source)
+    )
+    if position is None and not any(others):
+        return signal.leverage
+    there, before = ("works", "cancel that") if position is None else ("is open", "send CLOSE")
+    return Refusal(
+        "LEVERAGE",
+        f"leverage: {signal.leverage}x would change the {now}x of what {there} in {signal.symbol}, which no signal does; "
+        f"send {now} or none, or {before} before",
+    )
 
 
 def over_limits(state: State, record: SignalRecord, step: Enter, now_ns: int) -> Refusal | None:

@@ -35,11 +35,15 @@ LEAVES: dict[SignalAction, frozenset[Side]] = {
 
 
 class Enter(Struct, frozen=True):
-    """Place an entry. `size` in base units, before the step; `price` is what it is valued at."""
+    """Place an entry. `size` in base units, before the step; `price` is what it is valued at.
+
+    `leverage` is set first; None leaves the instrument's.
+    """
 
     side: Side
     size: Decimal
     price: Decimal
+    leverage: int | None = None
 
 
 class Leave(Struct, frozen=True):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from engine.core.closing import close_at_market
 from engine.core.inbox import owner_of
 from engine.core.intents import take_in
@@ -16,7 +18,7 @@ from engine.core.lifecycle import live_exits, request_cancel
 from engine.core.plan import plan_order
 from engine.core.risk import may_enter, not_flattening, outcomes_known
 from engine.core.rounding import Refusal
-from engine.core.scope import over_limits
+from engine.core.scope import leverage_of, over_limits
 from engine.core.state import SignalRecord, pair_key
 from engine.core.translate import ENTERS, LEAVES, Enter, Leave, Nothing, Step, translate
 from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
@@ -128,13 +130,21 @@ def due_step(kernel: Kernel, record: SignalRecord) -> Step:
     """The step that is due; an entry or a reversal that could not enter anyway is refused before anything is closed."""
     step = translated(kernel, record)
     if isinstance(step, Enter):
-        return over_limits(kernel.state, record, step, kernel.clock) or step
+        return _entering(kernel, record, step)
     if isinstance(step, Leave) and step.reverses and not record.exit:
         account, market = record.account, kernel.market(record.instrument)
         blocked = not_flattening(kernel, account) or may_enter(kernel, market)
         blocked = blocked or outcomes_known(kernel, account, record.instrument, [])
         return blocked or _reversible(kernel, record) or step
     return step
+
+
+def _entering(kernel: Kernel, record: SignalRecord, step: Enter) -> Enter | Refusal:
+    """An entry within its source's limits, with the leverage that it sets first."""
+    leverage = leverage_of(kernel, record)
+    if isinstance(leverage, Refusal):
+        return leverage
+    return over_limits(kernel.state, record, step, kernel.clock) or msgspec.structs.replace(step, leverage=leverage)
 
 
 def _reversible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
@@ -267,7 +277,7 @@ def entry_command(record: SignalRecord, step: Enter) -> PlaceOrder:
         type=signal.type,
         size=step.size,
         price=signal.price,
-        leverage=signal.leverage,
+        leverage=step.leverage,
         take_profit=signal.take_profit,
         stop_loss=signal.stop_loss,
     )

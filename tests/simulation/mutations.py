@@ -28,6 +28,7 @@ from engine.core import (
     positions,
     reconcile,
     risk,
+    scope,
     signals,
     turns,
 )
@@ -368,6 +369,11 @@ def unasked_signals(patch: Patch) -> None:
     patch.setattr(signals, "_ask", turns.advance)
 
 
+def any_leverage(patch: Patch) -> None:
+    """10: a signal's leverage becomes that of whatever is open."""
+    everywhere(patch, scope.leverage_of, lambda kernel, record: record.signal.leverage)
+
+
 class _With:
     """Something with other attributes in front."""
 
@@ -422,5 +428,6 @@ MUTATIONS: Iterable[Mutation] = (
     Mutation("verdicts of signals are forgotten", _rows(3, 10), PAPER, forgotten_verdicts),
     Mutation("a signal says how much is closed", _rows(10), VENUE, closes_what_the_signal_says),
     Mutation("a signal trades that nobody approved", _rows(10), PAPER, unasked_signals),
+    Mutation("a signal changes another's leverage", _rows(10), VENUE, any_leverage, near=107),
     Mutation("liquidity is taken twice", _rows(14), PAPER, endless_liquidity),
 )

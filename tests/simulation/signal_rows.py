@@ -178,6 +178,22 @@ def _exit(books: Books, told: Told, terms: OrderTerms) -> str | None:
     return None
 
 
+def row_10_own_leverage(books: Books, event: Event) -> str | None:
+    """A source changes the leverage of nothing that is open, nor of what another has working."""
+    if not isinstance(event.body, ev.LeverageChanged) or not event.owner.startswith(OWNER):
+        return None
+    pair = (event.account, event.instrument)
+    works = [
+        line.terms.id
+        for line in books.orders.values()
+        if line.live and (line.terms.account, line.terms.instrument) == pair
+        if not line.reduce_only and line.terms.owner != event.owner
+    ]
+    if books.held.get(pair) or works:
+        return f"{event.owner} sets {event.body.leverage}x while {books.held.get(pair)} is open and {works} work"
+    return None
+
+
 def row_10_true_verdict(books: Books, event: Event) -> str | None:
     """A verdict is what happened."""
     body = event.body
@@ -202,6 +218,7 @@ BEFORE: tuple[tuple[int, Callable[[Books, Event], str | None]], ...] = (
     (3, row_03_received_once),
     (3, row_03_one_entry),
     (10, row_10_allowed),
+    (10, row_10_own_leverage),
     (10, row_10_true_verdict),
 )
 
