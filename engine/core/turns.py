@@ -5,8 +5,6 @@ An entry's LIMIT order that rests ends the signal only with the order: executed 
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
 
 from engine.core.closing import close_at_market
@@ -14,7 +12,8 @@ from engine.core.inbox import owner_of
 from engine.core.intents import take_in
 from engine.core.journal import text
 from engine.core.kernel import FIRST_NS, MOST_NS, Kernel
-from engine.core.lifecycle import live_exits, request_cancel
+from engine.core.leaving import own_entries, unclosed
+from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
 from engine.core.risk import may_enter, not_flattening, outcomes_known
 from engine.core.rounding import Refusal
@@ -25,9 +24,8 @@ from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.command import PlaceOrder
-from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.order import AT_VENUE, Order, OrderStatus, OrderType, Role
+from engine.model.order import Order, OrderStatus, OrderType, Role
 from engine.model.signal import Opposite, Verdict, WaitsFor
 
 UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
@@ -66,7 +64,7 @@ def translated(kernel: Kernel, record: SignalRecord) -> Step:
     sides = LEAVES.get(signal.action, frozenset())
     if side is not None and record.policy.opposite is Opposite.REVERSE:
         sides = frozenset({side.opposite})
-    working = frozenset(order.terms.side for order in _own_entries(kernel, record, sides))
+    working = frozenset(order.terms.side for order in own_entries(kernel, record, sides))
     return translate(signal, record.policy, market.instrument, held, working, best)
 
 
@@ -97,7 +95,7 @@ def advance(kernel: Kernel, record: SignalRecord) -> None:
     if expired := _expired(kernel, record):
         give_up(kernel, record, *expired)
         return
-    if record.waits is WaitsFor.RETRY and kernel.clock < record.until_ns:
+    if record.waits is WaitsFor.RETRY and kernel.clock < record.until_ns and not _opened_meanwhile(kernel, record):
         return
     if _cannot_enter_yet(kernel, record):
         wait(kernel, record, WaitsFor.RETRY, min(kernel.clock + SECOND_NS, expires_ns(record)), record.attempt)
@@ -174,6 +172,12 @@ def _expired(kernel: Kernel, record: SignalRecord) -> tuple[str, str] | None:
     return None
 
 
+def _opened_meanwhile(kernel: Kernel, record: SignalRecord) -> bool:
+    """A CLOSE that had nothing to close when it was last looked at has something now."""
+    sides = LEAVES.get(record.signal.action)
+    return sides is not None and not record.exit and unclosed(kernel, record, sides)[1] > ZERO
+
+
 def _cannot_enter_yet(kernel: Kernel, record: SignalRecord) -> bool:
     """After a start an entry waits until its account was held against its venue (DESIGN 9).
 
@@ -196,37 +200,18 @@ def _venue_may_hold(kernel: Kernel, record: SignalRecord) -> bool:
     return account.id not in kernel.stood or pair_key(account.id, record.instrument) in kernel.state.differs
 
 
-def _own_entries(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> list[Order]:
-    """Live entries of these sides that the signal's source has in its instrument."""
-    known = kernel.state.accounts[record.account]
-    if not any(known.working(record.instrument, side) for side in sides):
-        return []
-    owner, where = owner_of(record.signal.source), (record.account, record.instrument)
-    return [
-        order
-        for order in kernel.state.orders.values()
-        if order.terms.owner == owner
-        and order.terms.side in sides
-        and not order.terms.reduce_only
-        and (order.terms.account, order.terms.instrument) == where
-    ]
-
-
 # --- Leaving --------------------------------------------------------------------------------------------
 
 
 def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
     """Withdraw and close what is there, or see what became of that."""
-    entries = _own_entries(kernel, record, step.sides)
-    position = kernel.state.position_of(record.account, record.instrument)
-    if position is not None and (Side.BUY if position.size > ZERO else Side.SELL) not in step.sides:
-        position = None
-    rest = abs(position.size) - _leaving(kernel, record) if position is not None else ZERO
+    entries = own_entries(kernel, record, step.sides)
+    position, rest = unclosed(kernel, record, step.sides)
     if record.waits is WaitsFor.FLAT:
         last = kernel.state.find_order(record.exit)
         if rest <= ZERO and all(order.cancel_requested for order in entries):
             return
-        if rest <= ZERO or last is None or last.status is not OrderStatus.FILLED:
+        if rest <= ZERO or (record.exit and (last is None or last.status is not OrderStatus.FILLED)):
             _try_later(kernel, record, last)
             return
     for order in entries:
@@ -234,12 +219,6 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
     if position is not None and rest > ZERO:
         close_at_market(kernel, position, rest, Role.CLOSE, owner_of(record.signal.source), record.signal.id)
     wait(kernel, record, WaitsFor.FLAT, expires_ns(record), record.attempt)
-
-
-def _leaving(kernel: Kernel, record: SignalRecord) -> Decimal:
-    """Size that is being closed at market already, whoever asked for it."""
-    exits = [o for o in live_exits(kernel, record.account, record.instrument) if o.status in AT_VENUE]
-    return sum((o.remaining for o in exits if o.fired or o.terms.type is OrderType.MARKET), ZERO)
 
 
 def _try_later(kernel: Kernel, record: SignalRecord, last: Order | None) -> None:

@@ -57,6 +57,11 @@ class AtVenue(Inbox):
         size = str(order.remaining)
         return self.said(order, OrderStatus.FILLED, str(order.size), fill(f"f{order.id}", "60000", size))
 
+    def open_long(self, size: str) -> None:
+        """A position of the source's own."""
+        self.signal("LONG", size, key="opens")
+        self.fills(self.order("opens"))
+
     def at_price(self, price: str) -> None:
         """The market stands there now."""
         self.quote(price, str(D(price) + self.instruments[0].tick))

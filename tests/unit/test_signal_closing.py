@@ -1,0 +1,130 @@
+"""A CLOSE ends flat: whatever rests as an exit, whatever fills although it is cancelled, and however many CLOSEs come."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from engine.core.inputs import CancelRefused
+from engine.model import command as cmd
+from engine.model import event as ev
+from engine.model.order import OrderStatus, OrderType
+from engine.model.signal import WaitsFor
+from tests.kit import BUY, SELL, alarms, bodies
+from tests.signal_kit import EXECUTED, Inbox
+from tests.unit.test_signal_waiting import AtVenue
+
+D = Decimal
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox(balance="1000000")
+
+
+@pytest.fixture
+def venue() -> AtVenue:
+    return AtVenue()
+
+
+# --- Exits that rest ------------------------------------------------------------------------------------
+
+
+def resting_stop_limit(inbox: Inbox, size: str = "1.0") -> None:
+    """A long of 1 whose stop limit has fired, and rests above the market."""
+    inbox.open(BUY, "1.0", leverage=10)
+    inbox.place(SELL, size, OrderType.STOP_LIMIT, price="58990", trigger="59000", reduce_only=True)
+    inbox.market("58000")
+    inbox.wait()
+    assert [o.fired for o in inbox.live(OrderType.STOP_LIMIT)] == [True]
+
+
+@pytest.mark.parametrize("size", ["0.4", "1.0"])
+def test_a_close_closes_what_a_resting_stop_limit_waits_to_close(inbox: Inbox, size: str) -> None:
+    resting_stop_limit(inbox, size)
+    inbox.signal("CLOSE")
+    assert [o.size for o in inbox.orders_of()] == [D("1.0")]
+    inbox.wait()
+    assert inbox.verdict() == EXECUTED
+    assert (inbox.size, inbox.live()) == (0, [])
+
+
+def test_a_reversal_closes_what_a_resting_stop_limit_waits_to_close(inbox: Inbox) -> None:
+    resting_stop_limit(inbox)
+    inbox.signal("SHORT", "0.5")
+    inbox.wait()
+    assert inbox.verdict() == EXECUTED
+    assert inbox.size == D("-0.5")
+
+
+def test_a_close_beside_a_resting_exit_never_turns_the_position_round(inbox: Inbox) -> None:
+    resting_stop_limit(inbox)
+    inbox.signal("CLOSE")
+    inbox.market("59000")
+    inbox.wait()
+    assert inbox.size == 0
+    assert "REDUCE_ONLY_OPENED" not in alarms(inbox.events)
+
+
+def test_a_close_waits_for_a_stop_that_fired_and_goes_to_market(venue: AtVenue) -> None:
+    venue.open_long("1.0")
+    venue.place(SELL, "1.0", OrderType.STOP, trigger="59000", reduce_only=True)
+    venue.market("58900")
+    venue.signal("CLOSE")
+    assert venue.orders_of() == []
+
+
+# --- Entries that fill although they are cancelled ------------------------------------------------------
+
+
+def test_an_entry_that_fills_although_a_close_cancels_it_is_closed_at_once_and_quietly(inbox: Inbox) -> None:
+    inbox.signal("LONG", "0.5")
+    arrives_ns = inbox.desk.next_due()
+    assert arrives_ns is not None
+    inbox.wait(arrives_ns - inbox.now - 1)
+    inbox.signal("CLOSE")
+    events = inbox.wait()
+    assert (inbox.size, alarms(events)) == (0, [])
+    assert inbox.verdict("k1") == inbox.verdict("k2") == EXECUTED
+
+
+def test_at_a_venue_too(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1")
+    venue.signal("CLOSE")
+    events = venue.fills(venue.order("k1"))
+    assert venue.order("k2").size == D("0.1")
+    assert alarms(events) == []
+
+
+def test_an_entry_that_fills_after_its_cancel_was_refused_is_closed_at_once(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", type="LIMIT", price="59000")
+    resting = venue.order()
+    venue.said(resting, OrderStatus.ACCEPTED)
+    venue.signal("CLOSE")
+    venue.handle(CancelRefused(venue.now, resting.id, "not now"))
+    assert venue.record().waits is WaitsFor.RETRY
+    venue.fills(resting)
+    assert venue.order("k2").size == D("0.1")
+
+
+def test_a_refused_cancel_is_asked_again_no_sooner_while_another_closes_the_position(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.1", type="LIMIT", price="59000")
+    resting = venue.order()
+    venue.said(resting, OrderStatus.ACCEPTED)
+    venue.open_long("0.1")
+    venue.ask(cmd.ClosePosition, position=venue.position.id)
+    venue.signal("CLOSE")
+    events = venue.handle(CancelRefused(venue.now, resting.id, "not now"))
+    assert venue.record().waits is WaitsFor.RETRY
+    assert not bodies(events, ev.CancelRequested)
+
+
+def test_what_another_s_close_did_not_close_is_closed_at_once(venue: AtVenue) -> None:
+    venue.open_long("0.1")
+    venue.ask(cmd.ClosePosition, position=venue.position.id)
+    venue.signal("CLOSE")
+    assert venue.orders_of() == []
+    events = venue.said(venue.last_order, OrderStatus.REJECTED, reason="no")
+    assert venue.order().size == D("0.1")
+    assert "SIGNAL_NOT_CLOSED" not in alarms(events)
