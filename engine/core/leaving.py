@@ -1,9 +1,12 @@
-"""What a signal leaves: its source's own entries, and what of a position nobody closes yet."""
+"""What a signal leaves: its source's own entries, what of a position nobody closes yet, and how the desk would be after that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from decimal import Decimal
+
+import msgspec
 
 from engine.core.inbox import owner_of
 from engine.core.kernel import Kernel
@@ -33,3 +36,45 @@ def unclosed(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> tu
     exits = live_exits(kernel, record.account, record.instrument)
     to_market = (o.remaining for o in exits if o.status in AT_VENUE and not o.terms.type.has_price)
     return position, abs(position.size) - sum(to_market, ZERO)
+
+
+def once_left(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> Kernel:
+    """The desk as it would be once a signal has left, at the prices of this moment: to plan with, never to act on."""
+    state, account = kernel.state, kernel.state.accounts[record.account]
+    instrument = kernel.instrument(record.instrument)
+    asset, name = instrument.settle_asset, instrument.id
+    position, _ = unclosed(kernel, record, sides)
+    withdrawn = own_entries(kernel, record, sides)
+    buying, selling = (
+        account.working(name, side) - sum((o.at_worst for o in withdrawn if o.terms.side is side), ZERO)
+        for side in (Side.BUY, Side.SELL)
+    )
+    made, margin = _made(kernel, position) if position is not None else (ZERO, ZERO)
+    after = msgspec.structs.replace(
+        account,
+        balances=account.balances | {asset: account.balances.get(asset, ZERO) + made},
+        margins=account.margins | {asset: account.margins.get(asset, ZERO) - margin},
+        reserves=account.reserves
+        | {asset: account.reserves.get(asset, ZERO) - sum((o.reserve for o in withdrawn), ZERO)},
+        buying=account.buying | {name: buying},
+        selling=account.selling | {name: selling},
+    )
+    gone = {order.id for order in withdrawn}
+    then = copy(kernel)
+    then.state = msgspec.structs.replace(
+        state,
+        accounts=state.accounts | {account.id: after},
+        positions={key: held for key, held in state.positions.items() if held is not position},
+        orders={key: order for key, order in state.orders.items() if key not in gone} if gone else state.orders,
+    )
+    return then
+
+
+def _made(kernel: Kernel, position: Position) -> tuple[Decimal, Decimal]:
+    """What closing a position at the best price would bring or cost, its margin at most, and the margin it frees."""
+    market = kernel.market(position.instrument)
+    price = market.taker_price(Side.SELL if position.size > ZERO else Side.BUY)
+    if price is None:
+        return ZERO, position.margin
+    fee = abs(position.size) * price * market.instrument.taker_fee
+    return max(position.unrealised(price), -position.margin) - fee, position.margin

@@ -12,10 +12,10 @@ from engine.core.inbox import owner_of
 from engine.core.intents import take_in
 from engine.core.journal import text
 from engine.core.kernel import FIRST_NS, MOST_NS, Kernel
-from engine.core.leaving import own_entries, unclosed
+from engine.core.leaving import once_left, own_entries, unclosed
 from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
-from engine.core.risk import may_enter, not_flattening, outcomes_known
+from engine.core.risk import may_enter, outcomes_known
 from engine.core.rounding import Refusal
 from engine.core.scope import leverage_of, over_limits
 from engine.core.state import SignalRecord, pair_key
@@ -130,10 +130,7 @@ def due_step(kernel: Kernel, record: SignalRecord) -> Step:
     if isinstance(step, Enter):
         return _entering(kernel, record, step)
     if isinstance(step, Leave) and step.reverses and not record.exit:
-        account, market = record.account, kernel.market(record.instrument)
-        blocked = not_flattening(kernel, account) or may_enter(kernel, market)
-        blocked = blocked or outcomes_known(kernel, account, record.instrument, [])
-        return blocked or _reversible(kernel, record) or step
+        return _unenterable(kernel, record, step) or step
     return step
 
 
@@ -145,14 +142,15 @@ def _entering(kernel: Kernel, record: SignalRecord, step: Enter) -> Enter | Refu
     return over_limits(kernel.state, record, step, kernel.clock) or msgspec.structs.replace(step, leverage=leverage)
 
 
-def _reversible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
-    """What a reversal would enter with, held against the source's limits as if it were flat already."""
-    market, signal = kernel.market(record.instrument), record.signal
-    best = market.taker_price(ENTERS[signal.action])
-    step = translate(signal, record.policy, market.instrument, ZERO, frozenset(), best)
-    if isinstance(step, Enter):
-        return over_limits(kernel.state, record, step, kernel.clock)
-    return step if isinstance(step, Refusal) else None
+def _unenterable(kernel: Kernel, record: SignalRecord, step: Leave) -> Refusal | None:
+    """Why a reversal could not enter once it has left: nothing is closed for an entry that cannot be placed."""
+    if unknown := outcomes_known(kernel, record.account, record.instrument, []):
+        return unknown
+    after = once_left(kernel, record, step.sides)
+    then = due_step(after, record)
+    if isinstance(then, Enter):
+        return plan_order(after, record.account, entry_command(record, then)).refusal
+    return then if isinstance(then, Refusal) else None
 
 
 def _expired(kernel: Kernel, record: SignalRecord) -> tuple[str, str] | None:
