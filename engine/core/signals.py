@@ -18,7 +18,7 @@ from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible, meant
 from engine.core.state import SignalRecord, signal_key
 from engine.core.translate import ENTERS, LEAVES
-from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, translated
+from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, refused_now
 from engine.core.waiting import SECOND_NS, end, expire, refuse, wait
 from engine.model import event as ev
 from engine.model.event import Event
@@ -132,13 +132,13 @@ def _ask(kernel: Kernel, record: SignalRecord) -> None:
 def _supersede(kernel: Kernel, record: SignalRecord) -> None:
     """Earlier entries of the instrument that wait, for approval too, and that this one contradicts, are given up.
 
-    A CLOSE contradicts those of the side it closes, an entry those of the other side, unless it is refused as things stand.
+    A CLOSE contradicts those of the side it closes, an entry those of the other side, unless it is refused itself.
     """
     action, line = record.signal.action, _line(kernel, record)
     side = ENTERS.get(action)
     sides = LEAVES[action] if side is None else (side.opposite,)
     against = frozenset(entry for entry, opens in ENTERS.items() if opens in sides)
-    if not line.holds(against) or isinstance(translated(kernel, record), Refusal):
+    if not line.holds(against) or refused_now(kernel, record):
         return
     for signal in line.among(against):
         other = kernel.state.signals.get(signal)

@@ -87,6 +87,12 @@ def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:
     return f"would {step.side.lower()} {text(plan.size)} {symbol} at about {text(plan.expected)}"
 
 
+def refused_now(kernel: Kernel, record: SignalRecord) -> bool:
+    """It comes to nothing as things stand; what would only have to wait does not count."""
+    seen = foresee(kernel, record)
+    return isinstance(seen, Refusal) and not (seen.code in _PASSING and _cannot_enter_yet(kernel, record))
+
+
 def advance(kernel: Kernel, record: SignalRecord) -> None:
     """Take the next step, if there is one to take now."""
     kernel.journal.cause = record.seq

@@ -1,0 +1,55 @@
+"""What a signal ends of those that wait: what it contradicts, and nothing where it comes to nothing itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine.model import command as cmd
+from engine.model.account import RiskLimits
+from engine.model.signal import SourceMode
+from tests.signal_kit import Inbox, policy
+from tests.unit.test_signal_waiting import AtVenue
+
+D = Decimal
+ASKS = policy(mode=SourceMode.APPROVE)
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "MAX_NOTIONAL": {"rules": policy(max_notional=D(100))},
+    "ORDERS_PER_HOUR": {"rules": policy(orders_per_hour=0)},
+    "KILL_SWITCH": {},
+    "ORDER_NOTIONAL": {"quantity": "20"},
+    "MARGIN": {"quantity": "10"},
+    "LEVERAGE": {"leverage": 500},
+    "STOP_LOSS": {"stop_loss": "70000"},
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_a_signal_that_is_refused_ends_nothing_that_waits(code: str) -> None:
+    inbox = Inbox(balance="100000", limits=RiskLimits(max_order_notional=D(1_000_000)))
+    inbox.signal("SHORT", "0.5", ASKS)
+    if code == "KILL_SWITCH":
+        inbox.ask(cmd.SetKill, on=True, reason="test")
+    inbox.signal("LONG", **({"quantity": "0.5"} | REFUSED[code]))
+    assert inbox.verdict() == ("refused", code)
+    assert inbox.record("k1").waits == "approval"
+
+
+def test_a_close_ends_what_waits_under_the_kill_switch_too() -> None:
+    inbox = Inbox(balance="1000000")
+    inbox.signal("SHORT", "0.5", ASKS)
+    inbox.ask(cmd.SetKill, on=True, reason="test")
+    inbox.signal("CLOSE")
+    assert inbox.verdict("k1") == ("expired", "SUPERSEDED")
+
+
+def test_a_signal_that_waits_for_its_account_after_a_start_ends_what_it_contradicts() -> None:
+    venue = AtVenue()
+    venue.signal("SHORT", "0.5", ASKS)
+    Inbox.restart(venue)
+    venue.signal("LONG", "0.5")
+    assert venue.record().waits == "retry", "neither its account nor its price is known yet"
+    assert venue.verdict("k1") == ("expired", "SUPERSEDED")
