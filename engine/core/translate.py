@@ -6,8 +6,10 @@
 | CLOSE | nothing to do | leave | leave |
 | CLOSE_LONG, CLOSE_SHORT | nothing to do | leave | nothing to do |
 
-To leave is to withdraw the source's own entries that work for that side, and to close the whole open exposure, whoever
-opened it. Entries of a hand or of another source stay. What is left of a reversal once it is flat is to enter.
+The source's own entries that work for a side count as if that side were open, but for net, which trades through nothing
+that is not open. Those of a hand or of another source count for nothing, and stay. To leave is to withdraw the source's
+own for that side, and to close the whole open exposure, whoever opened it. What is left of a reversal once it is flat is
+to enter; where sameSide lets it not enter then, it does not leave either.
 """
 
 from __future__ import annotations
@@ -73,8 +75,9 @@ def translate(
 ) -> Step:
     """What is to be done for a signal now.
 
-    `held`: the signed open exposure. `working`: the sides of the source's own entries that are live. `best`: the best
-    price that a taker of the signal's side would get (ask for a LONG, bid for a SHORT), None while there is none.
+    `held`: the signed open exposure. `working`: the sides of the source's own entries that are live, as far as they
+    matter (turns.translated). `best`: the best price that a taker of the signal's side would get (ask for a LONG, bid
+    for a SHORT), None while there is none.
     """
     side = ENTERS.get(signal.action)
     if side is None:
@@ -84,16 +87,14 @@ def translate(
             "SPOT", f"action: {instrument.symbol} is spot, which cannot be short; send CLOSE to sell what is held"
         )
     opposite = held * side.sign < ZERO
-    if policy.opposite is Opposite.REVERSE and (opposite or side.opposite in working):
+    against = opposite or side.opposite in working
+    if against and policy.opposite is Opposite.REJECT:
+        return _opposite(signal, instrument, held if opposite else ZERO, side.opposite)
+    same = held * side.sign > ZERO
+    if (same or side in working) and policy.same_side is not SameSide.ADD:
+        return _same_side(signal, policy, instrument, held if same else ZERO, side)
+    if against and policy.opposite is Opposite.REVERSE:
         return Leave(frozenset({side.opposite}), reverses=True)
-    if opposite and policy.opposite is Opposite.REJECT:
-        return Refusal(
-            "OPPOSITE",
-            f"action: {signal.action} while {_shown(held)} {instrument.symbol} is open, and the source's opposite is reject; "
-            "send CLOSE before, or set it to reverse or net",
-        )
-    if held * side.sign > ZERO and policy.same_side is not SameSide.ADD:
-        return _same_side(signal, policy, instrument, held)
     sized = _size(signal, instrument, best)
     if isinstance(sized, Refusal):
         return sized
@@ -111,13 +112,28 @@ def _leave(signal: Signal, instrument: Instrument, held: Decimal, working: froze
     return Nothing("OTHER_SIDE", f"{_shown(held)} {instrument.symbol} is open, which {signal.action} leaves alone")
 
 
-def _same_side(signal: Signal, policy: Policy, instrument: Instrument, held: Decimal) -> Step:
-    what = f"{signal.action} while {_shown(held)} {instrument.symbol} is open already"
+def _opposite(signal: Signal, instrument: Instrument, held: Decimal, working: Side) -> Refusal:
+    what, close = _meets(signal, instrument, held, working)
+    return Refusal(
+        "OPPOSITE", f"action: {what}, and the source's opposite is reject; {close} before, or set it to reverse or net"
+    )
+
+
+def _same_side(signal: Signal, policy: Policy, instrument: Instrument, held: Decimal, working: Side) -> Step:
+    what, close = _meets(signal, instrument, held, working)
     if policy.same_side is SameSide.IGNORE:
         return Nothing("SAME_SIDE", f"{what}, and the source's sameSide is ignore")
     return Refusal(
-        "SAME_SIDE", f"action: {what}, and the source's sameSide is reject; set it to add, or send CLOSE before"
+        "SAME_SIDE", f"action: {what}, and the source's sameSide is reject; set it to add, or {close} before"
     )
+
+
+def _meets(signal: Signal, instrument: Instrument, held: Decimal, working: Side) -> tuple[str, str]:
+    """What an entry meets, what is held or else a working order, and what takes that away."""
+    if held:
+        return f"{signal.action} while {_shown(held)} {instrument.symbol} is open already", "send CLOSE"
+    order = f"a working order of {signal.source} would {working.lower()} {instrument.symbol}"
+    return f"{signal.action} while {order}", "send CLOSE, which cancels it,"
 
 
 def _size(signal: Signal, instrument: Instrument, best: Decimal | None) -> tuple[Decimal, Decimal] | Refusal:

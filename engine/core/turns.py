@@ -24,9 +24,10 @@ from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.command import PlaceOrder
+from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus, OrderType, Role
-from engine.model.signal import Opposite, Verdict, WaitsFor
+from engine.model.signal import Opposite, SameSide, Verdict, WaitsFor
 
 UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
 """Of orders that provably never left (NotSent): only these are tried again."""
@@ -60,12 +61,17 @@ def translated(kernel: Kernel, record: SignalRecord) -> Step:
     held = position.size if position is not None else ZERO
     side = ENTERS.get(signal.action)
     best = market.taker_price(side) if side is not None else None
-    # Only what a CLOSE or a reversal would withdraw matters; a book full of own entries is not searched for nothing.
-    sides = LEAVES.get(signal.action, frozenset())
-    if side is not None and record.policy.opposite is Opposite.REVERSE:
-        sides = frozenset({side.opposite})
-    working = frozenset(order.terms.side for order in own_entries(kernel, record, sides))
+    working = frozenset(order.terms.side for order in own_entries(kernel, record, _minded(record)))
     return translate(signal, record.policy, market.instrument, held, working, best)
+
+
+def _minded(record: SignalRecord) -> frozenset[Side]:
+    """Sides whose own working entries decide something: a book full of others is not searched for nothing."""
+    side, policy = ENTERS.get(record.signal.action), record.policy
+    if side is None:
+        return LEAVES[record.signal.action]
+    minded = {side.opposite: policy.opposite is not Opposite.NET, side: policy.same_side is not SameSide.ADD}
+    return frozenset(each for each, does in minded.items() if does)
 
 
 def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:

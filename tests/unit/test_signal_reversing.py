@@ -11,8 +11,8 @@ import pytest
 from engine.core.state import encode_state
 from engine.model import event as ev
 from engine.model.account import RiskLimits
-from engine.model.signal import Opposite, SameSide, SourceMode
-from tests.kit import BUY, SECOND, SELL, bodies
+from engine.model.signal import SourceMode
+from tests.kit import SECOND, SELL, bodies
 from tests.signal_kit import EXECUTED, Inbox, policy
 
 D = Decimal
@@ -123,14 +123,3 @@ def test_what_a_reversal_would_leave_is_looked_at_and_not_touched() -> None:
     inbox.signal("LONG", "500", policy(mode=SourceMode.LOG))
     assert (inbox.record("k2").code, inbox.record("k3").code) == ("LOGGED", "ORDER_NOTIONAL")
     assert traded(inbox) == before
-
-
-def test_a_long_that_will_be_refused_withdraws_no_working_short() -> None:
-    inbox = Inbox(balance="1000000")
-    inbox.signal("SHORT", "0.5", type="LIMIT", price="61000")
-    inbox.wait()
-    inbox.open(BUY, "1.0")
-    inbox.signal("LONG", "0.5", policy(same_side=SameSide.REJECT, opposite=Opposite.REVERSE))
-    inbox.wait()
-    assert inbox.verdict() == ("refused", "SAME_SIDE")
-    assert [o.cancel_requested for o in inbox.live()] == [False]

@@ -105,9 +105,42 @@ def test_what_the_source_has_working_goes_with_what_is_open(action: str, working
     assert word(means(action, D(0), working=frozenset(working))) == expected
 
 
-@pytest.mark.parametrize("opposite", ["net", "reject"])
-def test_only_a_reversal_withdraws_working_entries_of_the_other_side(opposite: str) -> None:
-    assert word(means("SHORT", D(0), opposite=opposite, working=frozenset({BUY}))) == "enter sell"
+WORKING = {
+    # own working side, by sameSide and opposite: what a LONG means then
+    (BUY, "add", "reverse"): "enter buy",
+    (BUY, "ignore", "reverse"): "nothing SAME_SIDE",
+    (BUY, "reject", "net"): "refuse SAME_SIDE",
+    (SELL, "add", "reverse"): "leave sell then enter",
+    (SELL, "add", "net"): "enter buy",
+    (SELL, "add", "reject"): "refuse OPPOSITE",
+}
+
+
+@pytest.mark.parametrize(("side", "same", "opposite"), WORKING)
+def test_the_source_s_own_working_entries_count_as_open(side: Side, same: str, opposite: str) -> None:
+    assert word(means("LONG", D(0), same, opposite, frozenset({side}))) == WORKING[side, same, opposite]
+
+
+@pytest.mark.parametrize("same", ["ignore", "reject"])
+@pytest.mark.parametrize(("held", "working"), [("long", {SELL}), ("short", {BUY}), ("flat", {BUY, SELL})])
+def test_a_reversal_that_would_not_enter_does_not_leave(same: str, held: str, working: set[Side]) -> None:
+    step = means("LONG", HELD[held], same, "reverse", frozenset(working))
+    assert word(step) == {"ignore": "nothing SAME_SIDE", "reject": "refuse SAME_SIDE"}[same]
+
+
+def test_a_refusal_for_a_working_order_says_so_and_that_close_cancels_it() -> None:
+    for step, words in (
+        (
+            means("LONG", D(0), "reject", working=frozenset({BUY})),
+            ("working order of tv", "buy BTCUSDT", "CLOSE", "add"),
+        ),
+        (
+            means("LONG", D(0), opposite="reject", working=frozenset({SELL})),
+            ("working order of tv", "sell BTCUSDT", "cancels"),
+        ),
+    ):
+        assert isinstance(step, Refusal)
+        assert all(word in step.message for word in words), step.message
 
 
 # --- Spot -----------------------------------------------------------------------------------------------

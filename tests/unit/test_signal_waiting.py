@@ -192,7 +192,7 @@ def test_a_source_that_does_not_add_waits_for_what_is_on_its_way(venue: AtVenue)
 
 def test_the_next_one_goes_when_the_one_before_rests(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1", type="LIMIT", price="59000")
-    venue.signal("LONG", "0.2", ONCE)
+    venue.signal("SHORT", "0.2", policy(opposite=Opposite.NET))
     assert venue.record().waits == "queue"
     venue.said(venue.order("k1"), OrderStatus.ACCEPTED)
     assert venue.order("k2").status is OrderStatus.SENT
