@@ -11,10 +11,12 @@ from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_entries
 from engine.core.risk import not_carried
 from engine.core.rounding import Refusal
-from engine.core.state import SignalRecord, State
-from engine.core.translate import Enter
+from engine.core.state import SignalRecord, State, pair_key
+from engine.core.translate import LEAVES, Enter
 from engine.core.unknown import NAMED
-from engine.model.instrument import Instrument
+from engine.model.instrument import Instrument, InstrumentId
+from engine.model.market import Side
+from engine.model.money import ZERO
 from engine.model.signal import Signal, SourceMode
 
 LIVE = "live"
@@ -25,7 +27,8 @@ _SEPARATORS = str.maketrans("", "", "/-_")
 def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
     """The instrument of a signal's symbol: carried before known, of the exchange named before others, perp before spot.
 
-    Without real money any exchange may be named, and stands for its profile; a live account's venue goes by its own name.
+    A CLOSE means the one in which there is something to close. Without real money any exchange may be named, and stands
+    for its profile; a live account's venue goes by its own name.
     """
     state = kernel.state
     known = state.accounts[account]
@@ -41,7 +44,36 @@ def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
     if not found:
         names = ", ".join(islice(dict.fromkeys(i.base + i.quote for i in tradable if i.id in live), NAMED)) or "none"
         return Refusal("UNKNOWN_SYMBOL", f"symbol: {signal.symbol!r} is not carried; there are: {names}")
-    return min(found, key=lambda i: (i.id not in live, i.venue != signal.exchange, i.product != "perp", i.id))
+    ranks = {i.id: (i.id not in live, i.venue != signal.exchange, i.product != "perp") for i in found}
+    found.sort(key=lambda i: (ranks[i.id], i.id))
+    if signal.action not in LEAVES:
+        return found[0]
+    exposed = [i for i in found if _exposed(kernel, account, i.id, LEAVES[signal.action])]
+    if not exposed:
+        return next((i for i in found if _works(kernel, account, i.id, signal)), found[0])
+    same = [i.id for i in exposed if ranks[i.id] == ranks[exposed[0].id]]
+    return exposed[0] if len(same) == 1 else _ambiguous(signal, same)
+
+
+def _exposed(kernel: Kernel, account: str, instrument: InstrumentId, sides: frozenset[Side]) -> bool:
+    """Something is open that one of these sides opened, by the ledger or by the venue."""
+    position = kernel.state.position_of(account, instrument)
+    differs = kernel.state.differs.get(pair_key(account, instrument))
+    held = (position.size if position is not None else ZERO, differs.theirs if differs is not None else ZERO)
+    return any(size and (Side.BUY if size > ZERO else Side.SELL) in sides for size in held)
+
+
+def _works(kernel: Kernel, account: str, instrument: InstrumentId, signal: Signal) -> bool:
+    """The source has an entry working that the signal would withdraw."""
+    entries = live_entries(kernel, account, instrument, LEAVES[signal.action])
+    return any(order.terms.owner == owner_of(signal.source) for order in entries)
+
+
+def _ambiguous(signal: Signal, where: list[InstrumentId]) -> Refusal:
+    return Refusal(
+        "AMBIGUOUS",
+        f"symbol: {signal.symbol} is open in {' and in '.join(where)}; name the exchange of one, or close one by hand",
+    )
 
 
 def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
@@ -49,10 +81,9 @@ def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     signal, policy = record.signal, record.policy
     if policy.mode is SourceMode.OFF:
         return Refusal("SOURCE_OFF", f"source: {signal.source} is off; `hoox source` sets its mode")
-    found = meant(kernel, record.account, signal)
-    if isinstance(found, Refusal):
-        return found
-    if refusal := not_carried(kernel, record.account, kernel.market(found.id)):
+    if refusal := _nowhere(kernel, record):
+        return refusal
+    if refusal := not_carried(kernel, record.account, kernel.market(record.instrument)):
         return refusal
     if policy.symbols and signal.symbol not in policy.symbols:
         allowed = ", ".join(policy.symbols[:NAMED])
@@ -60,6 +91,23 @@ def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     if policy.actions and signal.action not in policy.actions:
         return Refusal("SCOPE", f"action: {signal.source} may send {', '.join(policy.actions)}, not {signal.action}")
     return None
+
+
+def _nowhere(kernel: Kernel, record: SignalRecord) -> Refusal | None:
+    """It means no instrument; or it is a CLOSE, and what is open is in another one by now than when it came."""
+    signal, account, instrument = record.signal, record.account, record.instrument
+    sides = LEAVES.get(signal.action)
+    if instrument and (sides is None or _exposed(kernel, account, instrument, sides)):
+        return None
+    found = meant(kernel, account, signal)
+    if isinstance(found, Refusal):
+        return found
+    if found.id == instrument or sides is None or not _exposed(kernel, account, found.id, sides):
+        return None
+    return Refusal(
+        "AMBIGUOUS",
+        f"symbol: {signal.symbol} was {instrument} when it came, and is open in {found.id} now; send it again",
+    )
 
 
 def leverage_of(kernel: Kernel, record: SignalRecord) -> int | Refusal | None:
