@@ -109,7 +109,9 @@ class SignalsPane(RowsPane[SignalsView, SignalRow]):
         if view is None:
             return ""
         shown = len(self.rows())
-        return f"{shown} of {view.total}" if shown < view.total else str(view.total)
+        unseen = view.approvals - sum(row.waits == APPROVAL for row in view.rows)
+        more = f", {unseen} more to approve" if unseen > 0 else ""
+        return (f"{shown} of {view.total}" if shown < view.total else str(view.total)) + more
 
     def search(self, text: str) -> None:
         """Show only what matches; empty shows all."""

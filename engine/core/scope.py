@@ -12,14 +12,16 @@ from engine.core.lifecycle import live_entries
 from engine.core.risk import not_carried
 from engine.core.rounding import Refusal
 from engine.core.state import SignalRecord, State, pair_key
-from engine.core.translate import LEAVES, Enter
+from engine.core.translate import ENTERS, LEAVES, Enter
 from engine.core.unknown import NAMED
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.signal import Signal, SourceMode
+from engine.model.signal import Signal, SourceMode, WaitsFor
 
 LIVE = "live"
+MOST_ASKED = 50
+"""Entries of a source that wait for a person at once, and as many that close."""
 HOUR_NS = 3_600_000_000_000
 _SEPARATORS = str.maketrans("", "", "/-_")
 
@@ -107,6 +109,19 @@ def _nowhere(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     return Refusal(
         "AMBIGUOUS",
         f"symbol: {signal.symbol} was {instrument} when it came, and is open in {found.id} now; send it again",
+    )
+
+
+def too_many_asked(state: State, record: SignalRecord) -> Refusal | None:
+    """A person can answer so many of a source; a crowd of entries does not keep its CLOSE from being asked."""
+    source, entry = record.signal.source, record.signal.action in ENTERS
+    asked = (other.signal for other in state.signals.values() if other.waits is WaitsFor.APPROVAL)
+    count = sum(signal.source == source and (signal.action in ENTERS) is entry for signal in asked)
+    if count < MOST_ASKED:
+        return None
+    return Refusal(
+        "APPROVALS",
+        f"{count} signals of {source} wait for approval, the most that may; answer some in the inbox, and send it again",
     )
 
 

@@ -15,7 +15,7 @@ from engine.core.inputs import SignalIn
 from engine.core.kernel import Due, Kernel
 from engine.core.line import Line
 from engine.core.rounding import Refusal
-from engine.core.scope import inadmissible, meant
+from engine.core.scope import inadmissible, meant, too_many_asked
 from engine.core.state import SignalRecord, signal_key
 from engine.core.translate import ENTERS, LEAVES
 from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, refused_now
@@ -121,7 +121,7 @@ def _only_say(kernel: Kernel, record: SignalRecord, refusal: Refusal | None) -> 
 
 def _ask(kernel: Kernel, record: SignalRecord) -> None:
     """Wait for a person; what would be refused now is not asked for."""
-    seen = foresee(kernel, record)
+    seen = too_many_asked(kernel.state, record) or foresee(kernel, record)
     if isinstance(seen, Refusal):
         refuse(kernel, record, seen)
         return

@@ -56,13 +56,13 @@ class SourceRow(Struct, frozen=True):
 
 
 class SignalsView(ViewBase, frozen=True):
-    """Topic `signals`: those that wait first come to an end are among them; newest first, at most 200."""
+    """Topic `signals`: the newest 200, newest first; then those that wait for a person beside them, at most 200."""
 
     rows: tuple[SignalRow, ...]
     total: int
     """Of which the rows are the newest."""
     approvals: int
-    """How many wait for a person."""
+    """How many wait for a person, shown or not."""
     sources: tuple[SourceRow, ...]
 
 

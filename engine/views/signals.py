@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from heapq import nlargest
+from heapq import nlargest, nsmallest
 
 from msgspec import Struct
 
@@ -35,16 +35,21 @@ def signals_view(state: State, now_ns: int, took: Mapping[str, float], heard: Ma
     total = len(state.signals) + len(state.signals_ended)
     newest = nlargest(ROWS, _records(state), key=lambda record: record.seq)
     rows = {record.signal.id: signal_row(state, record, took.get(record.signal.id)) for record in newest}
-    # What waits for a person is among them however much came since.
-    for record in state.signals.values():
-        if record.waits is WaitsFor.APPROVAL and record.signal.id not in rows:
+    # What waits for a person is among them however much came since: as many again, those that expire first.
+    asked = list(_asked(state))
+    for record in nsmallest(ROWS, asked, key=lambda record: record.until_ns):
+        if record.signal.id not in rows:
             rows[record.signal.id] = signal_row(state, record, took.get(record.signal.id))
-    return SignalsView(now_ns, tuple(rows.values()), total, approvals(state), _sources(state, now_ns, heard))
+    return SignalsView(now_ns, tuple(rows.values()), total, len(asked), _sources(state, now_ns, heard))
 
 
 def approvals(state: State) -> int:
     """How many signals wait for a person."""
-    return sum(record.waits is WaitsFor.APPROVAL for record in state.signals.values())
+    return sum(1 for _ in _asked(state))
+
+
+def _asked(state: State) -> Iterator[SignalRecord]:
+    return (record for record in state.signals.values() if record.waits is WaitsFor.APPROVAL)
 
 
 def signal_row(state: State, record: SignalRecord, took: float | None) -> SignalRow:

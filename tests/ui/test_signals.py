@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.model.command import ApproveSignal, DeclineSignal, ReplaySignal
@@ -16,6 +17,7 @@ from hoox_tui.screens.why import WhyScreen
 from tests.ui import signals_seed as seed
 from tests.ui.desk_host import SIZES, Desk, desk
 from tests.ui.fake_link import SCREEN, FakeLink, full_views
+from widgets.signals import SignalsPane
 
 
 def inbox(**status: object) -> FakeLink:
@@ -39,6 +41,14 @@ async def test_the_desk_says_that_a_signal_waits_for_approval() -> None:
         at.link.change_status(approvals=0)
         await at.frames()
         assert "APPROVE" not in at.text()
+
+
+async def test_what_waits_for_approval_and_is_not_shown_is_counted() -> None:
+    link = inbox()
+    link.views["signals"] = msgspec.structs.replace(seed.signals(), total=400, approvals=8)
+    async with desk(link, size=SIZES["80x24"]) as at:
+        screen = await opened(at)
+        assert screen.query_one(SignalsPane).count() == f"{len(seed.ROWS)} of 400, 7 more to approve"
 
 
 async def test_f4_shows_the_inbox_and_asks_for_it_only_while_it_is_open() -> None:

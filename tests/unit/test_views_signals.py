@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core.scope import MOST_ASKED
 from engine.model.command import ApproveSignal, DeclineSignal, ReplaySignal
 from engine.model.market import Side
 from engine.model.signal import Opposite, SourceMode
@@ -46,6 +47,17 @@ def test_what_waits_for_a_person_is_seen_however_much_came_since() -> None:
         inbox.signal(rules=LOGS)
     assert approvals(inbox.state) == 1
     assert [row.id for row in rows(inbox) if row.waits == "approval"] == ["s-tv-k1"]
+
+
+def test_what_waits_for_a_person_is_bounded_and_all_of_it_is_counted() -> None:
+    inbox = Inbox(balance="1000000")
+    for number in range(10 * MOST_ASKED):
+        inbox.signal(rules=ASKS, source=f"s{number // MOST_ASKED}")
+        inbox.now += 1
+    view = signals_view(inbox.state, inbox.now, {}, {})
+    shown = [row.id.rpartition("-k")[2] for row in view.rows]
+    assert (len(shown), view.approvals, view.total) == (2 * ROWS, 500, 500)
+    assert {"1", "200", "301", "500"} <= set(shown), "the newest, and those that expire first"
 
 
 @pytest.mark.parametrize(
