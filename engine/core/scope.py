@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from decimal import Decimal
 from itertools import islice
 
 from engine.core.inbox import owner_of
 from engine.core.journal import text
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_entries
+from engine.core.plan import sweep
 from engine.core.risk import not_carried
 from engine.core.rounding import Refusal
 from engine.core.state import SignalRecord, State, pair_key
@@ -17,6 +19,7 @@ from engine.core.unknown import NAMED
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Side
 from engine.model.money import ZERO
+from engine.model.order import OrderType
 from engine.model.signal import Signal, SourceMode, WaitsFor
 
 LIVE = "live"
@@ -150,22 +153,32 @@ def leverage_of(kernel: Kernel, record: SignalRecord) -> int | Refusal | None:
     )
 
 
-def over_limits(state: State, record: SignalRecord, step: Enter, now_ns: int) -> Refusal | None:
+def over_limits(kernel: Kernel, record: SignalRecord, step: Enter) -> Refusal | None:
     """The source's own limits on an entry, with the numbers; risk limits come after, the same as for a hand."""
     policy, source = record.policy, record.signal.source
-    notional = step.size * step.price
-    if policy.max_notional is not None and notional > policy.max_notional:
-        return Refusal(
-            "MAX_NOTIONAL",
-            f"quantity: worth {text(notional)}, above the {text(policy.max_notional)} that {source} may put into one order",
-        )
+    if policy.max_notional is not None:
+        notional = step.size * _worst(kernel, record, step)
+        if notional > policy.max_notional:
+            return Refusal(
+                "MAX_NOTIONAL",
+                f"quantity: worth up to {text(notional)}, above the {text(policy.max_notional)} that {source} may put into "
+                "one order",
+            )
     if policy.orders_per_hour is None or record.counted:
         return None
-    times = state.signal_orders.get(source, [])
-    sent = len(times) - bisect_right(times, now_ns - HOUR_NS)
+    times = kernel.state.signal_orders.get(source, [])
+    sent = len(times) - bisect_right(times, kernel.clock - HOUR_NS)
     if sent >= policy.orders_per_hour:
         return Refusal(
             "ORDERS_PER_HOUR",
             f"{source} sent {sent} orders within the last hour, its limit is {policy.orders_per_hour}",
         )
     return None
+
+
+def _worst(kernel: Kernel, record: SignalRecord, step: Enter) -> Decimal:
+    """The price that is reserved for: the last one that a market order of this size takes, or what a limit is valued at."""
+    if record.signal.type is not OrderType.MARKET:
+        return step.price
+    _, _, worst = sweep(kernel.market(record.instrument).book, step.side, step.size)
+    return max(step.price, worst) if worst is not None else step.price

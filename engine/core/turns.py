@@ -151,7 +151,7 @@ def _entering(kernel: Kernel, record: SignalRecord, step: Enter) -> Enter | Refu
     leverage = leverage_of(kernel, record)
     if isinstance(leverage, Refusal):
         return leverage
-    return over_limits(kernel.state, record, step, kernel.clock) or msgspec.structs.replace(step, leverage=leverage)
+    return over_limits(kernel, record, step) or msgspec.structs.replace(step, leverage=leverage)
 
 
 def _unenterable(kernel: Kernel, record: SignalRecord, step: Leave) -> Refusal | None:

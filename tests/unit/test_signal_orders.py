@@ -443,6 +443,26 @@ def test_a_limit_order_is_worth_at_most_what_it_may_trade_for(
     assert bool(inbox.record().orders) is (code is None)
 
 
+THIN = (("60000", "0.01"), ("66000", "50"))
+
+
+@pytest.mark.parametrize(
+    ("action", "bound", "code"),
+    [("LONG", "32999", "MAX_NOTIONAL"), ("LONG", "33000", None), ("SHORT", "30000", None)],
+)
+def test_a_market_order_is_worth_what_it_would_cost_in_the_book(
+    inbox: Inbox, action: str, bound: str, code: str | None
+) -> None:
+    inbox.quote("59999", "60000", ask_size="0.01")
+    inbox.depth((("59999", "0.01"), ("54000", "50")), THIN)
+    inbox.signal(action, "0.5", policy(max_notional=D(bound)))
+    assert inbox.record().code == (code or "")
+    if code:
+        assert all(word in inbox.record().message for word in ("33000", bound))
+    inbox.wait()
+    assert all(order.value <= D(bound) for order in inbox.orders_of())
+
+
 def test_a_close_is_not_held_to_limits_on_size_and_number(inbox: Inbox) -> None:
     inbox.open(BUY, "0.5")
     rules = policy(max_notional=D(1), orders_per_hour=1)
