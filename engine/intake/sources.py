@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from engine.core.state import KEEP_SIGNAL_ORDERS
 from engine.intake.addresses import AddressList, BadAddress
 from engine.intake.keys import KeyHash, matches, split
 from engine.intake.limits import Rate
@@ -176,8 +177,9 @@ def check(source: Source) -> None:
 def _check_policy(policy: Policy, wrong: Any) -> None:
     if policy.max_notional is not None and not (policy.max_notional.is_finite() and policy.max_notional > 0):
         raise wrong(f"max_notional: {policy.max_notional}; write an amount above 0, or leave it out")
-    if policy.orders_per_hour is not None and policy.orders_per_hour < 1:
-        raise wrong(f"orders_per_hour: {policy.orders_per_hour}; write 1 or more, or leave it out")
+    if policy.orders_per_hour is not None and not 1 <= policy.orders_per_hour <= KEEP_SIGNAL_ORDERS:
+        most = f"{policy.orders_per_hour}; write 1 to {KEEP_SIGNAL_ORDERS}, so many are counted, or leave it out"
+        raise wrong(f"orders_per_hour: {most}")
     if policy.approve_s < 1 or policy.entry_patience_s < 1:
         raise wrong("approve_s and entry_patience_s are seconds, 1 or more")
     if not (policy.entry_drift.is_finite() and policy.entry_drift > 0):

@@ -8,6 +8,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from engine.core.state import KEEP_SIGNAL_ORDERS
+from engine.intake.sources import Source, SourcesError, check
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import RiskLimits
@@ -494,6 +496,13 @@ def test_orders_an_hour_are_counted_over_restarts_and_again_after_an_hour(inbox:
     inbox.wait()
     assert inbox.verdict() == EXECUTED
     assert inbox.size == D("0.4")
+
+
+@pytest.mark.parametrize("most", [0, KEEP_SIGNAL_ORDERS + 1])
+def test_a_limit_an_hour_that_cannot_be_counted_is_refused_with_the_remedy(most: int) -> None:
+    check(Source("tv", policy=policy(orders_per_hour=KEEP_SIGNAL_ORDERS)))
+    with pytest.raises(SourcesError, match=f"'tv': orders_per_hour: {most}; write 1 to 10000"):
+        check(Source("tv", policy=policy(orders_per_hour=most)))
 
 
 def test_a_refused_entry_does_not_count_against_the_hour(inbox: Inbox) -> None:
