@@ -12,6 +12,7 @@ from engine.core.inbox import owner_of
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_entries, live_exits
 from engine.core.state import SignalRecord
+from engine.core.translate import LEAVES, Nothing
 from engine.model.account import Position
 from engine.model.market import Side
 from engine.model.money import ZERO
@@ -36,6 +37,25 @@ def unclosed(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> tu
     exits = live_exits(kernel, record.account, record.instrument)
     to_market = (o.remaining for o in exits if o.status in AT_VENUE and not o.terms.type.has_price)
     return position, abs(position.size) - sum(to_market, ZERO)
+
+
+def closing_already(kernel: Kernel, record: SignalRecord) -> Nothing | None:
+    """A CLOSE has nothing to do while one before it leaves all that it would: that one goes on until flat.
+
+    One of another source withdraws none of its own entries.
+    """
+    sides = LEAVES.get(record.signal.action)
+    line = kernel.lines.get((record.account, record.instrument))
+    if sides is None or line is None:
+        return None
+    for name, action in line.closes.items():
+        other = kernel.state.signals.get(name)
+        if other is None or other is record or not sides <= LEAVES[action]:
+            continue
+        if other.signal.source == record.signal.source or not own_entries(kernel, record, sides):
+            what = f"{action} {name} of {other.signal.source} closes {record.signal.symbol} already"
+            return Nothing("CLOSING", f"{what}, and goes on until that is flat")
+    return None
 
 
 def once_left(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> Kernel:

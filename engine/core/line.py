@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine.core.translate import LEAVES
 from engine.model.signal import SignalAction
 
 
 class Line:
     """Ids of live signals with their actions, in the order of their turns; volatile, rebuilt from recorded state."""
 
-    __slots__ = ("_counts", "asked", "turns")
+    __slots__ = ("_counts", "asked", "closes", "turns")
 
     def __init__(self) -> None:
         self.turns: dict[str, SignalAction] = {}
         self.asked: dict[str, SignalAction] = {}
         """Those that wait for approval."""
+        self.closes: dict[str, SignalAction] = {}
+        """Those of the turns that close."""
         self._counts: dict[SignalAction, int] = {}
 
     def __bool__(self) -> bool:
@@ -31,11 +34,14 @@ class Line:
         """It takes its turn behind all that are there."""
         self.drop(signal)
         self.turns[signal] = action
+        if action in LEAVES:
+            self.closes[signal] = action
         self._count(action, 1)
 
     def drop(self, signal: str) -> None:
         """It is through, or has ended."""
         action = self.turns.pop(signal, None) or self.asked.pop(signal, None)
+        self.closes.pop(signal, None)
         if action is not None:
             self._count(action, -1)
 

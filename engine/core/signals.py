@@ -2,7 +2,7 @@
 
 One line per (account, instrument), in the order in which signals were let go. An entry waits for those before it until
 their orders rest in the book or have ended, unless all of them are on their way to the same side and its source adds. A
-CLOSE waits for no entry: it ends those that wait and runs at once. All of it follows from recorded state, so a restart
+CLOSE waits for no entry: it ends those that wait and runs at once, or ends where another does the same already. All of it follows from recorded state, so a restart
 goes on where it was.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from engine.core.inbox import SOURCE, owner_of, signal_of
 from engine.core.inputs import SignalIn
 from engine.core.kernel import Due, Kernel
+from engine.core.leaving import closing_already
 from engine.core.line import Line
 from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible, meant, too_many_asked
@@ -101,6 +102,9 @@ def _begin(kernel: Kernel, record: SignalRecord) -> None:
         _ask(kernel, record)
     else:
         _supersede(kernel, record)
+        if done := closing_already(kernel, record):
+            end(kernel, record, Verdict.IGNORED, done.code, done.message)
+            return
         _line(kernel, record).join(record.signal.id, record.signal.action)
         _take_turns(kernel, _pair(record))
         if record.verdict is None and not record.orders and record.waits is None:
@@ -181,7 +185,7 @@ def _take_turns(kernel: Kernel, pair: Pair) -> None:
     through: list[str] = []
     ahead: set[Side] = set()
     held_up = closing = False
-    closes = sum(action in LEAVES for action in line.turns.values()) if line.holds(LEAVES) else 0
+    closes = len(line.closes)
     for signal, action in line.turns.items():
         record = kernel.state.signals.get(signal)
         side = ENTERS.get(action)

@@ -12,7 +12,7 @@ from engine.core.inbox import owner_of
 from engine.core.intents import take_in
 from engine.core.journal import text
 from engine.core.kernel import FIRST_NS, MOST_NS, Kernel
-from engine.core.leaving import once_left, own_entries, unclosed
+from engine.core.leaving import closing_already, once_left, own_entries, unclosed
 from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
 from engine.core.risk import may_enter, outcomes_known
@@ -76,7 +76,7 @@ def _minded(record: SignalRecord) -> frozenset[Side]:
 
 def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:
     """What would be done now, in words, or why it would be refused."""
-    step = due_step(kernel, record)
+    step = closing_already(kernel, record) or due_step(kernel, record)
     if isinstance(step, Refusal):
         return step
     symbol = record.signal.symbol

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.core.kernel import Kernel
+from engine.core.leaving import closing_already
 from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible
 from engine.core.state import KEEP_SIGNALS, SignalRecord
@@ -24,7 +25,7 @@ def approve(kernel: Kernel, command: cmd.ApproveSignal, now_ns: int, tell: Tell)
     title = f"APPROVE {_named(record)}" if record is not None else "APPROVE"
     if record is None or record.waits is not WaitsFor.APPROVAL:
         return Preview(title, (), (f"signal {command.signal} does not wait for approval (any more)",))
-    step = inadmissible(kernel, record) or due_step(kernel, record)
+    step = inadmissible(kernel, record) or closing_already(kernel, record) or due_step(kernel, record)
     rows: tuple[tuple[str, str], ...] = (
         ("asked by", f"{record.signal.source}, {_ago(now_ns - record.received_ns)} ago"),
     )

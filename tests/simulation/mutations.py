@@ -22,6 +22,7 @@ from engine.core import (
     fold,
     foreign,
     hearing,
+    leaving,
     lifecycle,
     margin,
     outbox,
@@ -30,6 +31,7 @@ from engine.core import (
     risk,
     scope,
     signals,
+    translate,
     turns,
 )
 from engine.core.inputs import Doubt
@@ -374,6 +376,13 @@ def any_leverage(patch: Patch) -> None:
     everywhere(patch, scope.leverage_of, lambda kernel, record: record.signal.leverage)
 
 
+def closes_that_are_nobody_s(patch: Patch) -> None:
+    """10: a CLOSE is left to another that is not there."""
+    nothing = translate.Nothing("CLOSING", "another closes that already")
+    closes = lambda kernel, record: nothing if record.signal.action in translate.LEAVES else None  # noqa: E731
+    everywhere(patch, leaving.closing_already, closes)
+
+
 class _With:
     """Something with other attributes in front."""
 
@@ -428,6 +437,7 @@ MUTATIONS: Iterable[Mutation] = (
     Mutation("verdicts of signals are forgotten", _rows(3, 10), PAPER, forgotten_verdicts),
     Mutation("a signal says how much is closed", _rows(10), VENUE, closes_what_the_signal_says),
     Mutation("a signal trades that nobody approved", _rows(10), PAPER, unasked_signals),
+    Mutation("a CLOSE is left to nobody", _rows(10), PAPER, closes_that_are_nobody_s),
     Mutation("a signal changes another's leverage", _rows(10), VENUE, any_leverage, near=107),
     Mutation("liquidity is taken twice", _rows(14), PAPER, endless_liquidity),
 )

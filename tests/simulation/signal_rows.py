@@ -38,12 +38,16 @@ NEVER_LEFT = ("UNREACHABLE", "RATE_LIMITED")
 class Told:
     """A signal as its events tell it."""
 
-    __slots__ = ("approved", "declined", "entries", "filled", "policy", "seq", "signal", "verdict")
+    __slots__ = ("approved", "begun", "declined", "entries", "filled", "pair", "policy", "seq", "signal", "verdict")
 
-    def __init__(self, signal: Signal, policy: Policy, seq: int) -> None:
+    def __init__(self, signal: Signal, policy: Policy, pair: tuple[str, str], seq: int) -> None:
         self.signal = signal
         self.policy = policy
+        self.pair = pair
+        """(account, instrument)."""
         self.seq = seq
+        self.begun = seq if policy.mode is SourceMode.TRADE and not signal.test else 0
+        """When it was let go; 0 before that."""
         self.verdict: Verdict | None = None
         self.approved = self.declined = False
         self.entries: dict[str, bool] = {}
@@ -72,11 +76,12 @@ class Signals:
         """Book one event."""
         body = event.body
         if isinstance(body, ev.SignalReceived):
-            told = Told(body.signal, body.policy, event.seq)
+            told = Told(body.signal, body.policy, (event.account, event.instrument), event.seq)
             self.by_id[body.signal.id] = self.by_key[body.signal.source, body.signal.key] = told
             self.live[body.signal.id] = told
         elif isinstance(body, ev.SignalApproved):
             self.by_id[body.signal].approved = True
+            self.by_id[body.signal].begun = event.seq
         elif isinstance(body, ev.SignalDeclined):
             self.by_id[body.signal].declined = True
         elif isinstance(body, ev.SignalEnded):
@@ -207,11 +212,33 @@ def row_10_true_verdict(books: Books, event: Event) -> str | None:
         return f"{who} by nobody"
     if body.status is Verdict.LOGGED and not (signal.test or told.policy.mode is SourceMode.LOG):
         return f"{who} in mode {told.policy.mode}"
+    if body.code == "CLOSING":
+        return None if _closed_by_another(books, told) else f"{who}, CLOSING, and nobody closes that"
     held = books.held.get((event.account, event.instrument), ZERO)
     done = body.status in (Verdict.EXECUTED, Verdict.IGNORED)
     if done and any(held * sign > 0 for sign in CLOSES.get(signal.action, ())):
         return f"{who} with {held} open"
     return None
+
+
+def _closed_by_another(books: Books, told: Told) -> bool:
+    """An earlier open signal closes all that this one would, and where it is another source's, there are no orders to cancel."""
+    signal, signs = told.signal, set(CLOSES[told.signal.action])
+    own = any(
+        line.live
+        and not line.reduce_only
+        and line.terms.owner == OWNER + signal.source
+        and line.terms.side.sign in signs
+        for line in books.orders.values()
+        if (line.terms.account, line.terms.instrument) == told.pair
+    )
+    return any(
+        0 < other.begun < told.begun
+        and other.pair == told.pair
+        and signs <= set(CLOSES.get(other.signal.action, ()))
+        and (other.signal.source == signal.source or not own)
+        for other in books.signals.live.values()
+    )
 
 
 BEFORE: tuple[tuple[int, Callable[[Books, Event], str | None]], ...] = (

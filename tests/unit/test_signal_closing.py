@@ -13,7 +13,7 @@ from engine.model.order import OrderStatus, OrderType
 from engine.model.signal import WaitsFor
 from tests.kit import BUY, SELL, alarms, bodies
 from tests.signal_kit import EXECUTED, Inbox
-from tests.unit.test_signal_waiting import AtVenue
+from tests.unit.test_signal_waiting import ASKS, AtVenue
 
 D = Decimal
 
@@ -128,3 +128,100 @@ def test_what_another_s_close_did_not_close_is_closed_at_once(venue: AtVenue) ->
     events = venue.said(venue.last_order, OrderStatus.REJECTED, reason="no")
     assert venue.order().size == D("0.1")
     assert "SIGNAL_NOT_CLOSED" not in alarms(events)
+
+
+# --- One CLOSE is enough --------------------------------------------------------------------------------
+
+
+def closing(venue: AtVenue, action: str = "CLOSE", source: str = "tv") -> None:
+    """A long that a CLOSE is closing."""
+    venue.open_long("0.1")
+    venue.signal(action, key="first", source=source)
+
+
+def test_a_close_while_another_is_under_way_ends_at_once_naming_it(venue: AtVenue) -> None:
+    closing(venue)
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "CLOSING")
+    assert all(word in venue.record().message for word in ("CLOSE s-tv-first of tv", "BTCUSDT", "until that is flat"))
+    venue.fills(venue.order("first"))
+    assert venue.verdict("first") == EXECUTED
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "FLAT")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "covered"),
+    [
+        ("CLOSE", "CLOSE_LONG", True),
+        ("CLOSE", "CLOSE_SHORT", True),
+        ("CLOSE_LONG", "CLOSE_LONG", True),
+        ("CLOSE_LONG", "CLOSE", False),
+        ("CLOSE_LONG", "CLOSE_SHORT", False),
+    ],
+)
+def test_only_a_close_that_leaves_all_of_it_stands_for_another(
+    venue: AtVenue, first: str, second: str, covered: bool
+) -> None:
+    closing(venue, first)
+    venue.signal(second)
+    assert (venue.record().code == "CLOSING") is covered
+    venue.fills(venue.order("first"))
+    assert venue.record().code == ("CLOSING" if covered else "FLAT")
+
+
+def test_a_close_that_is_enough_still_ends_the_entries_that_wait(venue: AtVenue) -> None:
+    closing(venue)
+    venue.signal("LONG", "0.2", key="between")
+    assert venue.record("between").waits == "queue"
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "CLOSING")
+    assert venue.verdict("between") == ("expired", "SUPERSEDED")
+    venue.fills(venue.order("first"))
+    assert (venue.size, venue.live()) == (0, [])
+
+
+def test_a_close_of_another_source_is_enough_but_for_own_entries(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.3", key="rests", type="LIMIT", price="59000")
+    venue.said(venue.order("rests"), OrderStatus.ACCEPTED)
+    closing(venue, source="mail")
+    venue.signal("CLOSE", key="own")
+    assert venue.record("own").verdict is None
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "CLOSING")
+    venue.signal("CLOSE", source="third", key="third")
+    third = venue.state.find_signal("s-third-third")
+    assert third is not None
+    assert third.code == "CLOSING"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_thousand_closes_leave_one_that_works(venue: AtVenue, silent: bool) -> None:
+    closing(venue)
+    if not silent:
+        venue.not_sent(venue.order("first"))
+    for _ in range(1_000):
+        assert len(venue.signal("CLOSE")) == 2
+    assert list(venue.state.signals) == ["s-tv-first"]
+    assert list(venue.desk.kernel.lines) == [("main", venue.instruments[0].id)]
+    assert venue.replayed()
+
+
+def test_after_a_restart_the_close_before_still_stands_for_another(venue: AtVenue) -> None:
+    closing(venue)
+    venue.restart()
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "CLOSING")
+
+
+def test_an_approved_close_is_not_needed_while_another_is_under_way(venue: AtVenue) -> None:
+    closing(venue)
+    venue.signal("CLOSE", rules=ASKS)
+    venue.ask(cmd.ApproveSignal, signal=venue.record().signal.id)
+    assert venue.verdict() == ("ignored", "CLOSING")
+
+
+def test_a_test_says_that_another_close_is_under_way(venue: AtVenue) -> None:
+    closing(venue)
+    venue.signal("CLOSE", test=True)
+    assert "would do nothing: CLOSE s-tv-first of tv closes BTCUSDT already" in venue.record().message

@@ -311,16 +311,6 @@ def test_entries_that_come_while_a_close_is_under_way_follow_it(venue: AtVenue) 
     assert venue.size == D("-0.2")
 
 
-def test_a_second_close_follows_the_first_and_finds_nothing(venue: AtVenue) -> None:
-    venue.signal("LONG", "0.1")
-    venue.fills(venue.order())
-    venue.signal("CLOSE")
-    venue.signal("CLOSE")
-    venue.fills(venue.order("k2"))
-    assert venue.verdict("k2") == EXECUTED
-    assert venue.verdict("k3") == ("ignored", "FLAT")
-
-
 def test_what_waits_can_be_declined(venue: AtVenue) -> None:
     venue.signal("LONG", "0.1")
     venue.signal("LONG", "0.2", ONCE)
