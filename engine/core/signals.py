@@ -19,7 +19,7 @@ from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible, meant, too_many_asked
 from engine.core.state import SignalRecord, signal_key
 from engine.core.translate import ENTERS, LEAVES
-from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, refused_now
+from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, placed, refused_now
 from engine.core.waiting import SECOND_NS, end, expire, refuse, wait
 from engine.model import event as ev
 from engine.model.event import Event
@@ -52,7 +52,7 @@ def follow(kernel: Kernel) -> None:
             _begin(kernel, signals[event.body.signal])
         elif event.owner.startswith(SOURCE):
             record = signals.get(signal_of(event.request_id))
-            if record is not None and record.entry and not _in_line(kernel, record):
+            if record is not None and (placed(kernel, record) or (record.entry and not _in_line(kernel, record))):
                 advance(kernel, record)
     for pair in _concerned(kernel, happened):
         _take_turns(kernel, pair)
@@ -221,6 +221,8 @@ def _keeps_step(kernel: Kernel, record: SignalRecord, ahead: set[Side], held_up:
 
 
 def _stand_in_line(kernel: Kernel, record: SignalRecord) -> None:
+    if placed(kernel, record):
+        return
     until_ns = expires_ns(record)
     if until_ns and kernel.clock >= until_ns:
         give_up(kernel, record, "PATIENCE", f"its turn did not come within {record.policy.entry_patience_s} s")

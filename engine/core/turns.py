@@ -54,6 +54,12 @@ def on_its_way(kernel: Kernel, record: SignalRecord) -> bool:
     return order.status in _ON_ITS_WAY or order.terms.type is OrderType.MARKET
 
 
+def placed(kernel: Kernel, record: SignalRecord) -> bool:
+    """Its entry may have left: only what became of that ends it, whoever is before it."""
+    order = kernel.state.find_order(record.entry)
+    return bool(record.entry) and not (order is not None and order.ended and order.code in UNSENT_CODES)
+
+
 def translated(kernel: Kernel, record: SignalRecord) -> Step:
     """What the signal means for the position and the market as they are."""
     market, signal = kernel.market(record.instrument), record.signal

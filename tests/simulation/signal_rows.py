@@ -38,7 +38,19 @@ NEVER_LEFT = ("UNREACHABLE", "RATE_LIMITED")
 class Told:
     """A signal as its events tell it."""
 
-    __slots__ = ("approved", "begun", "declined", "entries", "filled", "pair", "policy", "seq", "signal", "verdict")
+    __slots__ = (
+        "approved",
+        "begun",
+        "declined",
+        "entered",
+        "entries",
+        "filled",
+        "pair",
+        "policy",
+        "seq",
+        "signal",
+        "verdict",
+    )
 
     def __init__(self, signal: Signal, policy: Policy, pair: tuple[str, str], seq: int) -> None:
         self.signal = signal
@@ -52,7 +64,7 @@ class Told:
         self.approved = self.declined = False
         self.entries: dict[str, bool] = {}
         """Orders that enter -> it may have reached the market."""
-        self.filled = ZERO
+        self.filled = self.entered = ZERO
 
 
 class Signals:
@@ -101,6 +113,7 @@ class Signals:
             self.left.setdefault(told.signal.source, []).append(event.time_ns)
         elif isinstance(body, ev.OrderFilled):
             told.filled += body.size
+            told.entered += body.size if body.order in told.entries else ZERO
 
 
 # --- Before an event is booked ------------------------------------------------------------------------
@@ -208,6 +221,8 @@ def row_10_true_verdict(books: Books, event: Event) -> str | None:
     signal, who = told.signal, f"{told.signal.action} {body.signal} of {told.signal.source} ended {body.status}"
     if body.status is Verdict.EXECUTED and not told.filled:
         return f"{who} without a fill"
+    if body.status is not Verdict.EXECUTED and told.entered:
+        return f"{who} after its entry filled {told.entered}"
     if body.status is Verdict.DECLINED and not told.declined:
         return f"{who} by nobody"
     if body.status is Verdict.LOGGED and not (signal.test or told.policy.mode is SourceMode.LOG):

@@ -10,7 +10,7 @@ import pytest
 from engine.model import command as cmd
 from engine.model.account import RiskLimits
 from engine.model.signal import SourceMode
-from tests.signal_kit import Inbox, policy
+from tests.signal_kit import EXECUTED, Inbox, policy
 from tests.unit.test_signal_waiting import AtVenue
 
 D = Decimal
@@ -53,3 +53,43 @@ def test_a_signal_that_waits_for_its_account_after_a_start_ends_what_it_contradi
     venue.signal("LONG", "0.5")
     assert venue.record().waits == "retry", "neither its account nor its price is known yet"
     assert venue.verdict("k1") == ("expired", "SUPERSEDED")
+
+
+# --- What has left already ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def venue() -> AtVenue:
+    """Three entries on their way, of which two turn out to have never left."""
+    venue = AtVenue()
+    venue.signal("LONG", "0.1")
+    venue.signal("LONG", "0.2")
+    venue.signal("LONG", "0.3")
+    venue.not_sent(venue.order("k1"))
+    venue.not_sent(venue.order("k2"))
+    return venue
+
+
+def test_an_entry_on_its_way_waits_for_nobody(venue: AtVenue) -> None:
+    assert [venue.record(f"k{n}").waits for n in (1, 2, 3)] == ["retry", "queue", None]
+    venue.fills(venue.order("k3"))
+    assert venue.verdict("k3") == EXECUTED
+
+
+def test_a_close_does_not_end_what_is_on_its_way_before_its_order_did(venue: AtVenue) -> None:
+    venue.signal("CLOSE")
+    assert [venue.verdict(f"k{n}") for n in (1, 2)] == [("expired", "SUPERSEDED")] * 2
+    assert venue.record("k3").verdict is None
+    venue.fills(venue.order("k3"))
+    assert venue.verdict("k3") == EXECUTED
+    venue.fills(venue.order("k4"))
+    assert (venue.size, venue.verdict("k4")) == (0, EXECUTED)
+
+
+def test_patience_does_not_end_what_is_on_its_way(venue: AtVenue) -> None:
+    venue.later(29)
+    venue.at_price("66000")
+    venue.later(60, "66000")
+    assert venue.record("k3").verdict is None
+    venue.fills(venue.order("k3"))
+    assert venue.verdict("k3") == EXECUTED
