@@ -86,7 +86,7 @@ def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     signal, policy = record.signal, record.policy
     if policy.mode is SourceMode.OFF:
         return Refusal("SOURCE_OFF", f"source: {signal.source} is off; `hoox source` sets its mode")
-    if refusal := _nowhere(kernel, record):
+    if refusal := elsewhere(kernel, record):
         return refusal
     if refusal := not_carried(kernel, record.account, kernel.market(record.instrument)):
         return refusal
@@ -98,7 +98,7 @@ def inadmissible(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     return None
 
 
-def _nowhere(kernel: Kernel, record: SignalRecord) -> Refusal | None:
+def elsewhere(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     """It means no instrument; or it is a CLOSE, and what is open is in another one by now than when it came."""
     signal, account, instrument = record.signal, record.account, record.instrument
     sides = LEAVES.get(signal.action)
@@ -107,11 +107,11 @@ def _nowhere(kernel: Kernel, record: SignalRecord) -> Refusal | None:
     found = meant(kernel, account, signal)
     if isinstance(found, Refusal):
         return found
-    if found.id == instrument or sides is None or not _exposed(kernel, account, found.id, sides):
+    if instrument and (found.id == instrument or not _exposed(kernel, account, found.id, sides or frozenset())):
         return None
+    before = instrument or "not known"
     return Refusal(
-        "AMBIGUOUS",
-        f"symbol: {signal.symbol} was {instrument} when it came, and is open in {found.id} now; send it again",
+        "AMBIGUOUS", f"symbol: {signal.symbol} was {before} when it came, and is {found.id} now; send it again"
     )
 
 

@@ -115,7 +115,7 @@ def _leave(signal: Signal, instrument: Instrument, held: Decimal, working: froze
 def _opposite(signal: Signal, instrument: Instrument, held: Decimal, working: Side) -> Refusal:
     what, close = _meets(signal, instrument, held, working)
     return Refusal(
-        "OPPOSITE", f"action: {what}, and the source's opposite is reject; {close} before, or set it to reverse or net"
+        "OPPOSITE", f"action: {what}, and the source's opposite is reject; set it to reverse or net, or {close}"
     )
 
 
@@ -123,17 +123,15 @@ def _same_side(signal: Signal, policy: Policy, instrument: Instrument, held: Dec
     what, close = _meets(signal, instrument, held, working)
     if policy.same_side is SameSide.IGNORE:
         return Nothing("SAME_SIDE", f"{what}, and the source's sameSide is ignore")
-    return Refusal(
-        "SAME_SIDE", f"action: {what}, and the source's sameSide is reject; set it to add, or {close} before"
-    )
+    return Refusal("SAME_SIDE", f"action: {what}, and the source's sameSide is reject; set it to add, or {close}")
 
 
 def _meets(signal: Signal, instrument: Instrument, held: Decimal, working: Side) -> tuple[str, str]:
     """What an entry meets, what is held or else a working order, and what takes that away."""
     if held:
-        return f"{signal.action} while {_shown(held)} {instrument.symbol} is open already", "send CLOSE"
+        return f"{signal.action} while {_shown(held)} {instrument.symbol} is open already", "send CLOSE before"
     order = f"a working order of {signal.source} would {working.lower()} {instrument.symbol}"
-    return f"{signal.action} while {order}", "send CLOSE, which cancels it,"
+    return f"{signal.action} while {order}", "send CLOSE before, which cancels it"
 
 
 def _size(signal: Signal, instrument: Instrument, best: Decimal | None) -> tuple[Decimal, Decimal] | Refusal:

@@ -17,7 +17,7 @@ from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
 from engine.core.risk import may_enter, outcomes_known
 from engine.core.rounding import Refusal
-from engine.core.scope import leverage_of, over_limits
+from engine.core.scope import elsewhere, leverage_of, over_limits
 from engine.core.state import SignalRecord, pair_key
 from engine.core.translate import ENTERS, LEAVES, Enter, Leave, Nothing, Step, translate
 from engine.core.waiting import SECOND_NS, alarm, end, expire, refuse, wait
@@ -253,6 +253,8 @@ def _try_later(kernel: Kernel, record: SignalRecord, last: Order | None) -> None
 def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
     if record.closed:
         end(kernel, record, Verdict.EXECUTED, "", f"closed {text(record.closed)} {record.signal.symbol}")
+    elif moved := elsewhere(kernel, record):
+        refuse(kernel, record, moved)
     else:
         end(kernel, record, Verdict.IGNORED, step.code, step.message)
 

@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from engine.core.inputs import CancelRefused
+from engine.intake.answers import verdict
+from engine.intake.port import Outcome
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus, OrderType
@@ -225,3 +227,9 @@ def test_a_test_says_that_another_close_is_under_way(venue: AtVenue) -> None:
     closing(venue)
     venue.signal("CLOSE", test=True)
     assert "would do nothing: CLOSE s-tv-first of tv closes BTCUSDT already" in venue.record().message
+
+
+def test_its_sender_is_told_that_nothing_is_left_to_do() -> None:
+    told = verdict(Outcome("s1", "ignored", "CLOSING", "CLOSE s0 of tv closes it"), 200, "r1")
+    assert (told.status, told.success, told.code, told.error) == (200, True, "CLOSING", None)
+    assert told.result == {"status": "ignored", "signalId": "s1", "message": "CLOSE s0 of tv closes it"}

@@ -6,12 +6,14 @@ from decimal import Decimal
 
 import pytest
 
+from engine.core.inputs import Listed
 from engine.model import command as cmd
 from engine.model.instrument import Instrument
 from engine.model.market import Side
 from engine.model.order import OrderStatus
 from engine.model.report import VenuePosition
 from engine.model.signal import SourceMode
+from engine.views.preview import preview
 from tests.kit import BUY, SELL, instrument
 from tests.signal_kit import EXECUTED, Inbox, policy
 from tests.unit.test_signal_waiting import AtVenue
@@ -155,3 +157,24 @@ def test_what_only_the_venue_states_is_found_too() -> None:
     venue.signal("CLOSE")
     assert (venue.record().instrument, venue.record().waits) == (other.id, "retry")
     assert OrderStatus.SENT not in {order.status for order in venue.live()}
+
+
+def test_a_close_that_waited_for_the_venue_is_not_called_flat_while_another_product_is_open() -> None:
+    venue = AtVenue()
+    other = instrument(id="sim.spot:BTCUSDT", product="spot")
+    venue.instruments = (*venue.instruments, other)
+    Inbox.restart(venue)
+    venue.signal("CLOSE")
+    assert venue.record().waits == "retry"
+    venue.stands(VenuePosition(other.id, D("0.5"), D(60000)))
+    venue.later(1)
+    assert venue.verdict() == ("refused", "AMBIGUOUS")
+    assert "send it again" in venue.record().message
+
+
+def test_what_was_not_known_when_it_came_is_sent_again_not_replayed() -> None:
+    inbox = desk(BINANCE)
+    inbox.signal("LONG", symbol="ETHUSDT")
+    inbox.handle(Listed(inbox.now, instrument("ETHUSDT")))
+    shown = preview(inbox.desk, cmd.ReplaySignal(request_id="r", signal=inbox.record().signal.id), inbox.now)
+    assert "was not known when it came" in dict(shown.rows)["becomes"]
