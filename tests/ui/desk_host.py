@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from tests.ui.fake_link import FakeLink, full_views
 
 START_NS = 1_000_000_000_000
 MS = 1_000_000
+ASKS = ("preview", "send", "draft")
+"""Workers that end by themselves."""
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "160x45": (160, 45)}
 
 
@@ -38,9 +41,22 @@ class Desk:
         """Press keys a person's distance apart: 300 ms."""
         for key in keys:
             await self.pilot.press(key)
-            await self.pilot.pause()  # what the key changed is painted before the next one
+            await self.settled()
             self.clock.advance(300 * MS)
         await self.frames(6)
+
+    async def settled(self) -> None:
+        """What the key changed is painted, and what it asked for is answered, however busy the machine is."""
+        await self.pilot.pause()
+        async with asyncio.timeout(20):
+            while self._is_busy():
+                await self.pilot.pause(0.01)
+
+    def _is_busy(self) -> bool:
+        top = self.app.screen
+        unpainted = isinstance(top, PreviewScreen) and top._guard._painted is None
+        asked = any(worker.group in ASKS and not worker.is_finished for worker in self.app.workers)
+        return unpainted or (asked and self.link.hold is None)
 
     @property
     def preview(self) -> PreviewScreen:

@@ -65,14 +65,14 @@ async def test_esc_goes_back_and_sends_nothing() -> None:
 async def test_enter_is_ignored_for_200_ms_after_the_first_paint() -> None:
     async with desk() as at:
         await at.pilot.press("x")
-        await at.pilot.pause()
+        await at.settled()
         at.clock.advance(199 * MS)
         await at.pilot.press("enter")
-        await at.pilot.pause()
+        await at.settled()
         assert at.link.sent == []
         at.clock.advance(81 * MS)
         await at.pilot.press("enter")
-        await at.pilot.pause()
+        await at.settled()
         assert len(at.link.sent) == 1
 
 
@@ -168,7 +168,7 @@ async def test_leaving_while_it_is_sent_does_not_lose_the_answer() -> None:
     async with desk(link, size=(160, 45)) as at:
         await at.press("x", "enter", "escape")
         link.hold.set()
-        await at.pilot.pause()
+        await at.settled()
         await at.frames(6)
         assert "KILL_SWITCH" in [row.code for row in at.app.desk.log_pane.rows()]
 
