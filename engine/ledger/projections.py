@@ -15,7 +15,7 @@ from engine.ledger.signal_rows import ACCEPTED, WAITING, SignalRow, signal_from,
 from engine.model import event as ev
 from engine.model.account import Position
 from engine.model.money import ZERO
-from engine.model.order import ENDED, OrderStatus
+from engine.model.order import ENDED, TRANSITIONS, OrderStatus
 
 
 class Stored(Protocol):
@@ -23,6 +23,10 @@ class Stored(Protocol):
 
     def order(self, order_id: str) -> Row | None:
         """The `orders` row."""
+        ...
+
+    def end_stated(self, order_id: str) -> bool:
+        """Whether an event says how an order whose outcome is not known ended."""
         ...
 
     def signal(self, signal: str) -> Row | None:
@@ -204,6 +208,19 @@ class Projector:
         if order.status in ENDED:
             self._end(event, order)
 
+    def order_unknown(self, event: ev.Event, body: ev.OrderUnknown) -> None:
+        """Its outcome is not known; where the venue says how it ended, only fills of it are missing."""
+        order = self._order(event, body.order)
+        order.status = OrderStatus.UNKNOWN
+        if body.ended is not None:
+            order.end_stated = True
+
+    def order_triggered(self, event: ev.Event, body: ev.OrderTriggered) -> None:
+        """Its trigger was met at the venue, which may have given it an id by now."""
+        order = self._order(event, body.order)
+        order.status = OrderStatus.TRIGGERED
+        order.venue_order_id = body.venue_order_id or order.venue_order_id
+
     def order_accepted(self, event: ev.Event, body: ev.OrderAccepted) -> None:
         """The venue's id is known."""
         order = self._order(event, body.order)
@@ -237,7 +254,11 @@ class Projector:
             order.closed += body.size
             order.closed_value += value
             order.closed_fees += body.fee
-        order.status = OrderStatus.FILLED if order.filled >= order.size else OrderStatus.PARTIAL
+        # As core/fold.py has it, but a late fill leaves CANCELLED and EXPIRED as they are: nothing works any more.
+        if order.filled >= order.size and TRANSITIONS[order.status]:
+            order.status = OrderStatus.FILLED
+        elif not late and not (order.status is OrderStatus.UNKNOWN and self._end_stated(order)):
+            order.status = OrderStatus.PARTIAL
         self._changed_positions[body.position.id] = (body.position, event.venue, event.seq)
         self._balance(event, self._settle_asset(event)).wallet += body.realised - body.fee + body.insurance
         self._changes.rows["fills"].append(fill_columns(event, body, order.side))
@@ -265,6 +286,11 @@ class Projector:
             (event.seq, stage, body.order, event.time_ns, ns) for stage, ns in body.stages.items()
         )
 
+    def _end_stated(self, order: OrderRow) -> bool:
+        if order.end_stated is None:
+            order.end_stated = self._stored.end_stated(order.id)
+        return order.end_stated
+
     def _forget_trade(self, order: OrderRow) -> None:
         trades = self._changes.rows["trades"]
         trades[:] = [row for row in trades if row[0] != order.id]
@@ -282,11 +308,9 @@ _STATUS: dict[type, OrderStatus] = {
     ev.OrderDenied: OrderStatus.DENIED,
     ev.OrderHeld: OrderStatus.HELD,
     ev.OrderSent: OrderStatus.SENT,
-    ev.OrderTriggered: OrderStatus.TRIGGERED,
     ev.OrderRejected: OrderStatus.REJECTED,
     ev.OrderCancelled: OrderStatus.CANCELLED,
     ev.OrderExpired: OrderStatus.EXPIRED,
-    ev.OrderUnknown: OrderStatus.UNKNOWN,
 }
 
 _HANDLERS: dict[type, Callable[[Projector, ev.Event, Any], None]] = {
@@ -298,6 +322,8 @@ _HANDLERS: dict[type, Callable[[Projector, ev.Event, Any], None]] = {
     ev.FundingPaid: Projector.funding_paid,
     ev.OrderCreated: Projector.order_created,
     ev.OrderAccepted: Projector.order_accepted,
+    ev.OrderTriggered: Projector.order_triggered,
+    ev.OrderUnknown: Projector.order_unknown,
     ev.TriggerMoved: Projector.trigger_moved,
     ev.OrderFilled: Projector.order_filled,
     ev.OrderResized: Projector.order_changed,

@@ -50,6 +50,8 @@ class OrderRow(Struct):
     created_ns: int
     updated_ns: int
     seq: int
+    end_stated: bool | None = None
+    """The venue says how it ended, and fills of it are missing; None where its events were not asked. Not stored."""
 
     def columns(self) -> Row:
         """As stored: exact decimals in text."""
@@ -181,6 +183,7 @@ def order_from(terms: OrderTerms, event: ev.Event) -> OrderRow:
         event.time_ns,
         event.time_ns,
         event.seq,
+        end_stated=False,
     )
 
 

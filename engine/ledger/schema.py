@@ -221,6 +221,13 @@ class StoredRows:
         """The `orders` row, or None."""
         return self._one("SELECT * FROM orders WHERE id = ?", order_id)
 
+    def end_stated(self, order_id: str) -> bool:
+        """Whether the venue stated how an order ended; an ending is never taken back, so that any event of it will do."""
+        # They are rare, and found by the index of those.
+        sql = f"""SELECT 1 FROM events WHERE type = 'OrderUnknown' AND {RARE}
+            AND json_extract(payload, '$.order') = ? AND json_extract(payload, '$.ended') IS NOT NULL LIMIT 1"""  # noqa: S608  ours
+        return self._one(sql, order_id) is not None
+
     def signal(self, signal: str) -> Row | None:
         """The `signals` row by the signal's id, or None."""
         return self._one("SELECT * FROM signals WHERE request_id = ?", signal)

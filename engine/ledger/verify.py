@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from engine.core.state import State, encode_state
 from engine.ledger import schema
+from engine.ledger.agreement import disagreement
 from engine.ledger.errors import LedgerBroken
 from engine.ledger.head import Head, read_head
 from engine.ledger.integrity import find_damage
@@ -26,11 +27,13 @@ __all__ = ["Finding", "Report", "rebuild_projections", "verify", "verify_events"
 _UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """The second: names of columns, or of a broken schema, that are no text any more."""
 _STAMPS = {"env", "feed", "ledger_id", "schema"}
+_OURS = "a fault of this program, which no rebuild mends: believe hoox ledger replay, and report it"
 _DERIVED = {*schema.PROJECTIONS, "snapshots", "pages"}
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong: `part` is HEAD, a table, `pages` of no table, or `file`; `seq` the event, where there is one."""
+    """One thing that is wrong: `part` is HEAD, a table, `pages` of no table, `state` where the tables are made wrongly, or
+    `file`; `seq` the event, where there is one."""
 
     part: str
     text: str
@@ -118,6 +121,8 @@ def _check_all(db: sqlite3.Connection, head: Head | None, findings: list[Finding
             tables.flush()
             for table in schema.PROJECTIONS:
                 _compare_table(db, made, table, findings)
+            if difference := disagreement(made, states.state):
+                findings.append(Finding("state", f"{difference}; {_OURS}"))
         return events
 
 
@@ -179,7 +184,7 @@ class _States:
     def __init__(self, db: sqlite3.Connection, findings: list[Finding]) -> None:
         self._db = db
         self._findings = findings
-        self._state = State()
+        self.state = State()
         try:
             self._snapshots = set(snapshot_seqs(db))
         except sqlite3.DatabaseError as error:
@@ -187,14 +192,14 @@ class _States:
             findings.append(Finding("snapshots", f"cannot be read: {error}"))
 
     def add(self, event: Event) -> None:
-        fold_verified(self._state, event)
+        fold_verified(self.state, event)
         if event.seq in self._snapshots:
             try:
                 snapshot = read_snapshot(self._db, event.seq)
             except SnapshotBad as bad:
                 self._findings.append(Finding("snapshots", str(bad), event.seq))
                 return
-            if snapshot.data != encode_state(self._state):
+            if snapshot.data != encode_state(self.state):
                 text = f"snapshot {event.seq} is not the state its events give"
                 self._findings.append(Finding("snapshots", text, event.seq))
 
