@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,28 @@ def read_head(ledger: Path) -> Head | None:
     if len(data) != _LENGTH or len(fields) != 3 or fields[2] != b"%08x" % zlib.crc32(data[:53]):
         raise LedgerBroken("HEAD", f"{head_path(ledger).name} is damaged, so a cut tail cannot be ruled out")
     return Head(int(fields[0]), bytes.fromhex(fields[1].decode()))
+
+
+def readable_head(ledger: Path) -> Head | None:
+    """What HEAD says; None where it says nothing, whatever the reason: a cut tail cannot be ruled out then."""
+    try:
+        return read_head(ledger)
+    except LedgerBroken:
+        return None
+
+
+def compare_head(db: sqlite3.Connection, head: Head | None) -> None:
+    """Raises LedgerBroken where a database lacks events that HEAD knows, or has others. HEAD is read before the events are,
+    which an engine may go on writing."""
+    if head is None or not head.seq:
+        return
+    last: int = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+    if head.seq > last:
+        text = f"events {last + 1}..{head.seq} are missing: HEAD says the last one is {head.seq}"
+        raise LedgerBroken("HEAD", text, last + 1)
+    row = db.execute("SELECT hash FROM events WHERE seq = ?", (head.seq,)).fetchone()
+    if row is None or row[0] != head.hash:
+        raise LedgerBroken("HEAD", f"event {head.seq} is not the one HEAD knows", head.seq)
 
 
 class HeadFile:

@@ -8,10 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 from engine.ledger import schema
-from engine.ledger.errors import ledger_error
+from engine.ledger.errors import LedgerError, ledger_error
+from engine.ledger.files import companions, make_new, remove_database, sync_folder
+from engine.ledger.head import compare_head, readable_head
 from engine.ledger.lock import FileLock
 from engine.ledger.projections import Projector
-from engine.ledger.replay import connect_readonly, verified_events
+from engine.ledger.replay import verified_events
 from engine.ledger.snapshots import good_snapshots, write_snapshot
 from engine.model.event import Event
 
@@ -44,30 +46,45 @@ def rebuild_projections(path: Path) -> Path:
     """Put every projection right: events and good snapshots are copied to a new file, whose projections are made anew.
 
     The old file stays beside it; its path is returned. Works however badly a projection's pages are damaged, and brings
-    a file of an earlier schema to today's. Raises LedgerBroken when the events themselves are damaged, LedgerBusy while an
-    engine runs.
+    a file of an earlier schema to today's. Raises LedgerBroken when the events themselves are damaged or fewer than HEAD
+    knows, LedgerBusy while an engine runs, LedgerLocked while another program has it open. Nothing is changed then.
     """
     path = path.resolve()
+    if not path.is_file():
+        raise LedgerError(f"there is no ledger at {path}")
     lock = FileLock(path)
+    made = path.with_name(path.name + ".rebuild")
     try:
         lock.describe(f"pid {os.getpid()}, rebuilding the projections")
-        made = path.with_name(path.name + ".rebuild")
-        made.unlink(missing_ok=True)
-        with closing(connect_readonly(path)) as old, closing(sqlite3.connect(made, isolation_level=None)) as new:
-            _copy(path, old, new)
-        return _exchange(path, made)
-    except sqlite3.Error as error:
+        with closing(sqlite3.connect(path, isolation_level=None)) as old:
+            schema.check_application(path, old)
+            _hold(old)
+            remove_database(made)
+            make_new(made)
+            with closing(sqlite3.connect(made, isolation_level=None)) as new:
+                _copy(path, old, new)
+            return _exchange(path, made)
+    except (sqlite3.Error, OSError) as error:
         raise ledger_error(path, error) from error
     finally:
+        remove_database(made)
         lock.release()
 
 
+def _hold(db: sqlite3.Connection) -> None:
+    """Bring what is in the log into the file, which then has none that could be lost, and keep everybody out of it."""
+    db.execute("PRAGMA journal_mode = DELETE")
+    db.execute("BEGIN EXCLUSIVE")
+
+
 def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
-    meta = schema.read_meta(old)
+    head, meta = readable_head(path), schema.read_meta(old)
     version = schema.version_of(path, meta)
     meta["schema"] = str(schema.SCHEMA_VERSION)
     schema.create(new, meta)
     new.execute("BEGIN")
+    # The first ledgers took requests in twice: what kind of index it is, the events decide.
+    new.execute("DROP INDEX intents_by_request")
     tables = ProjectionTables(new)
     rows: list[schema.Row] = []
     for event, row in verified_events(old):
@@ -77,6 +94,8 @@ def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
             schema.insert_rows(new, "events", rows)
             rows.clear()
     schema.insert_rows(new, "events", rows)
+    compare_head(new, head)
+    schema.index_intents(new)
     tables.flush()
     if version == schema.SCHEMA_VERSION:
         for snapshot in reversed(list(good_snapshots(old, []))):
@@ -86,13 +105,16 @@ def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
 
 def _exchange(path: Path, made: Path) -> Path:
     number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while _taken(aside := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
-    # The old file's log must not lie beside the new one: SQLite would replay it into the wrong database.
-    for suffix in ("-wal", "-shm"):
-        log = path.with_name(path.name + suffix)
-        if log.exists():
-            log.replace(aside.with_name(aside.name + suffix))
+    # Whatever the moment of a crash, `path` is one of the two, whole.
     os.link(path, aside)
+    sync_folder(path.parent)
     made.replace(path)
+    sync_folder(path.parent)
     return aside
+
+
+def _taken(name: Path) -> bool:
+    # A log without its file is evidence of an exchange that went wrong, and would be replayed into the next file of its name.
+    return any(os.path.lexists(file) for file in (name, *companions(name)))

@@ -15,6 +15,7 @@ from engine.core.fold import fold
 from engine.core.state import State
 from engine.ledger.chain import GENESIS, event_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError
+from engine.ledger.head import compare_head, readable_head
 from engine.model.event import EVENT_VERSION, Event
 
 EVENTS_AFTER = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch,
@@ -75,9 +76,10 @@ def fold_verified(state: State, event: Event) -> None:
 def replay(path: Path, until_seq: int | None = None, until_ns: int | None = None) -> State:
     """Recorded state after `until_seq`, or up to the first event later than `until_ns`, folded from the first event on.
 
-    Raises LedgerBroken with the seq that cannot be trusted; replaying until the one before it still works.
+    Raises LedgerBroken with the seq that cannot be trusted, one that is missing at the end too; replaying until the one
+    before it still works.
     """
-    state = State()
+    state, head = State(), readable_head(path)
     with closing(connect_readonly(path)) as db:
         for event, _ in verified_events(db):
             if until_ns is not None and event.time_ns > until_ns:
@@ -85,4 +87,6 @@ def replay(path: Path, until_seq: int | None = None, until_ns: int | None = None
             fold_verified(state, event)
             if event.seq == until_seq:
                 break
+        else:
+            compare_head(db, head)
     return state

@@ -193,6 +193,12 @@ def write_projections(db: sqlite3.Connection, rows: dict[str, list[Row]], stale_
         insert_rows(db, table, changed)
 
 
+def check_application(path: Path, db: sqlite3.Connection) -> None:
+    """Raises LedgerError for a database of another program."""
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise LedgerError(f"{path} is a database, but not a ledger; choose another file with --ledger")
+
+
 def read_meta(db: sqlite3.Connection) -> dict[str, str]:
     """The stamps of the file."""
     return {key: value for key, value in db.execute("SELECT key, value FROM meta")}  # noqa: C416  typed pairs

@@ -14,7 +14,7 @@ from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.chain import GENESIS, columns_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnvironment, WrongFeed, ledger_error
-from engine.ledger.head import Head, HeadFile, read_head
+from engine.ledger.head import Head, HeadFile, compare_head, read_head
 from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
 from engine.ledger.migrate import migrate
@@ -253,15 +253,7 @@ class Ledger:
                     "HEAD: the file was missing, so a cut tail cannot be ruled out; it was written again"
                 )
             return
-        if head.seq > self.seq:
-            raise LedgerBroken(
-                "HEAD",
-                f"events {self.seq + 1}..{head.seq} are missing: HEAD says the last one is {head.seq}",
-                self.seq + 1,
-            )
-        row = self._db.execute("SELECT hash FROM events WHERE seq = ?", (head.seq,)).fetchone()
-        if head.seq and (row is None or row[0] != head.hash):
-            raise LedgerBroken("HEAD", f"event {head.seq} is not the one HEAD knows", head.seq)
+        compare_head(self._db, head)
 
     def _migrate(self) -> None:
         was = self._meta["schema"]
@@ -294,8 +286,7 @@ def _set_durable(db: sqlite3.Connection) -> None:
 
 
 def _check_stamps(db: sqlite3.Connection, path: Path, env: str) -> None:
-    if db.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
-        raise LedgerError(f"{path} is a database, but not a ledger; choose another file with --ledger")
+    schema.check_application(path, db)
     meta = schema.read_meta(db)
     schema.version_of(path, meta)
     missing = {"env", "feed", "ledger_id"} - meta.keys()

@@ -14,7 +14,7 @@ from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.agreement import disagreement
 from engine.ledger.errors import LedgerBroken
-from engine.ledger.head import Head, read_head
+from engine.ledger.head import Head, compare_head, read_head
 from engine.ledger.integrity import find_damage
 from engine.ledger.rebuild import ProjectionTables, rebuild_projections
 from engine.ledger.replay import connect_readonly, fold_verified, verified_events
@@ -160,22 +160,19 @@ def _walk(
     db: sqlite3.Connection, head: Head | None, findings: list[Finding], visit: Callable[[Event], None]
 ) -> tuple[int, bool]:
     """Good events from the first on, and whether those are all."""
-    last = Head(0, b"")
+    last = 0
     try:
-        for event, row in verified_events(db):
+        for event, _ in verified_events(db):
             visit(event)
-            last = Head(event.seq, row[12])
+            last = event.seq
     except LedgerBroken as broken:
         findings.append(_finding(broken))
-        return last.seq, False
-    if head is not None and head.seq > last.seq:
-        text = f"events {last.seq + 1}..{head.seq} are missing: HEAD says the last one is {head.seq}"
-        findings.append(Finding("HEAD", text, last.seq + 1))
-    elif head is not None and head.seq:
-        (known,) = db.execute("SELECT hash FROM events WHERE seq = ?", (head.seq,)).fetchone()
-        if known != head.hash:
-            findings.append(Finding("HEAD", f"event {head.seq} is not the one HEAD knows", head.seq))
-    return last.seq, True
+        return last, False
+    try:
+        compare_head(db, head)
+    except LedgerBroken as broken:
+        findings.append(_finding(broken))
+    return last, True
 
 
 class _States:
