@@ -25,6 +25,12 @@ def make_beside(target: Path, mode: int = PRIVATE) -> Path:
         return path
 
 
+def move_new(path: Path, target: Path) -> None:
+    """Give a file its name; raises FileExistsError where somebody took it in the meantime."""
+    make_new(target)
+    path.replace(target)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder on the disk: a file's own sync does not."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -22,19 +22,40 @@ EVENTS_AFTER = """SELECT seq, time_ns, type, version, account, venue, instrument
     payload, hash FROM events WHERE seq > ? ORDER BY seq"""
 
 
+_NOT_OPENED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
+
 StoredEvent = tuple[Any, ...]
 """The columns of an event as they are stored, and its hash."""
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; raises LedgerError where there is no file."""
+    """A connection that cannot write; raises LedgerError where there is no file, or none that can be opened."""
     if not path.is_file():
         raise LedgerError(f"there is no ledger at {path}")
     file = path.resolve()
+    log = Path(f"{file}-wal")
     # Beside a file in WAL mode SQLite makes others. In a folder where it may not, and nobody writes, there is only the file.
-    alone = not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists()
+    alone = not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
     how = "mode=ro&immutable=1" if alone else "mode=ro"
-    return sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None)
+    try:
+        db = sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise _not_opened(path, error) from None
+    try:
+        db.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_OPENED:
+            db.close()
+            raise _not_opened(path, error) from None
+        # Whatever else is wrong with it, who reads it says.
+    return db
+
+
+def _not_opened(path: Path, error: sqlite3.Error) -> LedgerError:
+    return LedgerError(
+        f"{path} cannot be opened ({error}); check the permissions of the file and its folder, or copy it with its -wal to"
+        " a folder that may be written"
+    )
 
 
 def verified_events(

@@ -72,7 +72,7 @@ def backup(
     from engine.ledger.backup import backup as copy
 
     report = copy(existing(env, feed, ledger), target.expanduser().absolute())
-    note(f"{target}: {report.events} events, verified")
+    note(f"{target}: {report.events} events, verified{f'; {report.note}' if report.note else ''}")
 
 
 @app.command()
