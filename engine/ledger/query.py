@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import sqlite3
-from collections.abc import Callable, Mapping
+import subprocess
+import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any, NamedTuple
 
-from engine.clock import mono_ns
 from engine.ledger.errors import LedgerError, QueryRefused
-from engine.ledger.replay import connect_readonly
+from engine.ledger.replay import connect_readonly, readonly_uri
 from engine.ledger.schema import INTENTS, ORDER_FLOW, RARE
 
 MAX_ROWS = 100_000
 MAX_NS = 5_000_000_000
-_MAX_VALUE_BYTES = 16 * 1024 * 1024
-_STEPS_BETWEEN_LOOKS = 10_000
-
-_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
-_READ_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "user_version"}
-_REASONS = {
-    sqlite3.SQLITE_ATTACH: "ATTACH is refused: a query reads this ledger only",
-    sqlite3.SQLITE_DETACH: "DETACH is refused: a query reads this ledger only",
-    sqlite3.SQLITE_TRANSACTION: "transactions are refused: long readers hold the ledger's log",
-    sqlite3.SQLITE_SAVEPOINT: "transactions are refused: long readers hold the ledger's log",
-    sqlite3.SQLITE_FUNCTION: "load_extension is refused: a query runs SQLite's own functions only",
-}
-_WRITES = "writes are refused: the ledger is append-only; only the engine adds to it, and nothing changes what is in it"
+_SANDBOX = Path(__file__).with_name("sandbox.py")
+_GRACE_S = 2.0
+"""What a process takes to start and to end, beside the time of its statement."""
 
 Rows = list[dict[str, Any]]
 
@@ -49,66 +43,60 @@ class Result(NamedTuple):
     truncated: bool
 
 
-def run_query(
-    path: Path, sql: str, *, now: Callable[[], int] = mono_ns, max_ns: int = MAX_NS, max_rows: int = MAX_ROWS
-) -> Result:
-    """Run one reading statement; raises QueryRefused with the reason, LedgerError where there is no ledger."""
-    guard = _Guard(now, now() + max_ns)
+def run_query(path: Path, sql: str, *, max_ns: int = MAX_NS, max_rows: int = MAX_ROWS) -> Result:
+    """Run one reading statement of a person's, in a process of its own; raises QueryRefused with the reason, LedgerError where
+    there is no ledger. Whatever ends the wait ends the statement."""
+    _connect(path).close()
+    try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise QueryRefused(f"the statement is no text: {sql!r}") from None
+    late = QueryRefused(f"stopped after {max_ns / 1e9:g} s: ask for less, or add a LIMIT")
+    request = {"uri": readonly_uri(path), "sql": sql, "seconds": max_ns / 1e9, "max_rows": max_rows}
+    # -I and -S: nothing of the person's environment runs there, and it starts at once.
+    process = subprocess.Popen([sys.executable, "-I", "-S", _SANDBOX], stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    with process:
+        try:
+            answer, _ = process.communicate(json.dumps(request).encode(), max_ns / 1e9 + _GRACE_S)
+        except subprocess.TimeoutExpired:
+            raise late from None
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode == -signal.SIGALRM:
+        raise late
+    lines = [json.loads(line) for line in answer.splitlines()] if process.returncode == 0 else []
+    if not lines:
+        raise QueryRefused(
+            f"its process ended with {process.returncode} before it was done: ask for less, or add a LIMIT"
+        )
+    if "refused" in lines[-1]:
+        raise QueryRefused(lines[-1]["refused"])
+    rows = [tuple(map(_value, row)) for piece in lines[1:-1] for row in piece]
+    return Result(tuple(lines[0]), rows, lines[-1]["truncated"])
+
+
+def _value(value: Any) -> Any:
+    return bytes.fromhex(value[0]) if isinstance(value, list) else value
+
+
+def read_rows(path: Path, sql: str) -> Rows:
+    """The rows that a statement of our own gives; raises LedgerError where the file cannot be read."""
     with closing(_connect(path)) as db:
-        db.execute("PRAGMA query_only = ON")
-        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
-        db.set_authorizer(guard.authorize)
-        db.set_progress_handler(guard.is_late, _STEPS_BETWEEN_LOOKS)
         try:
             cursor = db.execute(sql)
-            rows = cursor.fetchmany(max_rows)
-            truncated = len(rows) == max_rows and cursor.fetchone() is not None
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            if guard.late:
-                raise QueryRefused(f"stopped after {max_ns / 1e9:g} s: ask for less, or add a LIMIT") from None
-            raise QueryRefused(_reason(guard, error, sql)) from None
-        return Result(tuple(column[0] for column in cursor.description or ()), rows, truncated)
-
-
-class _Guard:
-    def __init__(self, now: Callable[[], int], deadline: int) -> None:
-        self._now = now
-        self._deadline = deadline
-        self.late = False
-        self.reason = ""
-
-    def is_late(self) -> int:
-        self.late = self._now() > self._deadline
-        return self.late
-
-    def authorize(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
-        if (
-            action in _READS
-            or (action == sqlite3.SQLITE_FUNCTION and second != "load_extension")
-            or (action == sqlite3.SQLITE_PRAGMA and first in _READ_PRAGMAS)
-        ):
-            return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_PRAGMA:
-            self.reason = f"PRAGMA {first} is refused: settings of the ledger are the engine's; allowed are {', '.join(sorted(_READ_PRAGMAS))}"
-        else:
-            self.reason = self.reason or _REASONS.get(action, _WRITES)
-        return sqlite3.SQLITE_DENY
-
-
-def _reason(guard: _Guard, error: Exception, sql: str) -> str:
-    if sql.lstrip().upper().startswith("VACUUM"):
-        # SQLite carries it out with an ATTACH of its own, which is what the guard sees.
-        return _WRITES
-    if "one statement" in str(error):
-        return "one statement at a time"
-    return guard.reason or str(error)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    db = connect_readonly(path)
     try:
-        db = connect_readonly(path)
-        db.execute("SELECT 1 FROM sqlite_master")
-    except sqlite3.Error as error:
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        db.close()
         raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None
     return db
 

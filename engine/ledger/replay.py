@@ -28,17 +28,21 @@ StoredEvent = tuple[Any, ...]
 """The columns of an event as they are stored, and its hash."""
 
 
-def connect_readonly(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; raises LedgerError where there is no file, or none that can be opened."""
-    if not path.is_file():
-        raise LedgerError(f"there is no ledger at {path}")
+def readonly_uri(path: Path) -> str:
+    """How SQLite is told to open a ledger for reading."""
     file = path.resolve()
     log = Path(f"{file}-wal")
     # Beside a file in WAL mode SQLite makes others. In a folder where it may not, and nobody writes, there is only the file.
     alone = not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
-    how = "mode=ro&immutable=1" if alone else "mode=ro"
+    return f"{file.as_uri()}?{'mode=ro&immutable=1' if alone else 'mode=ro'}"
+
+
+def connect_readonly(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; raises LedgerError where there is no file, or none that can be opened."""
+    if not path.is_file():
+        raise LedgerError(f"there is no ledger at {path}")
     try:
-        db = sqlite3.connect(f"{file.as_uri()}?{how}", uri=True, isolation_level=None)
+        db = sqlite3.connect(readonly_uri(path), uri=True, isolation_level=None)
     except sqlite3.OperationalError as error:
         raise _not_opened(path, error) from None
     try:

@@ -184,10 +184,10 @@ def _kill_status(settings: Settings, as_json: bool) -> None:
 def _recorded(ledger: Path) -> tuple[bool, str]:
     import json
 
-    from engine.ledger.query import run_query
+    from engine.ledger.query import read_rows
 
     if not ledger.exists():
         return False, ""
-    rows = run_query(ledger, "SELECT payload FROM events WHERE type = 'KillChanged' ORDER BY seq DESC LIMIT 1").rows
-    body = json.loads(rows[0][0]) if rows else {}
+    rows = read_rows(ledger, "SELECT payload FROM events WHERE type = 'KillChanged' ORDER BY seq DESC LIMIT 1")
+    body = json.loads(rows[0]["payload"]) if rows else {}
     return bool(body.get("on")), str(body.get("reason", ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,9 +63,8 @@ def export(
     if output == "-":
         if form is Format.PARQUET and sys.stdout.isatty():
             raise Problem("Parquet is not for a terminal; name a file: -o FILE")
-        with _until_nobody_reads():
-            FORMATS[form](sys.stdout.buffer, columns, rows)
-            sys.stdout.buffer.flush()
+        FORMATS[form](sys.stdout.buffer, columns, rows)
+        sys.stdout.buffer.flush()
         return
     target = Path(output).expanduser().absolute()
     with _new_file(target, path, force) as file:
@@ -95,16 +93,6 @@ def _time(flag: str, text: str | None, ledger: Path) -> int | None:
     if time_ns is None:
         raise Problem(f"{flag}: {text!r} is not a time; write 2026-11-20, 2026-11-20T19:05:30, 19:05 or -5m")
     return time_ns
-
-
-@contextmanager
-def _until_nobody_reads() -> Iterator[None]:
-    """`| head` has had enough: that is no failure."""
-    try:
-        yield
-    except BrokenPipeError:
-        # What Python still holds back for it goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -48,11 +48,11 @@ def snapshot(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> N
     from contextlib import closing
 
     from engine.clock import wall_ns
-    from engine.ledger.query import run_query
+    from engine.ledger.query import read_rows
     from engine.ledger.store import Ledger
 
     path = existing(env, feed, ledger)
-    stamps: dict[str, str] = dict(run_query(path, "SELECT key, value FROM meta").rows)
+    stamps = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}
     with closing(Ledger.open(path, env=stamps["env"], feed=stamps["feed"], now_ns=wall_ns(), create=False)) as opened:
         state = opened.load().state
         if not state.seq:

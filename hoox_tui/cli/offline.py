@@ -29,12 +29,11 @@ def rows(ledger: Path, name: str) -> list[Row]:
 
 def query(ledger: Path, sql: str) -> list[Row]:
     """The rows that a ledger gives, by column. Raises Problem."""
-    from engine.ledger.query import run_query
+    from engine.ledger.query import read_rows
 
     if not ledger.exists():
         raise Problem(f"there is no ledger at {ledger} yet; hoox starts one")
-    result = run_query(ledger, sql)
-    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+    return read_rows(ledger, sql)
 
 
 def _position(row: Row) -> Row:

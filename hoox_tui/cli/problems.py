@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from select import poll
 
 FAILED = 1
 USAGE = 2
@@ -23,6 +25,12 @@ class NoEngine(Problem):
     code = NO_ENGINE
 
 
+class Stopped(Problem):
+    """The person pressed Ctrl-C."""
+
+    code = 130
+
+
 def note(text: str) -> None:
     """A line for the person, beside the output."""
     sys.stderr.write(f"{text}\n")
@@ -34,15 +42,36 @@ def told() -> Iterator[None]:
     """What is known to go wrong becomes a message and SystemExit with its code; anything else is a bug and keeps its traceback."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not _nobody_reads():
+            _say(str(error))
+            raise SystemExit(FAILED) from None
+        raise SystemExit(0) from None
     except Problem as problem:
         _say(str(problem))
         raise SystemExit(problem.code) from None
     except (RuntimeError, OSError, ValueError) as error:
+        if isinstance(error, UnicodeEncodeError):
+            bad = error.object[error.start : error.end]
+            _say(f"{bad!r} is no text that can be written as {error.encoding}: give it, or set LANG, as UTF-8")
+            raise SystemExit(FAILED) from None
         code = _known(error)
         if code is None:
             raise
         _say(str(error))
         raise SystemExit(code) from None
+
+
+def _nobody_reads() -> bool:
+    """`| head` has had enough, which is no failure; else it was another pipe that broke."""
+    asked = poll()
+    asked.register(sys.stdout.fileno(), 0)
+    if not asked.poll(0):
+        return False
+    # What Python still holds back for it goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _known(error: Exception) -> int | None:
