@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from engine.ledger.errors import LedgerError, QueryRefused
 from engine.ledger.replay import connect_readonly, readonly_uri
-from engine.ledger.schema import INTENTS, ORDER_FLOW, RARE
+from engine.ledger.schema import INTENTS, ORDER_FLOW, RARE, check_application
 
 MAX_ROWS = 100_000
 MAX_NS = 5_000_000_000
@@ -95,6 +95,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = connect_readonly(path)
     try:
         db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        check_application(path, db)
+    except LedgerError:
+        db.close()
+        raise
     except (sqlite3.Error, UnicodeDecodeError) as error:
         db.close()
         raise LedgerError(f"{path} cannot be read as a ledger: {error}") from None

@@ -20,7 +20,8 @@ from engine.model.event import EVENT_VERSION, Event
 
 EVENTS_AFTER = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch,
     payload, hash FROM events WHERE seq > ? ORDER BY seq"""
-
+_PAGE = f"{EVENTS_AFTER} LIMIT ?"
+_PAGE_EVENTS = 5_000
 
 _NOT_OPENED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH}
 
@@ -66,18 +67,28 @@ def verified_events(
     db: sqlite3.Connection, after: int = 0, previous: bytes = GENESIS
 ) -> Iterator[tuple[Event, StoredEvent]]:
     """(event, its row) for every seq above `after`, whose hash is `previous`; raises LedgerBroken at the first that is not
-    what was written. Events of earlier versions are read as today's; their rows are as they are stored."""
+    what was written. Ends with what there was when it began, or soon after. Events of earlier versions are read as today's; their rows are as they are stored."""
     seq = after
     try:
-        for row in db.execute(EVENTS_AFTER, (after,)):
-            seq += 1
-            columns = row[:12]
-            previous = link(previous, columns)
-            if previous != row[12] or row[0] != seq:
-                raise _changed(seq, row[0])
-            if row[3] > EVENT_VERSION:
-                raise LedgerBroken("events", f"event {seq} has version {row[3]}, newer than this program knows", seq)
-            yield event_of(columns), row
+        last: int = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        while seq < last:
+            # A page is a read of its own, unless the caller holds one: a long read keeps the log of a writer from ending.
+            page = seq
+            for row in db.execute(_PAGE, (page, _PAGE_EVENTS)):
+                seq += 1
+                columns = row[:12]
+                previous = link(previous, columns)
+                if previous != row[12] or row[0] != seq:
+                    raise _changed(seq, row[0])
+                if row[3] > EVENT_VERSION:
+                    raise LedgerBroken(
+                        "events", f"event {seq} has version {row[3]}, newer than this program knows", seq
+                    )
+                yield event_of(columns), row
+            if seq == page:
+                raise LedgerBroken(
+                    "events", f"event {seq + 1} cannot be reached, though the last one is {last}", seq + 1
+                )
     except sqlite3.DatabaseError as error:
         raise LedgerBroken("events", f"event {seq + 1} cannot be read: {error}", seq + 1) from None
     except msgspec.MsgspecError as error:

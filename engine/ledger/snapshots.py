@@ -34,7 +34,12 @@ def write_snapshot(db: sqlite3.Connection, seq: int, data: bytes) -> None:
         "INSERT OR REPLACE INTO snapshots SELECT seq, time_ns, epoch, hash, ?, ? FROM events WHERE seq = ?",
         (data, _checksum(data), seq),
     )
-    db.execute("DELETE FROM snapshots WHERE seq NOT IN (SELECT seq FROM snapshots ORDER BY seq DESC LIMIT ?)", (KEEP,))
+    # One that belongs to other events, or to none yet, takes no place of a good one.
+    db.execute(
+        """DELETE FROM snapshots WHERE seq <= ? AND seq NOT IN (SELECT seq FROM snapshots JOIN events USING (seq)
+        WHERE hash = hash_at_seq ORDER BY seq DESC LIMIT ?)""",
+        (seq, KEEP),
+    )
 
 
 def snapshot_seqs(db: sqlite3.Connection) -> list[int]:
@@ -52,6 +57,8 @@ def read_snapshot(db: sqlite3.Connection, seq: int) -> Snapshot:
         if row is None:
             raise SnapshotBad(f"snapshot {seq} is not there")
         data, checksum, hash_at_seq, event_hash = row
+        if event_hash is None:
+            raise SnapshotBad(f"snapshot {seq} is of an event that is not there")
         if _checksum(data) != checksum:
             raise SnapshotBad(f"snapshot {seq} was changed: its checksum does not match")
         if hash_at_seq != event_hash:

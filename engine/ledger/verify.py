@@ -13,6 +13,7 @@ from typing import NamedTuple
 from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.agreement import disagreement
+from engine.ledger.chain import GENESIS
 from engine.ledger.errors import LedgerBroken
 from engine.ledger.head import Head, compare_head, read_head
 from engine.ledger.integrity import find_damage
@@ -70,7 +71,8 @@ class Report(NamedTuple):
 
 
 def verify(path: Path) -> Report:
-    """Everything, from the first event on; reads one moment of a ledger that an engine may be writing.
+    """Everything, from the first event on. An engine may be writing: events are read in pages, what came in the meantime and
+    the tables in one moment at the end.
 
     Of a file of an earlier schema only the truth is checked: events, HEAD and pages; the rest is made anew at its next
     open. Raises LedgerError for a file of a newer one.
@@ -80,7 +82,6 @@ def verify(path: Path) -> Report:
     events, note = 0, ""
     try:
         with closing(connect_readonly(path)) as db:
-            db.execute("BEGIN")
             findings.extend(Finding(*damage) for damage in find_damage(db))
             version = _check_meta(path, db, findings)
             if version == schema.SCHEMA_VERSION:
@@ -133,7 +134,6 @@ def verify_events(path: Path) -> Report:
     events = 0
     try:
         with closing(connect_readonly(path)) as db:
-            db.execute("BEGIN")
             events, _ = _walk(db, head, findings, lambda _: None)
     except _UNREADABLE as error:
         findings.append(Finding("file", str(error)))
@@ -159,12 +159,15 @@ def _finding(broken: LedgerBroken) -> Finding:
 def _walk(
     db: sqlite3.Connection, head: Head | None, findings: list[Finding], visit: Callable[[Event], None]
 ) -> tuple[int, bool]:
-    """Good events from the first on, and whether those are all."""
-    last = 0
+    """Good events from the first on, and whether those are all; the moment of the last is then held."""
+    last, previous = 0, GENESIS
     try:
-        for event, _ in verified_events(db):
-            visit(event)
-            last = event.seq
+        for held in (False, True):
+            if held:
+                db.execute("BEGIN")
+            for event, row in verified_events(db, last, previous):
+                visit(event)
+                last, previous = event.seq, row[12]
     except LedgerBroken as broken:
         findings.append(_finding(broken))
         return last, False
@@ -179,26 +182,27 @@ class _States:
     """The state as it was after each event, compared with the snapshots taken then."""
 
     def __init__(self, db: sqlite3.Connection, findings: list[Finding]) -> None:
-        self._db = db
-        self._findings = findings
         self.state = State()
+        self._findings = findings
+        self._snapshots: dict[int, bytes] = {}
+        # Read at once: an engine goes on taking new ones for old.
+        db.execute("BEGIN")
         try:
-            self._snapshots = set(snapshot_seqs(db))
+            for seq in snapshot_seqs(db):
+                try:
+                    self._snapshots[seq] = read_snapshot(db, seq).data
+                except SnapshotBad as bad:
+                    findings.append(Finding("snapshots", str(bad), seq))
         except sqlite3.DatabaseError as error:
-            self._snapshots = set()
             findings.append(Finding("snapshots", f"cannot be read: {error}"))
+        finally:
+            db.execute("ROLLBACK")
 
     def add(self, event: Event) -> None:
         fold_verified(self.state, event)
-        if event.seq in self._snapshots:
-            try:
-                snapshot = read_snapshot(self._db, event.seq)
-            except SnapshotBad as bad:
-                self._findings.append(Finding("snapshots", str(bad), event.seq))
-                return
-            if snapshot.data != encode_state(self.state):
-                text = f"snapshot {event.seq} is not the state its events give"
-                self._findings.append(Finding("snapshots", text, event.seq))
+        if event.seq in self._snapshots and self._snapshots.pop(event.seq) != encode_state(self.state):
+            text = f"snapshot {event.seq} is not the state its events give"
+            self._findings.append(Finding("snapshots", text, event.seq))
 
 
 def _compare_table(db: sqlite3.Connection, made: sqlite3.Connection, table: str, findings: list[Finding]) -> None:

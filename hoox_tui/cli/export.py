@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,14 +83,13 @@ def _time(flag: str, text: str | None, ledger: Path) -> int | None:
     """Nanoseconds; `-5m` is before the last event."""
     if text is None:
         return None
-    from engine.ledger.query import Reader
-    from hoox_tui.moments import BadMoment, parse
+    from engine.ledger.query import read_rows
+    from hoox_tui.moments import parse
 
-    with Reader(ledger) as reader:
-        last = reader.events_before(limit=1)
+    last = read_rows(ledger, "SELECT time_ns FROM events ORDER BY seq DESC LIMIT 1")
     try:
         time_ns = parse(text, last[0]["time_ns"] if last else 0).time_ns
-    except BadMoment:
+    except (ValueError, OverflowError):
         time_ns = None
     if time_ns is None:
         raise Problem(f"{flag}: {text!r} is not a time; write 2026-11-20, 2026-11-20T19:05:30, 19:05 or -5m")
@@ -98,14 +99,25 @@ def _time(flag: str, text: str | None, ledger: Path) -> int | None:
 @contextmanager
 def _new_file(target: Path, ledger: Path, force: bool) -> Iterator[BinaryIO]:
     """A file that is there once it is whole, and not at all when it could not be written."""
-    if target.resolve().name.startswith(ledger.resolve().name) and target.resolve().parent == ledger.resolve().parent:
+    from engine.ledger.files import make_beside, move_new
+
+    # What a link leads to is what is written, not the link.
+    file, own = target.resolve(), ledger.resolve()
+    if file.name.startswith(own.name) and file.parent == own.parent:
         raise Problem(f"{target} is the ledger's own; choose another name")
-    if target.exists() and not force:
+    if file.exists() and not file.is_file():
+        raise Problem(f"{target} is no regular file; choose another name, or print with -o -")
+    if os.path.lexists(target) and not force:
         raise Problem(f"{target} exists; choose another name, or write over it with --force")
-    partial = target.with_name(target.name + ".partial")
+    if not file.parent.is_dir():
+        raise Problem(f"{target}: the folder does not exist; make it or choose another name")
+    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else None
+    partial = make_beside(file, 0o666)
     try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(target)
+        if mode is not None:
+            partial.chmod(mode)
+        with partial.open("wb") as out:
+            yield out
+        partial.replace(file) if force else move_new(partial, file)
     finally:
         partial.unlink(missing_ok=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import resource
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -162,6 +164,108 @@ def test_nothing_is_left_of_a_file_that_could_not_be_finished(
     assert run(path, "-o", str(target), "--force").exit_code != 0
     assert target.read_text() == "before"
     assert not list(tmp_path.glob("out.csv.*"))
+
+
+def test_a_file_named_partial_is_nobodys_business(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.csv.partial").write_text("mine")
+    assert run(path, "-o", str(tmp_path / "out.csv")).exit_code == 0
+    assert (tmp_path / "out.csv.partial").read_text() == "mine"
+
+
+def test_force_writes_what_a_link_leads_to_and_leaves_its_mode(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    real, link = tmp_path / "kept" / "real.csv", tmp_path / "out.csv"
+    real.write_text("before")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    assert run(path, "-o", str(link), "--force").exit_code == 0
+    assert link.is_symlink()
+    assert real.read_text().startswith("id,")
+    assert real.stat().st_mode & 0o777 == 0o640
+    link.unlink()
+    link.symlink_to(path)
+    refused = run(path, "-o", str(link), "--force")
+    assert "is the ledger's own" in refused.stderr
+
+
+def test_only_regular_files_are_written_over(path: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in (tmp_path / "pipe", tmp_path / "folder", Path("/dev/null")):
+        result = run(path, "-o", str(name), "--force")
+        assert result.exit_code == 1
+        assert f"{name} is no regular file; choose another name, or print with -o -" in result.stderr
+    away = run(path, "-o", str(tmp_path / "away" / "out.csv"))
+    assert "the folder does not exist" in away.stderr
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_link_to_nowhere_is_not_followed_unasked(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.csv").symlink_to(tmp_path / "nowhere.csv")
+    assert "exists; choose another name" in run(path, "-o", str(tmp_path / "out.csv")).stderr
+    assert not (tmp_path / "nowhere.csv").exists()
+
+
+def test_a_file_that_appears_while_rows_are_written_is_left_alone(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out.csv"
+    monkeypatch.setitem(formats.FORMATS, "csv", lambda *_: target.write_text("mine"))
+    assert run(path, "-o", str(target)).exit_code == 1
+    assert target.read_text() == "mine"
+    assert len(list(tmp_path.glob("out.csv*"))) == 1
+
+
+def test_a_trade_without_its_order_is_refused_not_guessed(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    with closing(sqlite3.connect(copy)) as db:
+        (order,) = db.execute("SELECT order_id FROM trades ORDER BY created_at LIMIT 1").fetchone()
+        db.execute("DELETE FROM orders WHERE id = ?", (order,))
+        db.commit()
+    result = run(copy, "-o", str(tmp_path / "trades.csv"))
+    assert result.exit_code == 1
+    assert f"trade {order}: its order {order} has no row in orders" in result.stderr
+    assert "hoox ledger rebuild" in result.stderr
+    assert not list(tmp_path.glob("trades*"))
+
+
+@pytest.mark.parametrize("what", ["events", "orders", "trades"])
+@pytest.mark.parametrize(
+    ("words", "all_of_it"),
+    [
+        (["--until", "2300-01-01"], True),
+        (["--since", "1600-01-01"], True),
+        (["--since", "2300-01-01"], False),
+        (["--until", "1600-01-01"], False),
+        (["--since=-999999d"], True),
+    ],
+)
+def test_times_that_no_ledger_reaches_are_times(path: Path, what: str, words: list[str], all_of_it: bool) -> None:
+    result = run(path, "--what", what, *words)
+    assert result.exit_code == 0
+    assert len(csv_rows(result.stdout)) == (len(table(path, what)) if all_of_it else 0)
+
+
+@pytest.mark.parametrize("text", ["-" + "9" * 400 + "d", "9" * 5_000, "25:00", "2026-13-01"])
+def test_what_is_no_time_is_said(path: Path, text: str) -> None:
+    result = run(path, f"--since={text}")
+    assert result.exit_code == 1
+    assert "is not a time; write 2026-11-20" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["--since=-1m"], ["--since", "2026-01-01"], []])
+def test_a_file_that_is_no_ledger_is_named(path: Path, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "empty.sqlite").touch()
+    (tmp_path / "noise.sqlite").write_bytes(b"noise" * 999)
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as db:
+        db.execute("CREATE TABLE events (x)")
+    for name, says in (("empty", "not a ledger"), ("noise", "cannot be read"), ("other", "not a ledger")):
+        result = run(tmp_path / f"{name}.sqlite", *words)
+        assert result.exit_code == 1
+        assert f"{name}.sqlite" in result.stderr
+        assert says in result.stderr
 
 
 def hoox(path: Path, *words: str, **how: Any) -> subprocess.Popen[bytes]:
