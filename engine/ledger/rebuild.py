@@ -15,7 +15,7 @@ from engine.ledger.lock import FileLock
 from engine.ledger.projections import Projector
 from engine.ledger.replay import verified_events
 from engine.ledger.snapshots import good_snapshots, write_snapshot
-from engine.model.event import Event
+from engine.model.event import EngineStarted, Event
 
 _BATCH = 5_000
 
@@ -87,14 +87,19 @@ def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     new.execute("DROP INDEX intents_by_request")
     tables = ProjectionTables(new)
     rows: list[schema.Row] = []
+    stamps: list[tuple[str, str]] = []
     for event, row in verified_events(old):
         tables.add(event)
+        if isinstance(event.body, EngineStarted):
+            # An engine's start is in the chain, its stamp could be changed by anybody.
+            stamps = [("env", event.body.env), ("feed", event.body.feed)]
         rows.append(row)
         if len(rows) >= _BATCH:
             schema.insert_rows(new, "events", rows)
             rows.clear()
     schema.insert_rows(new, "events", rows)
     compare_head(new, head)
+    new.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", stamps)
     schema.index_intents(new)
     tables.flush()
     if version == schema.SCHEMA_VERSION:

@@ -1,4 +1,4 @@
-"""Is the ledger what was written? Chain, HEAD, pages, projections and snapshots, each named when it is not."""
+"""Is the ledger what was written? Chain, HEAD, pages, schema, stamps, projections, snapshots, each named when it is not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from engine.ledger import schema
 from engine.ledger.agreement import disagreement
 from engine.ledger.chain import GENESIS
 from engine.ledger.errors import LedgerBroken
+from engine.ledger.guards import changed_guards, wrong_stamps
 from engine.ledger.head import Head, compare_head, read_head
 from engine.ledger.integrity import find_damage
 from engine.ledger.rebuild import ProjectionTables, rebuild_projections
@@ -29,12 +30,13 @@ _UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """The second: names of columns, or of a broken schema, that are no text any more."""
 _STAMPS = {"env", "feed", "ledger_id", "schema"}
 _OURS = "a fault of this program, which no rebuild mends: believe hoox ledger replay, and report it"
-_DERIVED = {*schema.PROJECTIONS, "snapshots", "pages"}
+_MENDED = "hoox ledger rebuild puts it right"
+_DERIVED = {*schema.PROJECTIONS, "snapshots", "pages", "schema", "stamps"}
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong: `part` is HEAD, a table, `pages` of no table, `state` where the tables are made wrongly, or
-    `file`; `seq` the event, where there is one."""
+    """One thing that is wrong: `part` is HEAD, a table, `pages` of no table, `state` where the tables are made wrongly,
+    `schema`, `stamps`, or `file`; `seq` the event, where there is one."""
 
     part: str
     text: str
@@ -124,6 +126,10 @@ def _check_all(db: sqlite3.Connection, head: Head | None, findings: list[Finding
                 _compare_table(db, made, table, findings)
             if difference := disagreement(made, states.state):
                 findings.append(Finding("state", f"{difference}; {_OURS}"))
+            findings.extend(
+                Finding("stamps", f"{line}; {_MENDED}") for line in wrong_stamps(schema.read_meta(db), states.state)
+            )
+        findings.extend(Finding("schema", f"{line}; {_MENDED}") for line in changed_guards(db))
         return events
 
 

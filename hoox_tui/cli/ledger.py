@@ -18,7 +18,7 @@ app = typer.Typer(help="The ledger: verify, replay, travel, snapshot, backup, re
 
 @app.command()
 def verify(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
-    """Check every hash, page, projection and snapshot; exit code 1 names what is wrong."""
+    """Check every hash, page, trigger, index, projection and snapshot; exit code 1 names what is wrong."""
     from engine.ledger.verify import verify as check
 
     path = existing(env, feed, ledger)
@@ -54,7 +54,10 @@ def snapshot(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> N
     path = existing(env, feed, ledger)
     stamps = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}
     with closing(Ledger.open(path, env=stamps["env"], feed=stamps["feed"], now_ns=wall_ns(), create=False)) as opened:
-        state = opened.load().state
+        loaded = opened.load()
+        for warning in loaded.warnings:
+            note(warning)
+        state = loaded.state
         if not state.seq:
             raise Problem(f"{path} holds no events yet")
         opened.snapshot(state)

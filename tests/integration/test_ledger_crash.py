@@ -106,8 +106,8 @@ def append_until_refused(ledger: Ledger, story: Story) -> list[Event]:
 
 
 def test_a_full_disk_writes_nothing_by_halves_and_the_reserve_lets_exits_through(small_disk: Path) -> None:
-    path = small_disk / "live.sqlite"
-    ledger = Ledger.open(path, env="live", feed="binance", now_ns=START_NS, reserve_bytes=1024 * 1024)
+    path = small_disk / "sim.sqlite"
+    ledger = Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=1024 * 1024)
     assert ledger.reserve_held
     story = Story()
     ledger.append(story.opening())
@@ -124,15 +124,15 @@ def test_a_full_disk_writes_nothing_by_halves_and_the_reserve_lets_exits_through
 
 
 def test_an_engine_that_died_on_a_full_disk_starts_again_on_its_reserve(small_disk: Path) -> None:
-    path = small_disk / "live.sqlite"
-    ledger = Ledger.open(path, env="live", feed="binance", now_ns=START_NS, reserve_bytes=1024 * 1024)
+    path = small_disk / "sim.sqlite"
+    ledger = Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=1024 * 1024)
     story = Story()
     ledger.append(story.opening())
     ledger.close()
     with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
         while filler.write(bytes(4096)):
             pass
-    ledger = Ledger.open(path, env="live", feed="binance", now_ns=START_NS, reserve_bytes=1024 * 1024)
+    ledger = Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=1024 * 1024)
     assert not ledger.reserve_held
     assert ledger.load().warnings == ("the disk is full: the reserve was freed to open the ledger",)
     ledger.append(story.round_trip())
