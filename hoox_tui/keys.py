@@ -169,7 +169,7 @@ SIGNAL_ACTIONS: tuple[Action, ...] = (
         "signals.decline", "D", "decline", "Decline", "Preview of declining what waits; needs the hand", _S, "signals"
     ),
     Action("signals.replay", "R", "replay", "Replay", "Take this signal in anew, in env sim only", _S, "signals", True),
-    Action("signals.why", "w", "explain", "Why", "What led to the order it became", _S, "signals"),
+    Action("signals.why", "w", "explain", "Why", "How it came, and what became of it", _S, "signals"),
     Action("signals.copy", "y", "copy_row", "Copy", "Copy it to the clipboard (OSC 52)", _S, "signals"),
 )
 """What can be done about one signal, in the inbox and in its detail."""

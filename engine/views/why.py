@@ -71,15 +71,17 @@ class Step(Struct, frozen=True, omit_defaults=True):
     """It is what was asked about."""
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, omit_defaults=True):
     """The chain of what was asked about, oldest first; its first step is the origin."""
 
     kind: str
-    """order | fill | trade | position | request | event."""
+    """order | fill | trade | position | signal | request | event."""
     id: str
     title: str
     origin: Origin
     steps: tuple[Step, ...]
+    also: tuple[str, ...] = ()
+    """What else has the name that was asked for, and how to ask for that."""
 
 
 class Text(NamedTuple):
@@ -108,6 +110,7 @@ def duration(ns: int) -> str:
 def lines(answer: Answer, width: int = 80) -> list[Text]:
     """The answer as lines of at most `width` cells: a step a line, its numbers indented below."""
     found = [Text("title", line) for line in wrap(answer.title, width)]
+    found += [Text("origin", line) for also in answer.also for line in wrap(f"Not meant here: {also}.", width)]
     found += [Text("origin", line) for line in wrap(answer.origin.text, width)]
     day = ""
     top: Top | None = None

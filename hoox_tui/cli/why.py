@@ -1,4 +1,4 @@
-"""hoox why: the chain that led to an order, a fill, a trade or a position, from the ledger alone."""
+"""hoox why: the chain that led to an order, a fill, a trade, a position or a signal's verdict, from the ledger alone."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def why(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="ORDER|FILL|TRADE|POSITION|REQUEST|SEQ",
-            help="An id: O12, O12.1, P3, a request's, an event's seq. Where two could be meant: position:P3, seq:812.",
+            metavar="ORDER|FILL|TRADE|POSITION|SIGNAL|REQUEST|SEQ",
+            help="An id: O12, O12.1, P3, a signal's, its key or SOURCE/KEY, a request's, an event's seq, a venue's"
+            " number of an order. Where two could be meant: signal:tv/7, venue:812, seq:812.",
             show_default=False,
         ),
     ],

@@ -180,7 +180,7 @@ class SignalsScreen(Screen[None]):
             self.replay(row)
 
     def action_explain(self) -> None:
-        """Why the order is there that it became; of one without an order, why it came to none."""
+        """How it came, who let it trade, what became of it."""
         if row := self.selected():
             self.explain(row)
 
@@ -212,10 +212,10 @@ class SignalsScreen(Screen[None]):
             self._preview("replay", ReplaySignal(request_id=self.seat.ids.next(), signal=row.id))
 
     def explain(self, row: SignalRow) -> None:
-        """The chain behind its first order, else behind the signal itself."""
+        """The signal's chain, with its orders in it."""
         from hoox_tui.screens.why import WhyScreen
 
-        self.app.push_screen(WhyScreen(self.seat, row.orders[0] if row.orders else row.id))
+        self.app.push_screen(WhyScreen(self.seat, f"signal:{row.id}"))
 
     def _preview(self, label: str, command: ApproveSignal | DeclineSignal | ReplaySignal) -> None:
         self.app.push_screen(PreviewScreen(self.seat, (Choice(label, command),)))

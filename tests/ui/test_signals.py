@@ -197,13 +197,15 @@ async def test_a_replay_is_offered_in_sim_only() -> None:
         assert isinstance(sent, ReplaySignal)
 
 
-async def test_w_tells_why_the_order_is_there() -> None:
+@pytest.mark.parametrize("row", [0, 3])
+async def test_w_tells_the_whole_way_of_a_signal_with_an_order_and_without(row: int) -> None:
     async with desk(inbox()) as at:
         screen = await opened(at)
-        screen.pane.select(3)
+        screen.pane.select(row)
+        assert screen.pane.selected is not None
         await at.press("w")
         assert isinstance(at.app.screen, WhyScreen)
-        assert at.app.screen.name_asked == "O7"
+        assert at.app.screen.name_asked == f"signal:{screen.pane.selected.id}"
 
 
 async def test_every_key_of_the_signals_screen_sends_nothing_by_itself() -> None:

@@ -12,6 +12,6 @@ from engine.views.why import Answer
 
 
 def why(path: Path, name: str) -> Answer:
-    """Explain an order, fill, trade, position, request or event by its id; raises UnknownId or LedgerError."""
+    """Explain an order, fill, trade, position, signal, request or event by its id; raises LedgerError (see names.py)."""
     with closing(EventReader(path)) as reader:
         return tell(find(reader, name.strip()))

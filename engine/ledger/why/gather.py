@@ -9,12 +9,14 @@ from msgspec import Struct
 from engine.ledger.why.reader import EventReader, Row
 from engine.ledger.why.words import ENDINGS
 from engine.model import event as ev
-from engine.model.command import AmendOrder, AttestOrder, CancelOrder
+from engine.model.command import AmendOrder, ApproveSignal, AttestOrder, CancelOrder, DeclineSignal
 from engine.model.event import Event
 from engine.model.order import Role
 
 _DECIDED = ("RiskApproved", "RiskRejected", "LeverageChanged", "FlattenBegun")
 """What an intent led to before it made an order."""
+_SIGNAL = (ev.SignalReceived, ev.SignalWaits, ev.SignalApproved, ev.SignalDeclined, ev.SignalEnded)
+"""How a signal came and ended: told of whatever came from it."""
 _ORDER = re.compile(r"\bO\d+\b")
 _MADE_SHOWN = 20
 """Orders of one request whose fate is told."""
@@ -32,6 +34,8 @@ class Found(Struct, frozen=True):
     """Rows of the orders that the events name."""
     row: Row | None = None
     """The row asked about, where it is one of orders, trades or positions."""
+    also: tuple[str, ...] = ()
+    """What else the name may mean."""
 
 
 class Gatherer:
@@ -42,6 +46,8 @@ class Gatherer:
         self._events: dict[int, Event] = {}
         self._roots: dict[str, Event] = {}
         """Order -> its first cause; also what was looked at already."""
+        self._signals: dict[str, int] = {}
+        """Signal -> the event up to which its orders were told."""
 
     def found(self, kind: str, name: str, root: Event, asked: frozenset[int], row: Row | None = None) -> Found:
         """What was collected."""
@@ -61,7 +67,7 @@ class Gatherer:
         self._roots[row["id"]] = created
         self._add(created)
         self._own(row, created, until)
-        root = self._roots[row["id"]] = self._cause_of(created)
+        root = self._roots[row["id"]] = self._cause_of(created, until)
         return root
 
     def position(self, row: Row) -> Event:
@@ -73,6 +79,16 @@ class Gatherer:
             self._named(last, until=last.seq)
         return root
 
+    def signal(self, received: Event, until: int | None = None) -> Event:
+        """A signal from its receipt to its verdict, with what was done for it; its orders to event `until`."""
+        signal, last = received.request_id, self._reader.last if until is None else until
+        if self._signals.get(signal, 0) < last:
+            self._signals[signal] = last
+            for event in self._reader.of_signal(received):
+                if event.seq <= last or isinstance(event.body, _SIGNAL):
+                    self._add_with_cause(event)
+        return received
+
     def request(self, intent: Event) -> Event:
         """A request, what was decided at once, and what became of the orders it made or named."""
         led_to = self._reader.led_to(intent)
@@ -80,6 +96,11 @@ class Gatherer:
         self._add_cause(intent)
         made = [event.body.terms.id for event in led_to if isinstance(event.body, ev.OrderCreated)]
         command = intent.body.command if isinstance(intent.body, ev.IntentCreated) else None
+        if (
+            isinstance(command, ApproveSignal | DeclineSignal)
+            and (of := self._reader.signal(command.signal)) is not None
+        ):
+            self.signal(of)
         for order in made[:_MADE_SHOWN]:
             if (row := self._reader.row("orders", order)) is not None:
                 self._own(row, self._reader.created(row), None)
@@ -100,6 +121,8 @@ class Gatherer:
             return event
         if order_of(event) and (root := self._named(event)) is not None:
             return root
+        if (received := self._reader.signal(event.request_id)) is not None:
+            return self.signal(received)
         intent = self._reader.intent(event.request_id) if event.request_id else None
         if isinstance(body, ev.FundingPaid):
             self._position_of(body.position.id, event.seq)
@@ -112,13 +135,16 @@ class Gatherer:
 
     # --- Causes -------------------------------------------------------------------------------------
 
-    def _cause_of(self, created: Event) -> Event:
+    def _cause_of(self, created: Event, until: int | None) -> Event:
         assert isinstance(created.body, ev.OrderCreated)
         terms = created.body.terms
         cause = self._reader.event(created.causation) if created.causation else None
         if cause is not None:
             self._add(cause)
         self._before(created)
+        received = self._reader.signal(created.request_id)
+        if received is not None:
+            self.signal(received, until)
         parent = self._reader.row("orders", terms.parent) if terms.parent else None
         if parent is not None:
             return self.order(parent, until=created.seq)
@@ -126,9 +152,11 @@ class Gatherer:
         if intent is not None:
             self._add(intent, *self._reader.between(intent.seq, created.seq, intent.seq, _DECIDED))
             self._add_cause(intent)
+        asked = received or intent
+        if asked is not None:
             if terms.position and terms.role is not Role.ENTRY:
                 self._position_of(terms.position, created.seq)
-            return intent
+            return asked
         if cause is None:
             return created
         if isinstance(cause.body, ev.Liquidated):
@@ -185,10 +213,7 @@ class Gatherer:
         for event in self._reader.of_order(row, created):
             if event.seq < since or (until is not None and event.seq > until):
                 continue
-            self._add(event)
-            # Levels that one price met stand in a row, but none of them fired another.
-            if not isinstance(event.body, ev.TriggerFired):
-                self._add_cause(event)
+            self._add_with_cause(event)
 
     def _changes(self, position: Row, until: int | None = None) -> list[Event]:
         """What changed a position; fills are told by the rows of their orders, the rest with who asked for it."""
@@ -198,6 +223,12 @@ class Gatherer:
             if not isinstance(event.body, ev.OrderFilled):
                 self._add_cause(event)
         return changes
+
+    def _add_with_cause(self, event: Event) -> None:
+        self._add(event)
+        # Levels that one price met stand in a row, but none of them fired another.
+        if not isinstance(event.body, ev.TriggerFired):
+            self._add_cause(event)
 
     def _add_cause(self, event: Event) -> None:
         """What led to an event at once; of an intent, also what led to that."""

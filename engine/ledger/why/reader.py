@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from engine.core.inbox import signal_of
 from engine.core.state import ATTESTED
 from engine.ledger.chain import event_of
 from engine.ledger.errors import LedgerBroken, LedgerError
@@ -21,6 +22,8 @@ Row = dict[str, Any]
 
 _EVENTS = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch, payload
     FROM events WHERE """
+MOST = 20
+"""Things of one name that are listed."""
 _LATENCY_NS = 30_000_000_000
 """How long after an order's fill its latency may be recorded."""
 
@@ -49,22 +52,36 @@ class EventReader:
         """The row of `orders`, `positions` or `trades` with this id."""
         return next(self._rows(f"SELECT * FROM {table} WHERE id = ?", key), None)  # noqa: S608  ours
 
-    def order_known_as(self, name: str) -> str | None:
-        """The order that a venue knows under this client id or number of its own."""
-        found: str | None = self._one("SELECT id FROM orders WHERE client_id = ?1 OR venue_order_id = ?1", name)
-        return found
+    def orders_known_as(self, name: str) -> list[Row]:
+        """Orders that a venue knows under this client id or number of its own; numbers may be unique in a market only."""
+        sql = f"SELECT * FROM orders WHERE client_id = ?1 OR venue_order_id = ?1 LIMIT {MOST}"  # noqa: S608  ours
+        return list(self._rows(sql, name))
 
-    def fill(self, fill_id: str) -> Row | None:
-        """The first part of a fill."""
+    def own_fill(self, fill_id: str) -> Row | None:
+        """A fill of paper's, whose id names its order."""
         order, dot, _ = fill_id.rpartition(".")
-        if dot and (row := self.row("orders", order)) is not None:
-            # Paper's fill ids name their order.
-            first, last = self.first_at(row["created_ns"]), row["seq"]
-            sql = "SELECT * FROM fills WHERE seq BETWEEN ? AND ? AND fill_id = ?"
-            found = next(self._rows(sql, first, last, fill_id), None)
-            if found is not None:
-                return found
-        return next(self._rows("SELECT * FROM fills WHERE fill_id = ? LIMIT 1", fill_id), None)
+        row = self.row("orders", order) if dot else None
+        if row is None:
+            return None
+        sql = "SELECT * FROM fills WHERE seq BETWEEN ? AND ? AND fill_id = ? AND order_id = ?"
+        return next(self._rows(sql, self.first_at(row["created_ns"]), row["seq"], fill_id, order), None)
+
+    def fills(self, fill_id: str) -> list[Row]:
+        """(order_id, instrument) of the fills with an id; a venue's ids may be unique in a market only."""
+        sql = f"SELECT DISTINCT order_id, instrument FROM fills WHERE fill_id = ? LIMIT {MOST}"  # noqa: S608  ours
+        return list(self._rows(sql, fill_id))
+
+    def signals(self, key: str, source: str = "") -> list[Row]:
+        """(request_id, source, key) of the signals under a key, of one source or of all."""
+        if self._one("SELECT 1 FROM sqlite_master WHERE name = 'signals'") is None:
+            return []  # a file from before signals
+        found: list[Row] = []
+        # One source after the other: keys have an index within their source.
+        at = source or self._one("SELECT min(source) FROM signals")
+        while at is not None and len(found) < MOST:
+            found += self._rows("SELECT request_id, source, key FROM signals WHERE source = ? AND key = ?", at, key)
+            at = None if source else self._one("SELECT min(source) FROM signals WHERE source > ?", at)
+        return found
 
     def last_id(self, table: str) -> str | None:
         """The newest id of `orders` or `positions`, which count up."""
@@ -72,10 +89,12 @@ class EventReader:
         return found
 
     def requests_near(self, name: str) -> list[str]:
-        """The request ids before and after this one in the alphabet."""
-        before = self._one(f"SELECT max(request_id) FROM events WHERE {INTENTS} AND request_id < ?", name)  # noqa: S608
-        after = self._one(f"SELECT min(request_id) FROM events WHERE {INTENTS} AND request_id > ?", name)  # noqa: S608
-        return [found for found in (before, after) if found]
+        """The request ids before and after this one in the alphabet, those of signals too."""
+        near = []
+        for compare, edge in (("<", "max"), (">", "min")):
+            sql = f"SELECT {edge}(request_id) FROM events WHERE request_id <> '' AND request_id {compare} ?"  # noqa: S608
+            near.append(self._one(sql, name))
+        return [found for found in near if found]
 
     # --- Events -------------------------------------------------------------------------------------
 
@@ -86,6 +105,21 @@ class EventReader:
     def intent(self, request_id: str) -> Event | None:
         """The event that took a request in."""
         return next(self._events(f"{INTENTS} AND request_id = ?", request_id), None)
+
+    def signal(self, request_id: str) -> Event | None:
+        """The receipt of the signal that a request was made for."""
+        where = "type = 'SignalReceived' AND request_id = ? AND request_id <> ''"
+        return next(self._events(where, signal_of(request_id)), None) if request_id else None
+
+    def of_signal(self, received: Event) -> list[Event]:
+        """All that was done under a signal's id, and under those of its later tries (<id>/2 ...); how long it took."""
+        signal = received.request_id
+        found = list(self._events("request_id = ? AND request_id <> '' ORDER BY seq", signal))
+        # What begins with "<id>/": "0" is the character after "/".
+        where = "request_id >= ? AND request_id < ? AND request_id <> '' ORDER BY seq"
+        found += self._events(where, f"{signal}/", f"{signal}0")
+        told = max(found, key=lambda event: event.seq, default=received)
+        return found + self._latency(signal, received.seq, told)
 
     def first_at(self, time_ns: int) -> int:
         """Seq of the first event at or after a time; one after the last where there is none."""
@@ -129,11 +163,11 @@ class EventReader:
             # What a person answered for may still be reported.
             found += self._events(where, created.request_id, last, self.last, *names)
         fill = next((event for event in found if event.type == "OrderFilled"), None)
-        return found + self._latency(order["id"], fill) if fill is not None else found
+        return found + self._latency(order["id"], fill.seq, fill) if fill is not None else found
 
-    def _latency(self, order: str, fill: Event) -> list[Event]:
-        until = self.first_at(fill.time_ns + _LATENCY_NS)
-        seq = self._one("SELECT seq FROM latency WHERE seq BETWEEN ? AND ? AND order_id = ?", fill.seq, until, order)
+    def _latency(self, name: str, since: int, told: Event) -> list[Event]:
+        until = self.first_at(told.time_ns + _LATENCY_NS)
+        seq = self._one("SELECT seq FROM latency WHERE seq BETWEEN ? AND ? AND order_id = ?", since, until, name)
         found = self.event(seq) if seq else None
         return [found] if found is not None else []
 

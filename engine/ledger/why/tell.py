@@ -7,9 +7,11 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
+from engine.ledger.why import signals
 from engine.ledger.why.gather import Found, order_of
+from engine.ledger.why.plain import asker, number, symbol
 from engine.ledger.why.reader import Row
-from engine.ledger.why.words import Words, asker, number, symbol
+from engine.ledger.why.words import Words
 from engine.model import event as ev
 from engine.model.command import PlaceOrder
 from engine.model.event import Check, Event
@@ -24,7 +26,7 @@ _BELOW = {"loss today": "<"}
 
 def tell(found: Found) -> Answer:
     """The answer to a why."""
-    return Answer(found.kind, found.id, _title(found), _origin(found), _steps(found))
+    return Answer(found.kind, found.id, _title(found), _origin(found), _steps(found), found.also)
 
 
 # --- Where it began -----------------------------------------------------------------------------------
@@ -37,6 +39,9 @@ def _origin(found: Found) -> Origin:
         text, _ = Words({}).say(root)
         return Origin(OriginKind.MARKET, "", f"{text[0].upper()}{text[1:]}.")
     kind = _kind(owner)
+    if isinstance(body, ev.SignalReceived):
+        said = f"{_upper(asker(owner))} asked for it, signal {root.request_id}.{_approved(found)}{_set_off(found)}"
+        return Origin(kind, owner, said)
     if isinstance(body, ev.IntentCreated):
         return Origin(kind, owner, f"{_upper(asker(owner))} asked for it, request {root.request_id}.{_set_off(found)}")
     if isinstance(body, ev.OrderCreated) or (kind is OriginKind.VENUE and body is not None):
@@ -52,6 +57,13 @@ def _kind(owner: str) -> OriginKind:
     kind = owner.partition(":")[0]
     known = {"source": OriginKind.SOURCE, "strategy": OriginKind.STRATEGY, "venue": OriginKind.VENUE}
     return known.get(kind, OriginKind.PERSON if owner else OriginKind.ENGINE)
+
+
+def _approved(found: Found) -> str:
+    """Who let the signal trade that it began with."""
+    signal = found.root.request_id
+    said = (e for e in found.events if isinstance(e.body, ev.SignalApproved) and e.body.signal == signal)
+    return "".join(f" {_upper(asker(event.owner))} approved it." for event in said)
 
 
 def _set_off(found: Found) -> str:
@@ -94,6 +106,8 @@ def _title(found: Found) -> str:
             return f"Trade {found.id}: {row['action']} {row['symbol']}, {row['side'].lower()} {size}, {row['status']}"
         case "position" if row is not None:
             return _position(row)
+        case "signal":
+            return signals.title(found.events, found.id)
         case "request":
             return f"Request {found.id}"
     event = next((event for event in found.events if event.seq in found.asked), found.root)

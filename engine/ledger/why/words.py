@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from engine.ledger.why import signals
+from engine.ledger.why.plain import Facts, Said, asker, number, signed, symbol
 from engine.ledger.why.reader import Row
 from engine.model import command as cmd
 from engine.model import event as ev
@@ -15,11 +17,8 @@ from engine.model.money import ZERO
 from engine.model.order import OrderTerms, Role
 from engine.views.why import duration
 
-Facts = tuple[tuple[str, str], ...]
-Said = tuple[str, Facts]
 ENDINGS = ("OrderCancelled", "OrderExpired", "OrderRejected")
 """After which what is left of a protection stands again."""
-_PLACES = Decimal("1e-8")
 _ROLES = {
     Role.ENTRY: "",
     Role.CLOSE: "closes",
@@ -30,37 +29,6 @@ _ROLES = {
     Role.FLATTEN: "flattens",
     Role.EXTERNAL: "made at the venue by somebody else",
 }
-
-
-def number(value: Decimal | int) -> str:
-    """A number without trailing zeros; what was divided is rounded to 8 places."""
-    if isinstance(value, int):
-        return str(value)
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -8:
-        value = value.quantize(_PLACES)
-    text = f"{value:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
-
-
-def signed(value: Decimal) -> str:
-    """A gain carries its plus."""
-    text = number(value)
-    return f"+{text}" if value > 0 and text != "0" else text
-
-
-def symbol(instrument: str) -> str:
-    """`sim.perp:BTCUSDT` -> `BTCUSDT`."""
-    return instrument.partition(":")[2] or instrument
-
-
-def asker(owner: str) -> str:
-    """Who asked, as the subject of a sentence."""
-    kind, _, name = owner.partition(":")
-    return {"hand": "a person", "venue": "the venue"}.get(owner) or (
-        f"{kind} {name}" if name else owner or "the engine"
-    )
 
 
 class Words:
@@ -182,20 +150,6 @@ class Words:
         at = f" @ {number(body.price)}" if body.price is not None else ""
         what = f"{number(body.filled)}{at} of it filled" if body.filled else "nothing of it filled"
         return f"{asker(event.owner)} attests {body.order}: {what}, {body.reason}", ()
-
-    def signalled(self, event: Event, body: ev.SignalReceived) -> Said:
-        """A signal came."""
-        it = body.signal
-        kind = it.type.replace("_", " ").lower() + (f" at {number(it.price)}" if it.price is not None else "")
-        facts = [("checks passed", ", ".join(body.checks)), ("policy", f"{body.policy.mode}, {it.path}")]
-        return f"{asker(event.owner)} signals {it.action} {number(it.quantity)} {it.unit} {it.symbol} {kind}", tuple(
-            facts
-        )
-
-    def signal_waits(self, event: Event, body: ev.SignalWaits) -> Said:
-        """A signal waits."""
-        tries = f", {body.attempt} tries in vain" if body.attempt else ""
-        return f"the signal waits: {body.reason}{tries}", ()
 
     def latency(self, event: Event, body: ev.LatencyMeasured) -> Said:
         """How long each stage took."""
@@ -352,11 +306,11 @@ _TELLERS: dict[type, Callable[[Words, Event, Any], Said]] = {
     ev.OrderUnknown: _about("{body.order} UNKNOWN: {body.evidence}"),
     ev.OrderAsked: _about("{body.order}: the venue was asked, {body.answer}; that proves nothing"),
     ev.OrderAttested: Words.attested,
-    ev.SignalReceived: Words.signalled,
-    ev.SignalWaits: Words.signal_waits,
+    ev.SignalReceived: lambda words, event, body: signals.received(event, body),
+    ev.SignalWaits: lambda words, event, body: signals.waits(event, body),
     ev.SignalApproved: lambda words, event, body: (f"{asker(event.owner)} approves the signal", ()),
-    ev.SignalDeclined: lambda words, event, body: (f"{asker(event.owner)} declines the signal", ()),
-    ev.SignalEnded: lambda words, event, body: (f"the signal ended {body.status}: {body.message or body.code}", ()),
+    ev.SignalDeclined: lambda words, event, body: signals.declined(event, body),
+    ev.SignalEnded: lambda words, event, body: (signals.ended(body), ()),
     ev.FillCovered: lambda words, event, body: (
         f"{body.order}: fill {body.fill_id}, {number(body.size)} @ {number(body.price)}, is booked already",
         (),
