@@ -314,6 +314,45 @@ class TestRuns:
         assert answer.steps[-1].count == 29
 
 
+class TestALongLine:
+    """A stop that its venue goes on refusing stands again and again: hundreds of orders, one after the other."""
+
+    @pytest.fixture(scope="class")
+    def line(self) -> Bench:
+        bench = Bench(balance="100000", execution=Execution.VENUE)
+        bench.market("60000")
+        bench.place(BUY, "1", stop_loss="59000")
+        bench.said(bench.last_order, OrderStatus.FILLED, "1", fill("t1", "60000", "1"))
+        bench.market("58990")
+        for _ in range(1_200):
+            (stop,) = (order for order in bench.live() if order.terms.reduce_only)
+            if stop.status is OrderStatus.HELD:
+                bench.wait(120 * SECOND)
+                bench.market("58990")
+                (stop,) = (order for order in bench.live() if order.terms.reduce_only)
+            bench.said(stop, OrderStatus.REJECTED, reason="no")
+        return bench
+
+    def test_is_explained_to_its_beginning_with_its_middle_as_one_step(self, line: Bench, ask: Asker) -> None:
+        last = line.last_order.id
+        answer = ask(line.events, last)
+        assert answer.origin.text.startswith("A person asked for it, request r1.")
+        assert len(answer.steps) < 60
+        (crowd,) = (step for step in answer.steps if step.count > 100)
+        made = [step.text.split()[0] for step in answer.steps if step.type == "OrderCreated"]
+        assert crowd.count + len(made) == int(last[1:]), "every order is told or counted"
+        assert "more that stood again, O4 to O" in crowd.text
+        assert crowd.text.endswith("rejected, REJECTED: no")
+        for name in ("P1", f"seq:{len(line.events)}", "O1"):
+            assert len(why(ask.path, name).steps) < 60, name
+
+    def test_an_order_of_its_middle_is_told_when_it_is_asked_for(self, line: Bench, ask: Asker) -> None:
+        middle = f"O{int(line.last_order.id[1:]) // 2}"
+        answer = ask(line.events, middle)
+        assert answer.title.startswith(f"Order {middle}: ")
+        assert f"{middle} made: sell 1 BTCUSDT stop" in said(answer)
+
+
 class TestNames:
     def test_a_fill_is_marked_in_its_orders_chain(self, bench: Bench, ask: Asker) -> None:
         bench.open(BUY, "0.1")

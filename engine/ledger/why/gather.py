@@ -63,10 +63,15 @@ class Gatherer:
         """An order from its first cause to its end, or to event `until`."""
         if row["id"] in self._roots:
             return self._roots[row["id"]]
-        created = self._reader.created(row)
-        self._roots[row["id"]] = created
-        self._add(created)
-        self._own(row, created, until)
+        created = oldest = self._reader.created(row)
+        self._made(row, created, until)
+        # A loop: a stop that its venue goes on refusing has stood again hundreds of times.
+        while (earlier := self._earlier_self(oldest)) is not None:
+            stood, made = earlier
+            self._made(stood, made, oldest.seq)
+            oldest = made
+        if oldest is not created:
+            self._cause_of(oldest, created.seq)
         root = self._roots[row["id"]] = self._cause_of(created, until)
         return root
 
@@ -139,9 +144,9 @@ class Gatherer:
         assert isinstance(created.body, ev.OrderCreated)
         terms = created.body.terms
         cause = self._reader.event(created.causation) if created.causation else None
-        if cause is not None:
-            self._add(cause)
-        self._before(created)
+        before = self._before(created)
+        if before is not None and isinstance(before.body, ev.AlarmRaised) and not created.request_id:
+            self._add(before)  # it announced a stranger's order
         received = self._reader.signal(created.request_id)
         if received is not None:
             self.signal(received, until)
@@ -164,17 +169,22 @@ class Gatherer:
             return cause
         return self.event(cause)
 
-    def _before(self, created: Event) -> None:
-        """The alarm that announced a stranger's order; of a protection that stands again for a rest, its earlier self."""
+    def _before(self, created: Event) -> Event | None:
+        """What was recorded just before an order was made, if it is of the same account and instrument."""
         earlier = self._reader.event(created.seq - 1)
         if earlier is None or (earlier.account, earlier.instrument) != (created.account, created.instrument):
-            return
-        if isinstance(earlier.body, ev.AlarmRaised) and not created.request_id:
-            self._add(earlier)
-        elif earlier.type in ENDINGS and earlier.request_id == created.request_id:
-            row = self._reader.row("orders", order_of(earlier))
-            if row is not None and row["reduce_only"] and row["id"] not in self._roots:
-                self.order(row, until=created.seq)
+            return None
+        return earlier
+
+    def _earlier_self(self, created: Event) -> tuple[Row, Event] | None:
+        """Of a protection that stands again for a rest, the order it was before, and how that was made."""
+        ended = self._before(created)
+        if ended is None or ended.type not in ENDINGS or ended.request_id != created.request_id:
+            return None
+        row = self._reader.row("orders", order_of(ended))
+        if row is None or not row["reduce_only"] or row["id"] in self._roots:
+            return None
+        return row, self._reader.created(row)
 
     def _opening(self, position: Row, until: int | None) -> Event:
         fill = self._reader.opening_fill(position)
@@ -207,6 +217,14 @@ class Gatherer:
     def _named(self, event: Event, until: int | None = None) -> Event | None:
         row = self._reader.row("orders", order_of(event))
         return None if row is None else self.order(row, until)
+
+    def _made(self, row: Row, created: Event, until: int | None) -> None:
+        """An order, what led to it at once, and its own events."""
+        self._roots[row["id"]] = created
+        self._add(created)
+        if created.causation and (cause := self._reader.event(created.causation)) is not None:
+            self._add(cause)
+        self._own(row, created, until)
 
     def _own(self, row: Row, created: Event, until: int | None, since: int = 0) -> None:
         """An order's own events, and what somebody asked or the market did to it in between."""

@@ -11,7 +11,7 @@ from engine.ledger.why import signals
 from engine.ledger.why.gather import Found, order_of
 from engine.ledger.why.plain import asker, number, symbol
 from engine.ledger.why.reader import Row
-from engine.ledger.why.words import Words
+from engine.ledger.why.words import ENDINGS, Words
 from engine.model import event as ev
 from engine.model.command import PlaceOrder
 from engine.model.event import Check, Event
@@ -136,29 +136,61 @@ def _position(row: Row) -> str:
 
 
 def _steps(found: Found) -> tuple[Step, ...]:
-    words = Words(found.orders)
-    sides = _sides(found)
+    words, sides, crowd = Words(found.orders), _sides(found), _crowd(found)
     steps: list[Step] = []
     before: Event | None = None
-    for run in _runs(found):
-        for event in run[1:-1] if len(run) > _RUN else ():
-            words.say(event)
-        for at, event in enumerate((run[0], run[-1]) if len(run) > _RUN else run):
-            if at == 0 or len(run) <= _RUN:
-                step = _step(event, words, sides)
-            else:
-                step = _last_of(run, words, sides)
-            if before is not None:
-                step = replace(step, after_ns=event.time_ns - before.time_ns)
-                if event.epoch != before.epoch:
-                    started = ("engine", f"start {event.epoch} of it; what is above was start {before.epoch}")
-                    step = replace(step, facts=(*step.facts, started))
-            steps.append(replace(step, asked=event.seq in found.asked))
+    for run in _runs(found, crowd):
+        for event, step in _told(run, words, sides, crowded=order_of(run[0]) in crowd):
+            steps.append(replace(_since(before, event, step), asked=event.seq in found.asked))
             before = event
     return tuple(steps)
 
 
-def _runs(found: Found) -> list[list[Event]]:
+def _since(before: Event | None, event: Event, step: Step) -> Step:
+    """A step with the time since the one before, and an engine that was started in between."""
+    if before is None:
+        return step
+    step = replace(step, after_ns=event.time_ns - before.time_ns)
+    if event.epoch == before.epoch:
+        return step
+    started = ("engine", f"start {event.epoch} of it; what is above was start {before.epoch}")
+    return replace(step, facts=(*step.facts, started))
+
+
+def _told(run: list[Event], words: Words, sides: dict[str, Side], crowded: bool) -> list[tuple[Event, Step]]:
+    """The steps of a run, each with the event it is of."""
+    if not crowded and len(run) <= _RUN:
+        return [(event, _step(event, words, sides)) for event in run]
+    first = [] if crowded else [(run[0], _step(run[0], words, sides))]
+    for event in run[len(first) : -1]:
+        words.say(event)
+    last = _step(run[-1], words, sides)
+    return [*first, (run[-1], _that_stood(run, last) if crowded else _last_of(run, last))]
+
+
+def _crowd(found: Found) -> frozenset[str]:
+    """The long middle of a protection that ended and stood again, over and over; never what was asked about."""
+    made = {
+        e.body.terms.id: e for e in found.events if isinstance(e.body, ev.OrderCreated) and e.body.terms.reduce_only
+    }
+    there = {event.seq: event for event in found.events}
+    earlier: dict[str, str] = {}
+    for order, created in made.items():
+        ended = there.get(created.seq - 1)
+        if ended is not None and ended.type in ENDINGS and ended.request_id == created.request_id:
+            earlier[order] = order_of(ended)
+    asked = {order_of(there[seq]) for seq in found.asked} | {found.id}
+    crowd: set[str] = set()
+    for last in made.keys() - set(earlier.values()):
+        line = [last]
+        while line[-1] in earlier:
+            line.append(earlier[line[-1]])
+        if len(line) > _RUN:
+            crowd.update(line[2:-2])
+    return frozenset(crowd - asked)
+
+
+def _runs(found: Found, crowd: frozenset[str]) -> list[list[Event]]:
     """Events that follow each other; like ones about one order together, unless one of them was asked about.
 
     Orders whose making is not told are one crowd: a day's fills of a position, a thousand cancels of one request.
@@ -166,15 +198,26 @@ def _runs(found: Found) -> list[list[Event]]:
     made = {event.body.terms.id for event in found.events if isinstance(event.body, ev.OrderCreated)}
 
     def like(event: Event) -> tuple[object, ...]:
+        order = order_of(event)
+        if order in crowd:
+            return ("stood again", event.request_id, event.epoch)
         alone = event.seq if event.seq in found.asked and found.kind in ("fill", "event") else 0
-        about = order if (order := order_of(event)) in made else event.instrument
-        return (event.type, about, event.epoch, alone)
+        return (event.type, order if order in made else event.instrument, event.epoch, alone)
 
     return [list(run) for _, run in groupby(found.events, like)]
 
 
-def _last_of(run: list[Event], words: Words, sides: dict[str, Side]) -> Step:
-    step = _step(run[-1], words, sides)
+def _that_stood(run: list[Event], last: Step) -> Step:
+    """The middle of a protection's line of orders."""
+    orders = list(dict.fromkeys(order_of(event) for event in run))
+    between = f"{orders[0]} to {orders[-1]}" if len(orders) > 1 else orders[0]
+    return replace(
+        last, text=f"{len(orders)} more that stood again, {between}; the last: {last.text}", count=len(orders)
+    )
+
+
+def _last_of(run: list[Event], step: Step) -> Step:
+    """The last step of a run, with what it stands for."""
     count = len(run) - 1
     fills = [event.body for event in run[1:] if isinstance(event.body, ev.OrderFilled)]
     if fills:
