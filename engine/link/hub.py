@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,8 @@ from engine.link.messages import Ack, HandChanged, Welcome
 from engine.link.port import GRANTED, EnginePort, Permit
 from engine.model.command import AnyCommand, CancelAll, CancelOrder, ClosePosition, FlattenAll, PlaceOrder, SetKill
 from engine.views import Preview
+
+log = logging.getLogger(__name__)
 
 
 class Kind(StrEnum):
@@ -122,6 +125,9 @@ class Hub:
             return (await self.port.why(rest) if kind == "why" else self.port.query(name)), ""
         except KeyError as error:
             return None, str(error.args[0])
+        except Exception as error:  # one question that fails is no reason to leave the asker without an answer
+            log.exception("query %.100r failed in the engine", name)
+            return None, f"the engine could not answer {name[:100]!r} ({type(error).__name__}); its log says where"
 
     def control_feed(self, session: Session, action: str, value: float) -> None:
         """Pause, resume or speed up; ignored for a watcher, and when the feed cannot (its screen shows the state)."""

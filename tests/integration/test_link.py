@@ -368,6 +368,23 @@ class TestIntents:
             await link.query("huge")
         assert link.state is LinkState.CONNECTED
 
+    async def test_a_query_that_fails_in_the_engine_is_answered_without_its_trace_and_the_line_stays(
+        self, server: LinkServer, desk: SmallEngine, attach: Open, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def fails(name: str) -> None:
+            raise RecursionError("apiKey hx_secret")
+
+        link = await attach("cli", kind=Kind.COMMAND)
+        desk.answers = {"positions": {"rows": []}}
+        desk.why = fails  # type: ignore[method-assign]
+        with pytest.raises(
+            RuntimeError, match=r"could not answer 'why:O1' \(RecursionError\); its log says where"
+        ) as said:
+            await link.query("why:O1")
+        assert "hx_secret" not in str(said.value)
+        assert "query 'why:O1' failed in the engine" in caplog.text
+        assert await link.query("positions") == {"rows": []}
+
     async def test_stopping_answers_what_is_in_flight_and_says_why(
         self, server: LinkServer, desk: SmallEngine, attach: Open
     ) -> None:
