@@ -54,6 +54,11 @@ class LedgerBroken(LedgerError):
         self.seq = seq
 
 
+def missing(seq: int) -> LedgerBroken:
+    """An event is not there, though later ones are."""
+    return LedgerBroken("events", f"event {seq} is missing; hoox ledger verify says more", seq)
+
+
 class LedgerFull(LedgerError):
     """No room on the disk; free_reserve() makes some, for exits."""
 

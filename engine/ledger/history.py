@@ -6,15 +6,16 @@ import sqlite3
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engine.core.state import State, decode_state, encode_state
 from engine.ledger.chain import GENESIS
-from engine.ledger.errors import LedgerBroken, LedgerError
+from engine.ledger.errors import LedgerBroken, LedgerError, missing
 from engine.ledger.replay import connect_readonly, fold_verified, verified_events
 from engine.ledger.schema import read_meta
 from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
@@ -74,10 +75,11 @@ class History:
         Who asks for one moment only needs no states kept: `spacing` 0.
         """
         self._db = connect_readonly(path)
+        self._path = path
         self.damage = ""
         """What ended it early."""
         try:
-            self.first = self._point("SELECT seq, time_ns FROM events ORDER BY seq LIMIT 1")
+            self.first = self._edge("ASC")
             self.last = self.first
             self._kept: dict[int, _Kept] = {}
             self._spacing = spacing
@@ -123,17 +125,21 @@ class History:
     def renew(self) -> None:
         """Take in events written since."""
         if not self.damage:
-            self.last = self._point("SELECT seq, time_ns FROM events ORDER BY seq DESC LIMIT 1")
+            self.last = self._edge("DESC")
 
     # --- moments ---
 
     def at_seq(self, seq: int) -> Point:
-        """The moment of an event, within what there is."""
+        """The moment of an event, within what there is; raises LedgerBroken where it is missing."""
         seq = min(max(seq, self.first.seq), self.last.seq)
-        return self._point("SELECT seq, time_ns FROM events WHERE seq = ?", seq)
+        (time_ns,) = self._of("time_ns", seq)
+        return Point(seq, time_ns)
 
     def at_time(self, time_ns: int) -> Point:
-        """A time, and the last event not after it; within what there is. Recorded time never runs backwards."""
+        """A time, and the last event not after it; within what there is. Recorded time never runs backwards.
+
+        Raises LedgerBroken where an event is missing on the way.
+        """
         if time_ns >= self.last.time_ns:
             return self.last
         low, high = self.first.seq, self.last.seq
@@ -164,14 +170,14 @@ class History:
             return []
 
     def starts(self) -> list[int]:
-        """The first event of every engine start."""
+        """The first event of every engine start; raises LedgerBroken where an event is missing on the way."""
         found = [self.first.seq]
         while True:
-            (epoch,) = self._db.execute("SELECT epoch FROM events WHERE seq = ?", (found[-1],)).fetchone()
+            (epoch,) = self._of("epoch", found[-1])
             low, high = found[-1], self.last.seq + 1
             while high - low > 1:
                 middle = (low + high) // 2
-                (there,) = self._db.execute("SELECT epoch FROM events WHERE seq = ?", (middle,)).fetchone()
+                (there,) = self._of("epoch", middle)
                 low, high = (middle, high) if there <= epoch else (low, middle)
             if high > self.last.seq:
                 return found
@@ -190,9 +196,13 @@ class History:
         return self._at
 
     def events(self, until: int, count: int) -> list[Event]:
-        """The last events up to one, oldest first."""
-        until = min(until, self.last.seq)
-        return list(takewhile(lambda event: event.seq <= until, self._after(max(until - count, 0))))
+        """The last events up to one, oldest first. Where one of them is damaged, history ends before it."""
+        found: list[Event] = []
+        try:
+            found += self._until(min(until, self.last.seq), count)
+        except LedgerBroken as broken:
+            self._ends(broken, broken.seq or until)
+        return found
 
     def go_on(self, count: int = SPACING) -> bool:
         """Fold so many more events from the first one on, for going back to them quickly; False when all are."""
@@ -228,8 +238,9 @@ class History:
             except SnapshotBad:
                 continue
             prices = {name: Price(0, 0, mark=str(mark)) for name, mark in snapshot.state.marks.items()}
-            for event in self.events(known, LOOK_BACK):
-                note_prices(prices, event)
+            with suppress(LedgerBroken):  # said where it is folded
+                for event in self._until(known, LOOK_BACK):
+                    note_prices(prices, event)
             return Folded(snapshot.state, snapshot.hash, prices, known)
         return _begin()
 
@@ -252,8 +263,14 @@ class History:
                 if event.seq >= until:
                     return
         except LedgerBroken as broken:
-            self.damage = str(broken)
-            self.last = self.at_seq(folded.state.seq)
+            self._ends(broken, folded.state.seq + 1)
+
+    def _ends(self, broken: LedgerBroken, seq: int) -> None:
+        """What stands from an event on is not trusted."""
+        self.damage = str(broken)
+        sql = "SELECT seq, time_ns FROM events WHERE seq < ? ORDER BY seq DESC LIMIT 1"
+        row = self._db.execute(sql, (seq,)).fetchone()
+        self.last = Point(*row) if row else self.first
 
     def _keep(self, folded: Folded) -> None:
         # Fast compression makes a state a sixth as large, for a fifth of the time it takes to read it.
@@ -263,18 +280,26 @@ class History:
             self._spacing *= 2
             self._kept = {seq: kept for seq, kept in self._kept.items() if seq % self._spacing == 0}
 
-    def _after(self, seq: int) -> Iterator[Event]:
-        row = self._db.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
-        try:
-            for event, _ in verified_events(self._db, seq, row[0] if row else GENESIS):
-                yield event
-        except LedgerBroken:
-            return  # said where it is folded
+    def _until(self, until: int, count: int) -> Iterator[Event]:
+        """So many events up to one, verified from the one before them on; raises LedgerBroken."""
+        after = max(until - count, 0)
+        (before,) = self._of("hash", after) if after else (GENESIS,)
+        events = (event for event, _ in verified_events(self._db, after, before))
+        return takewhile(lambda event: event.seq <= until, events)
 
-    def _point(self, sql: str, *values: int) -> Point:
-        row = self._db.execute(sql, values).fetchone()
+    def _of(self, column: str, seq: int) -> tuple[Any, ...]:
+        """A column of an event; raises LedgerBroken where it is missing."""
+        sql = f"SELECT {column} FROM events WHERE seq = ?"  # noqa: S608  ours
+        row: tuple[Any, ...] | None = self._db.execute(sql, (seq,)).fetchone()
         if row is None:
-            raise LedgerError("the ledger holds no events yet")
+            raise missing(seq)
+        return row
+
+    def _edge(self, order: str) -> Point:
+        sql = f"SELECT seq, time_ns FROM events ORDER BY seq {order} LIMIT 1"  # noqa: S608  ours
+        row = self._db.execute(sql).fetchone()
+        if row is None:
+            raise LedgerError(f"{self._path} holds no events yet")
         return Point(*row)
 
 

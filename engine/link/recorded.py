@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from engine.clock import mono_ns
-from engine.ledger.errors import LedgerError
+from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.history import GivenUp, History, Point
 from engine.link.base import LinkLost, LinkState
 from engine.link.messages import PROTOCOL, Ack, Welcome
@@ -203,9 +203,13 @@ class RecordedLink:
             return
         self._marked = last
         span = max(last - 1, 1)
+        try:
+            began = history.starts()
+        except LedgerBroken:
+            began = []  # an event is missing, which is said once the reading comes to it
         fills, starts = (
             tuple(dict.fromkeys((seq - 1) * GRAIN // span / GRAIN for seq in seqs if seq <= last))
-            for seqs in (history.fills(), history.starts())
+            for seqs in (history.fills(), began)
         )
         self._marks = fills, starts
 
@@ -233,16 +237,14 @@ class RecordedLink:
             said = "" if moved is not None else "there is none"
             point = moved or point
         self._point = point
-        folded = history.folded(point.seq)
-        if history.damage and point.seq > history.last.seq:
+        folded, events = history.folded(point.seq), history.events(point.seq, LINES)
+        while history.damage and point.seq > history.last.seq:
             # Found on the way: what follows is not trusted.
-            point = history.last
-            folded = history.folded(point.seq)
-            self._point = point
+            point = self._point = history.last
+            folded, events = history.folded(point.seq), history.events(point.seq, LINES)
         self._mark(history)
         now = point.time_ns
         desk = at.desk_at(folded.state, folded.prices)
-        events = history.events(point.seq, LINES)
         self.welcome = Welcome(PROTOCOL, "", str(self.path), folded.state.epoch, folded.state.env, folded.state.feed, 0)
         return {
             "status": at.status_view(desk, folded.prices, now, self.path.name),

@@ -238,3 +238,27 @@ class TestWhatIsKnownOfPrices:
         positions = story.views["positions"]
         assert isinstance(positions, PositionsView)
         assert positions.rows[0].stale
+
+
+@pytest.mark.parametrize("hole", [2, 20, 64, 100])
+async def test_a_missing_event_is_said_and_what_stands_before_it_is_shown(ledger: Path, hole: int) -> None:
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("DROP TRIGGER events_are_never_deleted")
+        db.execute("DELETE FROM events WHERE seq = ?", (hole,))
+        db.commit()
+    link = RecordedLink(ledger)
+    await link.start()
+    try:
+        for move in (
+            link.to_last(),
+            link.by(-5 * MS),
+            link.to_time(START_NS + hole * MS),
+            link.to_seq(hole),
+            link.step(1),
+        ):
+            await move
+            assert link.state is LinkState.CONNECTED
+            assert shown(link).seq < hole
+        assert f"event {hole} is missing" in shown(link).damage
+    finally:
+        await link.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,22 @@ async def test_a_ledger_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         await at.press("T")
         await at.frames()
         assert "there is no ledger at" in at.text()
+        await at.press("escape")
+        assert isinstance(at.app.screen, DeskScreen)
+
+
+@pytest.mark.parametrize("hole", [2, 20, 38])
+async def test_a_ledger_that_lacks_an_event_says_which_and_the_desk_goes_on(ledger: Path, hole: int) -> None:
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("DROP TRIGGER events_are_never_deleted")
+        db.execute("DELETE FROM events WHERE seq = ?", (hole,))
+        db.commit()
+    async with desk(FakeLink(full_views()), ledger=ledger, size=SIZES["120x40"]) as at:
+        await at.press("T")
+        screen = await arrived(at.pilot, hole - 1)
+        assert f"LEDGER DAMAGED: events: event {hole} is missing" in at.text()
+        await press(at, "pageup", "end", "g", *"00:02:00", "enter", "left", "right")
+        assert seq(screen) < hole
         await at.press("escape")
         assert isinstance(at.app.screen, DeskScreen)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from engine.core.state import encode_state
 from engine.ledger import history as module
-from engine.ledger.errors import LedgerError
+from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.history import GivenUp, History, Point
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
@@ -41,6 +42,23 @@ def change(path: Path, sql: str) -> None:
         db.execute("DROP TRIGGER IF EXISTS events_are_never_updated")
         db.execute(sql)
         db.commit()
+
+
+def remove(path: Path, seq: int) -> None:
+    """One event, cut out."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TRIGGER events_are_never_deleted")
+        db.execute("DELETE FROM events WHERE seq = ?", (seq,))
+        db.commit()
+
+
+def found_missing(look: Callable[[], object]) -> int | None:
+    """The event that is missing where one looks; None where one does not come to it."""
+    try:
+        look()
+    except LedgerBroken as broken:
+        return broken.seq
+    return None
 
 
 @pytest.fixture
@@ -192,6 +210,25 @@ class TestDamage:
             assert history.last.seq == 39
             assert "event 40" in history.damage
             assert history.events(100, 5)[-1].seq == 39
+
+    @pytest.mark.parametrize("hole", [2, 10, 40, 60])
+    def test_a_missing_event_is_named_by_whatever_looks_for_it(self, ledger: Path, hole: int) -> None:
+        remove(ledger, hole)
+        with closing(History(ledger)) as history:
+            with pytest.raises(LedgerBroken, match=f"event {hole} is missing"):
+                history.at_seq(hole)
+            looks = [history.starts, *(partial(history.at_time, START_NS + ns * MS) for ns in range(1, 80))]
+            assert {found_missing(look) for look in looks} <= {hole, None}
+            events = history.events(history.last.seq, 200)
+            assert [e.seq for e in events] == list(range(1, hole))
+            assert history.last.seq == hole - 1
+            assert f"event {hole} is missing" in history.damage
+
+    def test_a_missing_event_just_before_those_asked_for_is_found_too(self, ledger: Path) -> None:
+        remove(ledger, 40)
+        with closing(History(ledger)) as history:
+            assert history.events(50, 10) == []
+            assert history.last.seq == 39
 
     def test_of_the_first_event_leaves_nothing(self, ledger: Path) -> None:
         change(ledger, "UPDATE events SET owner = 'me' WHERE seq = 1")

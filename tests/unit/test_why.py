@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import msgspec
 import pytest
 
 from engine.core.inputs import Asked, Doubt, Note
+from engine.ledger.errors import LedgerBroken
 from engine.ledger.store import Ledger
 from engine.ledger.why import why
 from engine.ledger.why.names import UnknownId
@@ -400,6 +403,25 @@ class TestNames:
         with pytest.raises(UnknownId, match="ids there are: an order") as refused:
             ask(bench.events, name)
         assert nearest in str(refused.value)
+
+
+class TestDamage:
+    """What is not as it was written is never told as the truth."""
+
+    def change(self, path: Path, sql: str) -> None:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("DROP TRIGGER IF EXISTS events_are_never_updated")
+            db.execute("DROP TRIGGER IF EXISTS events_are_never_deleted")
+            db.execute(sql)
+            db.commit()
+
+    def test_a_missing_event_is_a_sentence_that_names_it(self, bench: Bench, ask: Asker) -> None:
+        for _ in range(3):
+            bench.open(BUY, "0.01")
+        ask.write(bench.events)
+        self.change(ask.path, f"DELETE FROM events WHERE seq = {len(bench.events) // 2 + 1}")
+        with pytest.raises(LedgerBroken, match=r"event \d+ is missing; hoox ledger verify says more"):
+            why(ask.path, "O1")
 
 
 class TestReading:

@@ -12,7 +12,7 @@ import msgspec
 from engine.core.inbox import signal_of
 from engine.core.state import ATTESTED
 from engine.ledger.chain import event_of
-from engine.ledger.errors import LedgerBroken, LedgerError
+from engine.ledger.errors import LedgerBroken, LedgerError, missing
 from engine.ledger.replay import connect_readonly
 from engine.ledger.schema import INTENTS
 from engine.model.event import Event, OrderFilled
@@ -122,11 +122,17 @@ class EventReader:
         return found + self._latency(signal, received.seq, told)
 
     def first_at(self, time_ns: int) -> int:
-        """Seq of the first event at or after a time; one after the last where there is none."""
+        """Seq of the first event at or after a time; one after the last where there is none.
+
+        Raises LedgerBroken where an event is missing on the way.
+        """
         low, high = 1, self.last + 1
         while low < high:
             middle = (low + high) // 2
-            if self._one("SELECT time_ns FROM events WHERE seq = ?", middle) < time_ns:
+            found = self._one("SELECT time_ns FROM events WHERE seq = ?", middle)
+            if found is None:
+                raise missing(middle)
+            if found < time_ns:
                 low = middle + 1
             else:
                 high = middle
