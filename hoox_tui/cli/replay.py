@@ -83,12 +83,12 @@ def existing(env: str | None, feed: str | None, ledger: str | None) -> Path:
 
 
 def _until(history: History, text: str | None) -> Until:
-    from hoox_tui.moments import BadMoment, Until, parse
+    from hoox_tui.moments import BadMoment, Until, parse_until
 
     if text is None:
         return Until(seq=history.last.seq)
     try:
-        return parse(text, history.last.time_ns)
+        return parse_until(text, history.last.time_ns)
     except BadMoment as error:
         raise typer.BadParameter(str(error)) from None
 

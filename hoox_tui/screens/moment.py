@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
-from hoox_tui.moments import HOW, BadMoment, Until, parse
+from hoox_tui.moments import HOW, BadMoment, Until, parse_until
 from hoox_tui.screens.modal import BACK, FramedModal
 from hoox_tui.seat import Seat
 
@@ -48,7 +48,7 @@ class GoToScreen(FramedModal[Until | None]):
     def go(self, event: Input.Submitted) -> None:
         """Hand the moment on, or say what is wrong with it."""
         try:
-            self.dismiss(parse(event.value, self._last_ns))
+            self.dismiss(parse_until(event.value, self._last_ns))
         except BadMoment as error:
             self.query_one("#edit-error", Static).update(str(error))
 
