@@ -69,6 +69,8 @@ class Step(Struct, frozen=True, omit_defaults=True):
     count: int = 1
     asked: bool = False
     """It is what was asked about."""
+    damage: str = ""
+    """How it shows that this is not what was written."""
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
@@ -82,6 +84,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...]
     also: tuple[str, ...] = ()
     """What else has the name that was asked for, and how to ask for that."""
+    damaged: tuple[int, ...] = ()
+    """Events of the chain that are not what was written."""
 
 
 class Text(NamedTuple):
@@ -109,7 +113,7 @@ def duration(ns: int) -> str:
 
 def lines(answer: Answer, width: int = 80) -> list[Text]:
     """The answer as lines of at most `width` cells: a step a line, its numbers indented below."""
-    found = [Text("title", line) for line in wrap(answer.title, width)]
+    found = [Text("bad" if answer.damaged else "title", line) for line in wrap(answer.title, width)]
     found += [Text("origin", line) for also in answer.also for line in wrap(f"Not meant here: {also}.", width)]
     found += [Text("origin", line) for line in wrap(answer.origin.text, width)]
     day = ""
@@ -128,12 +132,13 @@ def lines(answer: Answer, width: int = 80) -> list[Text]:
 
 
 def _step(step: Step, moment: datetime, width: int) -> Iterator[Text]:
-    tone = "asked" if step.asked else "step"
+    tone = "bad" if step.damage else "asked" if step.asked else "step"
     clock = f"{moment:%H:%M:%S}.{step.time_ns % SECOND // 1_000_000:03d}"
     gap = f"+{duration(step.after_ns)}" if step.after_ns else ""
     mark = "▸" if step.asked else " "
     seq = f" #{step.seq}"
-    first, *rest = wrap(step.text, width - _INDENT - len(seq)) or [""]
+    text = f"DAMAGED, {step.damage}. It says: {step.text}" if step.damage else step.text
+    first, *rest = wrap(text, width - _INDENT - len(seq)) or [""]
     yield Text(tone, f"{clock}{gap:>9} {mark}{first:<{width - _INDENT - len(seq)}}{seq}")
     for line in rest:
         yield Text(tone, " " * _INDENT + line)

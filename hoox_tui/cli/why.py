@@ -10,7 +10,7 @@ import typer
 
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
 from hoox_tui.cli.output import print_json
-from hoox_tui.cli.problems import Problem
+from hoox_tui.cli.problems import FAILED, Problem
 
 app = typer.Typer()
 
@@ -46,7 +46,9 @@ def why(
     answer = explain(path, what)
     if as_json:
         print_json(to_builtins(answer))
-        return
-    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDEST) if sys.stdout.isatty() else WIDTH
-    for line in lines(answer, max(width, WIDTH)):
-        typer.echo(line.text)
+    else:
+        width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDEST) if sys.stdout.isatty() else WIDTH
+        for line in lines(answer, max(width, WIDTH)):
+            typer.echo(line.text)
+    if answer.damaged:
+        raise typer.Exit(FAILED)

@@ -148,6 +148,22 @@ class TestTheCommand:
         assert "nothing here is called 'O999999'; the nearest: O" in result.stderr
         assert "ids there are: an order (O12), a fill (O12.1)" in result.stderr
 
+    @pytest.mark.parametrize("more", [(), ("--json",)])
+    def test_a_changed_event_is_printed_as_damaged_and_fails(
+        self, day: Path, tmp_path: Path, more: tuple[str, ...]
+    ) -> None:
+        copy = tmp_path / "copy.sqlite"
+        with closing(sqlite3.connect(day)) as db, closing(sqlite3.connect(copy)) as changed:
+            db.backup(changed)
+            changed.execute("DROP TRIGGER events_are_never_updated")
+            order, seq = changed.execute("SELECT order_id, seq FROM fills LIMIT 1").fetchone()
+            changed.execute("UPDATE events SET owner = 'me' WHERE seq = ?", (seq,))
+            changed.commit()
+        result = hoox("why", order, "--ledger", str(copy), *more)
+        assert result.exit_code == 1
+        assert "DAMAGED, not all of this is what was written" in result.stdout
+        assert hoox("why", order, "--ledger", str(day), *more).exit_code == 0
+
     def test_without_a_ledger_it_says_so(self, tmp_path: Path) -> None:
         result = hoox("why", "O1", "--ledger", str(tmp_path / "none.sqlite"))
         assert result.exit_code == 1

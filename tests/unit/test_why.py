@@ -415,6 +415,39 @@ class TestDamage:
             db.execute(sql)
             db.commit()
 
+    def test_a_changed_event_is_said_at_its_step_and_in_the_title(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1")
+        assert ask(bench.events, "O1").damaged == ()
+        self.change(
+            ask.path,
+            """UPDATE events SET payload = replace(payload, '"size":"0.1"', '"size":"0.2"')
+            WHERE type = 'OrderFilled'""",
+        )
+        answer = why(ask.path, "O1")
+        filled = step(answer, "OrderFilled")
+        assert answer.damaged == (filled.seq,)
+        assert answer.title.startswith(f"DAMAGED, not all of this is what was written (event {filled.seq});")
+        assert "its hash does not match: it, or the event before it, was changed" in filled.damage
+        assert "DAMAGED, its hash does not match" in said(answer)
+        assert [s.damage for s in answer.steps if s is not filled] == [""] * (len(answer.steps) - 1)
+        assert {line.tone for line in lines(answer) if "DAMAGED" in line.text} == {"bad"}
+
+    def test_a_changed_event_is_no_part_of_a_run(self, bench: Bench, ask: Asker) -> None:
+        for _ in range(30):
+            bench.limit(BUY, "0.001", "59000")
+        bench.ask(cmd.CancelAll, request_id="all")
+        ask.write(bench.events)
+        seq = len(bench.events) - 10
+        self.change(ask.path, f"UPDATE events SET time_ns = time_ns + 1 WHERE seq = {seq}")
+        answer = why(ask.path, "all")
+        assert seq in answer.damaged
+        assert [s.seq for s in answer.steps if s.damage] == list(answer.damaged)
+
+    def test_an_event_whose_predecessor_is_missing_cannot_be_vouched_for(self, bench: Bench, ask: Asker) -> None:
+        ask.write(bench.events)
+        self.change(ask.path, "DELETE FROM events WHERE seq = 1")
+        assert "DAMAGED, event 1 before it is missing. It says: " in said(why(ask.path, "seq:2"))
+
     def test_a_missing_event_is_a_sentence_that_names_it(self, bench: Bench, ask: Asker) -> None:
         for _ in range(3):
             bench.open(BUY, "0.01")

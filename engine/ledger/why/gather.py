@@ -36,6 +36,8 @@ class Found(Struct, frozen=True):
     """The row asked about, where it is one of orders, trades or positions."""
     also: tuple[str, ...] = ()
     """What else the name may mean."""
+    damaged: dict[int, str] = {}
+    """Its events that are not what was written, and how that shows."""
 
 
 class Gatherer:
@@ -57,7 +59,9 @@ class Gatherer:
             order = order_of(event)
             if order and order not in orders and (known := self._reader.row("orders", order)) is not None:
                 orders[order] = known
-        return Found(kind, name, events, root, asked, orders, row)
+        bad = self._reader.damaged
+        damaged = {event.seq: bad[event.seq] for event in events if event.seq in bad}
+        return Found(kind, name, events, root, asked, orders, row, damaged=damaged)
 
     def order(self, row: Row, until: int | None = None) -> Event:
         """An order from its first cause to its end, or to event `until`."""

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.core.inbox import signal_of
 from engine.core.state import ATTESTED
-from engine.ledger.chain import event_of
+from engine.ledger.chain import GENESIS, event_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError, missing
 from engine.ledger.replay import connect_readonly
 from engine.ledger.schema import INTENTS
@@ -20,8 +20,9 @@ from engine.model.order import ENDED
 
 Row = dict[str, Any]
 
-_EVENTS = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch, payload
-    FROM events WHERE """
+_EVENTS = """SELECT seq, time_ns, type, version, account, venue, instrument, owner, request_id, causation, epoch,
+    payload, hash, (SELECT hash FROM events AS one WHERE one.seq = events.seq - 1) AS previous FROM events WHERE """
+_COLUMNS = 12
 MOST = 20
 """Things of one name that are listed."""
 _LATENCY_NS = 30_000_000_000
@@ -35,6 +36,8 @@ class EventReader:
         self._path = path
         self._db = connect_readonly(path)
         self._db.row_factory = sqlite3.Row
+        self.damaged: dict[int, str] = {}
+        """Events read so far that are not what was written, and how that shows."""
         try:
             self._db.execute("BEGIN")
             self.last: int = self._one("SELECT max(seq) FROM events") or 0
@@ -219,8 +222,14 @@ class EventReader:
 
     def _events(self, where: str, *values: object) -> Iterator[Event]:
         for row in self._rows(_EVENTS + where, *values):
+            columns: Any = tuple(row.values())[:_COLUMNS]
+            previous = GENESIS if row["seq"] == 1 else row["previous"]
+            if previous is None:
+                self.damaged[row["seq"]] = f"event {row['seq'] - 1} before it is missing"
+            elif link(previous, columns) != row["hash"]:
+                self.damaged[row["seq"]] = "its hash does not match: it, or the event before it, was changed"
             try:
-                yield event_of(tuple(row.values()))
+                yield event_of(columns)
             except msgspec.MsgspecError as error:
                 seq = row["seq"]
                 raise LedgerBroken("events", f"event {seq} cannot be decoded: {error}", seq) from None

@@ -20,13 +20,19 @@ from engine.views.why import Answer, Compared, Origin, OriginKind, Step
 
 _RUN = 6
 """Like events in a row of which only the first and the last are told."""
+_NAMED = 5
+"""Damaged events that the title names."""
 _BELOW = {"loss today": "<"}
 """Rules that a value must stay below; any other it may reach."""
 
 
 def tell(found: Found) -> Answer:
     """The answer to a why."""
-    return Answer(found.kind, found.id, _title(found), _origin(found), _steps(found), found.also)
+    title = _title(found)
+    if found.damaged:
+        named = ", ".join(str(seq) for seq in sorted(found.damaged)[:_NAMED])
+        title = f"DAMAGED, not all of this is what was written (event {named}); hoox ledger verify says more. {title}"
+    return Answer(found.kind, found.id, title, _origin(found), _steps(found), found.also, tuple(sorted(found.damaged)))
 
 
 # --- Where it began -----------------------------------------------------------------------------------
@@ -140,8 +146,9 @@ def _steps(found: Found) -> tuple[Step, ...]:
     steps: list[Step] = []
     before: Event | None = None
     for run in _runs(found, crowd):
-        for event, step in _told(run, words, sides, crowded=order_of(run[0]) in crowd):
-            steps.append(replace(_since(before, event, step), asked=event.seq in found.asked))
+        damage = found.damaged.get(run[0].seq, "")
+        for event, step in _told(run, words, sides, crowded=order_of(run[0]) in crowd and not damage):
+            steps.append(replace(_since(before, event, step), asked=event.seq in found.asked, damage=damage))
             before = event
     return tuple(steps)
 
@@ -191,7 +198,7 @@ def _crowd(found: Found) -> frozenset[str]:
 
 
 def _runs(found: Found, crowd: frozenset[str]) -> list[list[Event]]:
-    """Events that follow each other; like ones about one order together, unless one of them was asked about.
+    """Events that follow each other; like ones about one order together, unless one was asked about or is damaged.
 
     Orders whose making is not told are one crowd: a day's fills of a position, a thousand cancels of one request.
     """
@@ -199,6 +206,8 @@ def _runs(found: Found, crowd: frozenset[str]) -> list[list[Event]]:
 
     def like(event: Event) -> tuple[object, ...]:
         order = order_of(event)
+        if event.seq in found.damaged:
+            return (event.seq,)
         if order in crowd:
             return ("stood again", event.request_id, event.epoch)
         alone = event.seq if event.seq in found.asked and found.kind in ("fill", "event") else 0
