@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,19 +9,15 @@ import msgspec
 import pytest
 
 from engine.core.inputs import Asked, Doubt, Note
-from engine.ledger.errors import LedgerBroken
-from engine.ledger.store import Ledger
 from engine.ledger.why import why
-from engine.ledger.why.names import UnknownId
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution, RiskLimits
-from engine.model.event import Event
 from engine.model.order import OrderStatus, OrderType
 from engine.model.report import VenueOrder, VenuePosition
-from engine.views.why import Answer, OriginKind, Step, duration, lines
+from engine.views.why import Answer, OriginKind, duration, lines
 from tests.kit import BUY, MS, SECOND, SELL, Bench, fill
-from tests.ledger_events import START_NS
+from tests.why_kit import Asker, said, step, types
 
 D = Decimal
 
@@ -36,39 +29,9 @@ def bench() -> Bench:
     return made
 
 
-class Asker:
-    """Writes what happened into a ledger of its own, then asks it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "sim.sqlite"
-
-    def write(self, events: Sequence[Event]) -> None:
-        ledger = Ledger.open(self.path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
-        ledger.append(events)
-        ledger.close()
-
-    def __call__(self, events: Sequence[Event], name: str) -> Answer:
-        self.write(events)
-        return why(self.path, name)
-
-
 @pytest.fixture
 def ask(tmp_path: Path) -> Asker:
     return Asker(tmp_path)
-
-
-def types(answer: Answer) -> list[str]:
-    return [step.type for step in answer.steps]
-
-
-def step(answer: Answer, kind: str) -> Step:
-    (found,) = (step for step in answer.steps if step.type == kind)
-    return found
-
-
-def said(answer: Answer) -> str:
-    """All of it on one line."""
-    return " ".join(" ".join(line.text for line in lines(answer, 500)).split())
 
 
 class TestTheChain:
@@ -354,107 +317,6 @@ class TestALongLine:
         answer = ask(line.events, middle)
         assert answer.title.startswith(f"Order {middle}: ")
         assert f"{middle} made: sell 1 BTCUSDT stop" in said(answer)
-
-
-class TestNames:
-    def test_a_fill_is_marked_in_its_orders_chain(self, bench: Bench, ask: Asker) -> None:
-        bench.open(BUY, "0.1")
-        answer = ask(bench.events, "O1.1")
-        assert answer.kind == "fill"
-        assert [s.type for s in answer.steps if s.asked] == ["OrderFilled"]
-
-    def test_both_trades_of_a_flip(self, bench: Bench, ask: Asker) -> None:
-        bench.open(BUY, "0.1", leverage=10)
-        bench.open(SELL, "0.3")
-        closing, opening = ask(bench.events, "O2/close"), why(ask.path, "O2/open")
-        assert closing.title.startswith("Trade O2/close: CLOSE BTCUSDT, sell 0.1 @ 60000")
-        assert opening.title.startswith("Trade O2/open: SHORT BTCUSDT, sell 0.2 @ 60000")
-        (first,), (second,) = ([s for s in a.steps if s.asked] for a in (closing, opening))
-        assert ("closes P1" in first.text, "opens P2" in second.text) == (True, True)
-
-    def test_a_request_that_was_refused(self, bench: Bench, ask: Asker) -> None:
-        bench.ask(cmd.CancelOrder, order="O77", request_id="mine")
-        answer = ask(bench.events, "mine")
-        assert types(answer) == ["IntentCreated", "IntentRefused"]
-        assert "order: 'O77' is not there" in said(answer)
-
-    def test_a_request_shows_what_became_of_its_orders(self, bench: Bench, ask: Asker) -> None:
-        bench.open(BUY, "0.1", request_id="mine")
-        assert types(ask(bench.events, "mine"))[-1] == "OrderFilled"
-
-    def test_what_a_venue_calls_an_order_finds_it(self, bench: Bench, ask: Asker) -> None:
-        bench.open(BUY, "0.1")
-        assert ask(bench.events, "O1-r1").id == "O1"
-
-    def test_an_event_of_the_engine_itself(self, bench: Bench, ask: Asker) -> None:
-        answer = ask(bench.events, "1")
-        assert answer.origin.kind is OriginKind.ENGINE
-        assert answer.title == "Event 1, EngineStarted"
-
-    @pytest.mark.parametrize(
-        ("name", "nearest"), [("O99", "O1"), ("P7", "P1"), ("r0", "r1"), ("99999", "seq "), ("order:r1", "r1")]
-    )
-    def test_an_unknown_name_says_what_names_there_are_and_the_nearest(
-        self, bench: Bench, ask: Asker, name: str, nearest: str
-    ) -> None:
-        bench.open(BUY, "0.1")
-        if name == "order:r1":
-            nearest = "ids there are"
-        with pytest.raises(UnknownId, match="ids there are: an order") as refused:
-            ask(bench.events, name)
-        assert nearest in str(refused.value)
-
-
-class TestDamage:
-    """What is not as it was written is never told as the truth."""
-
-    def change(self, path: Path, sql: str) -> None:
-        with closing(sqlite3.connect(path)) as db:
-            db.execute("DROP TRIGGER IF EXISTS events_are_never_updated")
-            db.execute("DROP TRIGGER IF EXISTS events_are_never_deleted")
-            db.execute(sql)
-            db.commit()
-
-    def test_a_changed_event_is_said_at_its_step_and_in_the_title(self, bench: Bench, ask: Asker) -> None:
-        bench.open(BUY, "0.1")
-        assert ask(bench.events, "O1").damaged == ()
-        self.change(
-            ask.path,
-            """UPDATE events SET payload = replace(payload, '"size":"0.1"', '"size":"0.2"')
-            WHERE type = 'OrderFilled'""",
-        )
-        answer = why(ask.path, "O1")
-        filled = step(answer, "OrderFilled")
-        assert answer.damaged == (filled.seq,)
-        assert answer.title.startswith(f"DAMAGED, not all of this is what was written (event {filled.seq});")
-        assert "its hash does not match: it, or the event before it, was changed" in filled.damage
-        assert "DAMAGED, its hash does not match" in said(answer)
-        assert [s.damage for s in answer.steps if s is not filled] == [""] * (len(answer.steps) - 1)
-        assert {line.tone for line in lines(answer) if "DAMAGED" in line.text} == {"bad"}
-
-    def test_a_changed_event_is_no_part_of_a_run(self, bench: Bench, ask: Asker) -> None:
-        for _ in range(30):
-            bench.limit(BUY, "0.001", "59000")
-        bench.ask(cmd.CancelAll, request_id="all")
-        ask.write(bench.events)
-        seq = len(bench.events) - 10
-        self.change(ask.path, f"UPDATE events SET time_ns = time_ns + 1 WHERE seq = {seq}")
-        answer = why(ask.path, "all")
-        assert seq in answer.damaged
-        assert [s.seq for s in answer.steps if s.damage] == list(answer.damaged)
-
-    def test_an_event_whose_predecessor_is_missing_cannot_be_vouched_for(self, bench: Bench, ask: Asker) -> None:
-        ask.write(bench.events)
-        self.change(ask.path, "DELETE FROM events WHERE seq = 1")
-        assert "DAMAGED, event 1 before it is missing. It says: " in said(why(ask.path, "seq:2"))
-
-    def test_a_missing_event_is_a_sentence_that_names_it(self, bench: Bench, ask: Asker) -> None:
-        for _ in range(3):
-            bench.open(BUY, "0.01")
-        ask.write(bench.events)
-        self.change(ask.path, f"DELETE FROM events WHERE seq = {len(bench.events) // 2 + 1}")
-        with pytest.raises(LedgerBroken, match=r"event \d+ is missing; hoox ledger verify says more"):
-            why(ask.path, "O1")
 
 
 class TestReading:
