@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from engine.model.market import StreamState
 from engine.views import Mode, StatusView
+from engine.views.format import clean
 from widgets.pane import Line, LinesWidget, Palette, Part, Tone, packed
 from widgets.positions import gain_tone
-from widgets.text import clean, known, signed
+from widgets.text import known, signed
 
 SLOW_MS = 1_000
 """An engine silent for longer is warned about."""

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from textual.binding import Binding, BindingType
 
 from engine.views import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
+from engine.views.format import clean
 from widgets.pane import Line, Pane, Tone, merged
-from widgets.text import clean, left, micros, right
+from widgets.text import left, micros, right
 from widgets.waterfall import NARROWEST, bar_of, whole
 
 _FIGURES = ("last", "p50", "p95", "p99")

@@ -9,9 +9,10 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from engine.views import LogLine, LogView
+from engine.views.format import clean
 from widgets.pane import Tone
 from widgets.rows import Column, RowsPane
-from widgets.text import clean, clock
+from widgets.text import clock
 
 LINES = 5_000
 """Kept for scrolling back; the ledger has the rest."""

@@ -11,10 +11,11 @@ from textual.message import Message
 
 from engine.model.order import OrderStatus
 from engine.views import OrderRow, OrdersView
+from engine.views.format import clean
 from widgets.pane import Tone
 from widgets.positions import side_tone
 from widgets.rows import Column, RowsPane
-from widgets.text import DASH, clean, known, since
+from widgets.text import DASH, known, since
 
 _WORDS = {
     OrderStatus.CREATED: "sending",

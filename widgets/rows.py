@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from textual import events
 from textual.binding import Binding, BindingType
 
+from engine.views.format import clean
 from widgets.pane import Line, Pane, Run, Tone, ViewT, faded, merged
-from widgets.text import clean, left, right
+from widgets.text import left, right
 
 RowT = TypeVar("RowT")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine.views import StatusView, TravelView
+from engine.views.format import clean
 from widgets.pane import Line, LinesWidget, Palette, Part, Run, Tone, merged, packed
-from widgets.text import age, clean, clock, left
+from widgets.text import age, clock, left
 
 _DAY = "%Y-%m-%d %H:%M:%S"
 _MS = 1_000_000

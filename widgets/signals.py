@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from engine.views import SignalRow, SignalsView, SourceRow
+from engine.views.format import clean
 from widgets.pane import Line, LinesWidget, Part, Tone, packed
 from widgets.rows import Column, RowsPane
-from widgets.text import DASH, SECOND, age, clean, clock, known, micros, seconds
+from widgets.text import DASH, SECOND, age, clock, known, micros, seconds
 
 APPROVAL = "approval"
 QUIET_NS = 24 * 3600 * SECOND

@@ -7,10 +7,11 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from engine.views import SignalDetailView
+from engine.views.format import clean
 from widgets.pane import Line, Tone
 from widgets.rows import Column, RowsPane
 from widgets.signals import APPROVAL, countdown, verdict_tone
-from widgets.text import clean, clock, known, micros
+from widgets.text import clock, known, micros
 from widgets.waterfall import waterfall
 
 LABEL = 13

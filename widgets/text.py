@@ -17,11 +17,6 @@ def known(text: str | None) -> str:
     return text or DASH
 
 
-def clean(text: str) -> str:
-    """Text from outside without control characters: an escape sequence in a signal must not reach the terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
-
-
 def left(text: str, width: int) -> str:
     """Exactly `width` cells, aligned left; what does not fit ends in an ellipsis."""
     if text.isascii():

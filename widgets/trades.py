@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.views import TradeRow, TradesView
+from engine.views.format import clean
 from widgets.pane import Tone
 from widgets.positions import gain_tone, side_tone
 from widgets.rows import Column, RowsPane
-from widgets.text import DASH, age, clean, clock, signed, since
+from widgets.text import DASH, age, clock, signed, since
 
 
 def _percent(row: TradeRow) -> str:

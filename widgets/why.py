@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engine.views.format import clean
 from engine.views.why import Answer, Text, lines
 from widgets.pane import Line, Tone
 from widgets.rows import Column, RowsPane
-from widgets.text import clean
 
 _TONES = {
     "title": Tone.ACCENT,

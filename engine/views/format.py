@@ -11,6 +11,11 @@ from engine.model.instrument import Instrument
 SEPARATED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?%?")
 
 
+def clean(text: str) -> str:
+    """Text from outside without control characters: an escape sequence in a signal must not reach the terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "·" for c in text)
+
+
 def places(step: Decimal) -> int:
     """Decimal places of a tick or step: 0.10 -> 1."""
     exponent = step.normalize().as_tuple().exponent

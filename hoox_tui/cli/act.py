@@ -8,7 +8,7 @@ import typer
 
 from hoox_tui.cli import ask
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, Yes, settings_for
-from hoox_tui.cli.output import print_json
+from hoox_tui.cli.output import print_json, say
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _kill_status(settings: Settings, as_json: bool) -> None:
     if as_json:
         print_json({"kill": on, "reason": reason})
     else:
-        typer.echo(f"kill switch is {'ON' if on else 'off'}" + (f": {reason}" if on and reason else ""))
+        say(f"kill switch is {'ON' if on else 'off'}" + (f": {reason}" if on and reason else ""))
 
 
 def _recorded(ledger: Path) -> tuple[bool, str]:

@@ -107,11 +107,11 @@ def agree(yes: bool) -> None:
 
 
 def _show(preview: Preview) -> None:
-    import typer
+    from hoox_tui.cli.output import say
 
-    typer.echo(preview.title)
+    say(preview.title)
     width = max((len(label) for label, _ in preview.rows), default=0)
     for label, value in preview.rows:
-        typer.echo(f"  {label.ljust(width)}  {value}")
+        say(f"  {label.ljust(width)}  {value}")
     for warning in preview.warnings:
-        typer.echo(f"  ! {warning}")
+        say(f"  ! {warning}")

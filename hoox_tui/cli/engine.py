@@ -19,6 +19,7 @@ from engine.link.base import LinkState
 from engine.link.hub import Hub
 from engine.link.local import InProcessLink
 from engine.runtime import Engine, EngineConfig, StartError, run_engine
+from engine.views.format import clean
 
 log = logging.getLogger("hoox")
 
@@ -33,13 +34,27 @@ def config_of(text: str) -> EngineConfig:
 def serve(text: str) -> int:
     """Run an engine until it is stopped; what keeps it from starting is the last line of its output. Returns the exit code."""
     gc.enable()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(PlainLines("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[output])
     try:
         run_engine(config_of(text))
     except CANNOT_START as error:
         log.error("%s", error)
         return 1
     return 0
+
+
+class PlainLines(logging.Formatter):
+    """A line a record: what a venue or a sender wrote begins no line of its own and moves nobody's cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        """The line."""
+        return clean(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
+        """The trace below it."""
+        return "\n".join(clean(line) for line in super().formatException(ei).split("\n"))
 
 
 class EngineHere(InProcessLink):

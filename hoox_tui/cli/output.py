@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
 
+_UNUSUAL = re.compile(r"[^\n -~]")
+
+
+def say(line: str) -> None:
+    """A line whose words may be a venue's or a sender's."""
+    typer.echo(_clean(line))
+
 
 def print_json(data: Any) -> None:
-    """Indented JSON; what JSON does not know is written as text."""
-    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+    """Indented JSON; what JSON does not know is written as text, and what a terminal would obey as an escape."""
+    text = json.dumps(data, indent=2, default=str, ensure_ascii=False)
+    typer.echo(_UNUSUAL.sub(lambda c: c[0] if c[0].isprintable() else json.dumps(c[0])[1:-1], text))
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """CSV with a header."""
+    """CSV with a header; exact for a program, without control characters on a terminal."""
     import csv
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
+    if sys.stdout.isatty():
+        rows = ([_clean(value) if isinstance(value, str) else value for value in row] for row in rows)
     writer.writerows(rows)
 
 
@@ -53,7 +64,16 @@ def when(time_ns: int) -> str:
 
 
 def _text(value: Any) -> str:
-    return "–" if value is None or value == "" else str(value)
+    return "–" if value is None or value == "" else _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    if text.isprintable():
+        return text
+    # Only what is not plain pays for the import.
+    from engine.views.format import clean
+
+    return clean(text)
 
 
 def _is_number(text: str) -> bool:

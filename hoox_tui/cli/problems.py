@@ -32,8 +32,9 @@ class Stopped(Problem):
 
 
 def note(text: str) -> None:
-    """A line for the person, beside the output."""
-    sys.stderr.write(f"{text}\n")
+    """Lines for the person, beside the output; control characters in them never reach the terminal."""
+    for line in text.split("\n"):
+        sys.stderr.write(f"{line if line.isprintable() else _clean(line)}\n")
     sys.stderr.flush()
 
 
@@ -83,6 +84,12 @@ def _known(error: Exception) -> int | None:
     if isinstance(error, SettingsError):
         return USAGE
     return FAILED if isinstance(error, LedgerError | LinkLost | SourcesError | OSError) else None
+
+
+def _clean(line: str) -> str:
+    from engine.views.format import clean
+
+    return clean(line)
 
 
 def _say(message: str) -> None:

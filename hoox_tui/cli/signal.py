@@ -10,7 +10,7 @@ import typer
 
 from hoox_tui.cli import ask
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
-from hoox_tui.cli.output import print_json
+from hoox_tui.cli.output import print_json, say
 from hoox_tui.cli.problems import NoEngine, Problem
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def send(
     if as_json:
         print_json(answer)
     elif answer["result"]:
-        typer.echo("  ".join(f"{name} {value}" for name, value in answer["result"].items()))
+        say("  ".join(f"{name} {value}" for name, value in answer["result"].items()))
     if not answer["success"]:
         raise Problem(f"{answer['code']}: {answer['error']}")
 

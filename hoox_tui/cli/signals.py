@@ -10,7 +10,7 @@ import typer
 from hoox_tui.cli import ask
 from hoox_tui.cli.offline import query
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
-from hoox_tui.cli.output import print_json, print_rows, when
+from hoox_tui.cli.output import print_json, print_rows, say, when
 from hoox_tui.cli.problems import NoEngine
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def latency(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_js
         typer.echo("nothing was measured yet")
     for group in view["groups"]:
         named = ", ".join(part for part in (group["venue"], group["source"]) if part)
-        typer.echo(f"{count(group['samples'], group['path'])}{': ' + named if named else ''}")
+        say(f"{count(group['samples'], group['path'])}{': ' + named if named else ''}")
         last = next((trace for trace in view["traces"] if _belongs(trace, group)), None)
         print_rows([_stage(row, last) for row in group["rows"]], STAGE, nothing="")
         typer.echo("")

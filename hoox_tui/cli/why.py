@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
-from hoox_tui.cli.output import print_json
+from hoox_tui.cli.output import print_json, say
 from hoox_tui.cli.problems import FAILED, Problem
 
 app = typer.Typer()
@@ -49,6 +49,6 @@ def why(
     else:
         width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDEST) if sys.stdout.isatty() else WIDTH
         for line in lines(answer, max(width, WIDTH)):
-            typer.echo(line.text)
+            say(line.text)
     if answer.damaged:
         raise typer.Exit(FAILED)
