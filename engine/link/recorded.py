@@ -137,12 +137,7 @@ class RecordedLink:
 
     async def to_last(self) -> str:
         """The last event, also when an engine wrote on meanwhile."""
-
-        def newest(history: History, _: Point) -> Point:
-            history.renew()
-            return history.last
-
-        return await self.go(newest)
+        return await self.go(lambda history, _: history.last)
 
     async def to_next(self, kind: str, forward: bool = True) -> str:
         """The nearest event of a kind (see KINDS)."""
@@ -234,6 +229,10 @@ class RecordedLink:
         point, said = self._point, ""
         for move in moves:
             moved = move(history, point)
+            if moved is None or moved.seq >= history.last.seq:
+                # At the end of what was known: an engine may have written on meanwhile.
+                history.renew()
+                moved = move(history, point)
             said = "" if moved is not None else "there is none"
             point = moved or point
         self._point = point

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from decimal import Decimal
 from itertools import chain
@@ -177,6 +177,39 @@ async def test_it_can_be_left_while_it_opens(ledger: Path) -> None:
     assert link.state is LinkState.CLOSED
     assert link.views == {}
     await link.close()
+
+
+@pytest.mark.parametrize(
+    ("move", "arrives"),
+    [
+        (lambda link, last: link.step(1), 1),
+        (lambda link, last: link.by(3 * MS), 3),
+        (lambda link, last: link.to_time(START_NS + (last + 4) * MS), 4),
+        (lambda link, last: link.to_seq(last + 2), 2),
+        (lambda link, last: link.to_next("start"), 6),
+        (lambda link, last: link.to_last(), 6),
+    ],
+)
+async def test_every_way_forward_from_the_end_takes_in_what_an_engine_wrote_meanwhile(
+    tmp_path: Path, move: Callable[[RecordedLink, int], Awaitable[str]], arrives: int
+) -> None:
+    story, path = Story(), tmp_path / "live.sqlite"
+    with closing(Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)) as opened:
+        opened.append([*story.opening(), *story.create()])
+        link = RecordedLink(path)
+        await link.start()
+        last = shown(link).seq
+        assert await link.to_next("start") == "there is none"
+        opened.append(
+            [
+                *(story.event(ev.FundsMoved("USDT", Decimal(1))) for _ in range(5)),
+                story.event(ev.EngineStarted("sim", "simulated", "0")),
+            ]
+        )
+        assert await move(link, last) == ""
+        assert shown(link).seq - last == arrives
+        assert shown(link).last_seq == last + 6
+        await link.close()
 
 
 class TestWhatIsKnownOfPrices:
