@@ -59,14 +59,15 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         theme: str = themes.DEFAULT_THEME,
         env: str = "",
         ledger: Path | None = None,
+        ledger_flag: str | None = None,
         before: Callable[[], None] | None = None,
         mono: Callable[[], int] = mono_ns,
     ) -> None:
-        """`ledger` is the engine's file, for time travel. `before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`."""
+        """`ledger` is the engine's file, for time travel, `ledger_flag` what a command is told to mean it. `before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`."""
         if screen != "desk":
             raise ValueError(f"screen: {screen!r} is not there; use 'desk'")
         self._styled_env = ""
-        self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol, env=env)
+        self.seat = Seat(link, RequestIds(secrets.token_hex(4)), mono, symbol=symbol, env=env, ledger_flag=ledger_flag)
         super().__init__(theme)
         self.link = link
         self.ledger = ledger
@@ -359,6 +360,7 @@ def run_desk(
     theme: str = "",
     env: str = "",
     ledger: Path | None = None,
+    ledger_flag: str | None = None,
     before: Callable[[], None] | None = None,
 ) -> str:
     """Open the desk over a link until the person leaves; returns "stop" (already asked of the engine) or "detach".
@@ -373,6 +375,7 @@ def run_desk(
         theme=theme or themes.DEFAULT_THEME,
         env=env,
         ledger=ledger,
+        ledger_flag=ledger_flag,
         before=before,
     )
     # Over SSH a mouse costs 13 % CPU while it moves, and a lost line leaves the terminal printing its codes.

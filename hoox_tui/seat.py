@@ -36,9 +36,20 @@ class Seat:
     """One screen's view of its engine. `mono` gives monotonic ns; all ages come from it."""
 
     def __init__(
-        self, link: EngineLink, ids: RequestIds, mono: Callable[[], int], *, symbol: str = "", env: str = ""
+        self,
+        link: EngineLink,
+        ids: RequestIds,
+        mono: Callable[[], int],
+        *,
+        symbol: str = "",
+        env: str = "",
+        ledger_flag: str | None = None,
     ) -> None:
-        """`env` is what the engine was asked for; what it says of itself counts once it is heard."""
+        """`env` is what the engine was asked for; what it says of itself counts once it is heard.
+
+        `ledger_flag`: what a command must be told to mean the same ledger; None where that is not known.
+        """
+        self._ledger_flag = ledger_flag
         self._asked_env = env
         self.link = link
         self.ids = ids
@@ -64,6 +75,13 @@ class Seat:
         """The environment, empty before it is known."""
         status, welcome = self.status, self.link.welcome
         return status.env if status else welcome.env if welcome else self._asked_env
+
+    @property
+    def ledger_flag(self) -> str:
+        """What a command must be told to mean the same ledger, as far as is known."""
+        if self._ledger_flag is not None:
+            return self._ledger_flag
+        return f"--env {self.env}" if self.env not in ("", "sim") else ""
 
     @property
     def frame_title(self) -> str:

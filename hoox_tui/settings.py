@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from hashlib import blake2b
 from math import inf
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from msgspec import Struct
@@ -207,6 +208,14 @@ class Settings(Struct, frozen=True, kw_only=True):
                 / f"recording-{Path(file).name.partition('.')[0]}-{blake2b(file.encode(), digest_size=4).hexdigest()}.sqlite"
             )
         return self.home / ("rehearse.sqlite" if self.rehearse else f"{self.env}.sqlite")
+
+    @property
+    def ledger_flag(self) -> str:
+        """What a command must be told to mean this ledger: empty where it would by itself."""
+        path = self.ledger_path
+        if path == self.home / "sim.sqlite":
+            return ""
+        return f"--env {self.env}" if path == self.home / f"{self.env}.sqlite" else f"--ledger {quote(str(path))}"
 
     @property
     def logs(self) -> Path:

@@ -94,6 +94,7 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
             theme=settings.theme,
             env=settings.env,
             ledger=settings.ledger_path,
+            ledger_flag=settings.ledger_flag,
             before=before,
         )
     finally:
@@ -116,6 +117,7 @@ def _show_in_process(settings: Settings) -> None:
         theme=settings.theme,
         env=settings.env,
         ledger=settings.ledger_path,
+        ledger_flag=settings.ledger_flag,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import ClassVar
 
 import msgspec
@@ -63,9 +64,8 @@ class WhyScreen(FramedModal[None]):
             self._say("Esc closes   arrows scroll   y copies")
 
     def _without_it(self) -> str:
-        env = self.seat.env
-        of_env = f" --env {env}" if env not in ("", "sim") else ""
-        return f"hoox why {self.name_asked}{of_env} reads the ledger without it"
+        words = ("hoox", "why", quote(self.name_asked), self.seat.ledger_flag)
+        return f"{' '.join(word for word in words if word)} reads the ledger without it"
 
     def _say(self, text: str) -> None:
         self.state.update(text)

@@ -132,6 +132,14 @@ async def test_what_is_asked_of_an_engine_that_is_gone_says_so_at_once() -> None
         assert "Esc closes" in at.said()
 
 
+async def test_the_command_that_needs_no_engine_names_the_ledger_where_it_is_not_the_usual_one() -> None:
+    link = WhyLink()
+    link.fails = LinkLost("the socket is gone")
+    async with desk(link, ledger_flag="--ledger '/tmp/my day.sqlite'") as at:
+        await open_on(at, "positions")
+        assert "hoox why P1 --ledger '/tmp/my day.sqlite' reads the ledger without it" in at.said()
+
+
 async def test_what_the_engine_refuses_is_shown() -> None:
     link = WhyLink()
     link.fails = RuntimeError("why: nothing here is called 'P1'")

@@ -112,6 +112,17 @@ class TestLedger:
     def test_a_chosen_file_is_used(self, layers: Layers, tmp_path: Path) -> None:
         assert layers.load(ledger=str(tmp_path / "x.sqlite")).settings.ledger_path == tmp_path / "x.sqlite"
 
+    def test_a_command_elsewhere_is_told_which_it_is_where_it_would_not_take_it_by_itself(
+        self, layers: Layers, tmp_path: Path
+    ) -> None:
+        assert layers.load().settings.ledger_flag == ""
+        assert layers.load(env="paper", feed="binance").settings.ledger_flag == "--env paper"
+        assert layers.load(ledger=str(tmp_path / "my day.sqlite")).settings.ledger_flag == (
+            f"--ledger '{tmp_path}/my day.sqlite'"
+        )
+        of_recording = layers.load(env="paper", feed="recording:a.gz").settings
+        assert of_recording.ledger_flag == f"--ledger {of_recording.ledger_path}"
+
 
 class TestMistakes:
     def test_unknown_keys_are_errors_with_a_suggestion(self, layers: Layers) -> None:
