@@ -17,7 +17,7 @@ from engine.core.state import State, decode_state, encode_state
 from engine.ledger.chain import GENESIS
 from engine.ledger.errors import LedgerBroken, LedgerError, missing
 from engine.ledger.replay import connect_readonly, fold_verified, verified_events
-from engine.ledger.schema import read_meta
+from engine.ledger.schema import ORDER_FLOW, RARE, read_meta
 from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
 from engine.model.event import Event
 from engine.views.recorded import Price, Prices, note_prices
@@ -153,13 +153,18 @@ class History:
 
     def next_of(self, types: Sequence[str], seq: int, forward: bool) -> Point | None:
         """The nearest event of some types after (or before) another; None where there is none."""
-        holes = ", ".join("?" * len(types))
-        compare, order = ("> ? AND seq <=", "ASC") if forward else ("< ? AND seq >=", "DESC")
         edge = self.last.seq if forward else self.first.seq
-        sql = (
-            f"SELECT seq, time_ns FROM events WHERE seq {compare} ? AND type IN ({holes}) ORDER BY seq {order} LIMIT 1"  # noqa: S608  from constants
-        )
-        row = self._db.execute(sql, (seq, edge, *types)).fetchone()
+        found = [point for kind in types if (point := self._next(kind, seq, edge)) is not None]
+        return (min if forward else max)(found, default=None)
+
+    def _next(self, kind: str, seq: int, edge: int) -> Point | None:
+        # By an index, whatever lies between: rare types have one, fills a table. Spelled out, so that it is used.
+        table, of_kind = ("fills", "1") if kind == "OrderFilled" else ("events", f"type = '{kind}'")
+        if kind not in ORDER_FLOW:
+            of_kind += f" AND {RARE}"
+        compare, order = ("> ? AND seq <=", "ASC") if edge > seq else ("< ? AND seq >=", "DESC")
+        sql = f"SELECT seq, time_ns FROM {table} WHERE {of_kind} AND seq {compare} ? ORDER BY seq {order} LIMIT 1"  # noqa: S608  ours
+        row = self._db.execute(sql, (seq, edge)).fetchone()
         return Point(*row) if row else None
 
     def fills(self) -> list[int]:

@@ -19,6 +19,7 @@ from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.history import GivenUp, History, Point
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
+from engine.link.recorded import KINDS
 from engine.model import event as ev
 from engine.views.recorded import Price
 from tests.ledger_events import BTC, START_NS, Story
@@ -148,6 +149,19 @@ def test_the_next_event_of_a_kind_and_the_one_before(opened: History) -> None:
     assert opened.next_of(("OrderFilled",), fills[2], False) == opened.at_seq(fills[1])
     assert opened.next_of(("OrderFilled",), fills[-1], True) is None
     assert opened.next_of(("Liquidated",), 1, True) is None
+
+
+def test_the_next_of_a_kind_is_found_without_looking_at_what_lies_between(opened: History) -> None:
+    asked: list[str] = []
+    opened._db.set_trace_callback(asked.append)
+    for types in KINDS.values():
+        opened.next_of(types, 1, True)
+        opened.next_of(types, opened.last.seq, False)
+    opened._db.set_trace_callback(None)
+    assert asked
+    for sql in asked:
+        (plan,) = (row[3] for row in opened._db.execute(f"EXPLAIN QUERY PLAN {sql}"))
+        assert plan.startswith(("SEARCH events USING INDEX events_rare (type=? AND rowid", "SEARCH fills")), sql
 
 
 def test_every_engine_start_is_found(tmp_path: Path) -> None:
