@@ -154,6 +154,7 @@ TRAVEL: tuple[Action, ...] = (
     Action("travel.again", "n", "again(1)", "Again", "The next event of that kind", _T, "travel"),
     Action("travel.before", "N", "again(-1)", "Before", "The event of that kind before this", _T, "travel"),
     Action("travel.maximize", "z", "toggle_maximize", "Maximize", "Maximize or restore the focused pane", _T, "travel"),
+    Action("travel.why", "w", "explain_row", "Why", "Why the selected row was there: what had led to it", _T, "travel"),
     Action("travel.copy", "y", "copy_row", "Copy", "Copy the selected row to the clipboard (OSC 52)", _T, "travel"),
     Action("travel.leave", "escape,Q", "leave", "Leave", "Back to the live desk", _T, "travel"),
 )

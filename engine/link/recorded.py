@@ -19,6 +19,7 @@ import msgspec
 from engine.clock import mono_ns
 from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.history import GivenUp, History, Point
+from engine.ledger.why import why
 from engine.link.base import LinkLost, LinkState
 from engine.link.messages import PROTOCOL, Ack, Welcome
 from engine.model.command import AnyCommand
@@ -284,9 +285,15 @@ class RecordedLink:
         return Preview(type(command).__name__, (), (REFUSED,))
 
     async def query(self, name: str) -> Any:
-        """A topic's view as plain data; raises LinkLost before there are any, RuntimeError for another name."""
+        """A topic's view as plain data, or with `why:NAME` the chain of a row as it was at the moment shown.
+
+        Raises LinkLost before there are any, RuntimeError for another name.
+        """
         if self.state is not LinkState.CONNECTED:
             raise LinkLost(self.detail or "the ledger is not open")
+        kind, _, row = name.partition(":")
+        if kind == "why":
+            return msgspec.to_builtins(await self._there(partial(why, self.path, row, self._point.seq)))
         if name not in self.views:
             raise RuntimeError(f"nothing is recorded of {name!r}; there are {', '.join(self.views)}")
         return msgspec.to_builtins(self.views[name])

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from engine.link.base import LinkState
 from engine.link.recorded import RecordedLink
-from engine.views import LogView, StatusView, TravelView
+from engine.views import LogLine, LogView, StatusView, TravelView
 from hoox_tui.intents import RequestIds
 from hoox_tui.keys import travel_bindings
 from hoox_tui.moments import Until
@@ -240,6 +240,19 @@ class TravelScreen(Screen[None]):
             self.minimize()
         elif name:
             self.maximize(self.panes[name], container=False)
+
+    def action_explain_row(self) -> None:
+        """Why the row under the cursor was there, as far as had happened by the moment shown."""
+        pane = self.panes.get(self.pane_name(self.focused))
+        row = pane.selected if isinstance(pane, RowsPane) else None
+        name = f"seq:{row.seq}" if isinstance(row, LogLine) else getattr(row, "id", "")
+        if not name:
+            self.notify("No row to explain: focus orders, positions, trades or the log", severity="warning")
+            return
+        # Only who asks why pays for the import.
+        from hoox_tui.screens.why import WhyScreen
+
+        self.app.push_screen(WhyScreen(self.seat, name))
 
     def action_copy_row(self) -> None:
         """The row under the cursor, as tab separated text."""

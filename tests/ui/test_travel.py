@@ -24,6 +24,7 @@ from hoox_tui.screens.help import HelpScreen
 from hoox_tui.screens.moment import KINDS, GoToScreen, KindScreen
 from hoox_tui.screens.trading import TradingScreen
 from hoox_tui.screens.travel import TravelScreen
+from hoox_tui.screens.why import WhyScreen
 from tests.ui import seeds
 from tests.ui.desk_host import SIZES, START_NS, Desk, desk
 from tests.ui.fake_link import FakeLink, full_views
@@ -285,6 +286,26 @@ async def test_a_ledger_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         assert "there is no ledger at" in at.text()
         await at.press("escape")
         assert isinstance(at.app.screen, DeskScreen)
+
+
+async def test_w_tells_why_a_row_was_there_with_nothing_that_came_later(ledger: Path) -> None:
+    async with alone(ledger) as (at, screen):
+        await press(at, "g", *"9", "enter")
+        await arrived(at.pilot, 9)
+        await at.pilot.press("5", "w")
+        await at.app.workers.wait_for_complete()
+        await at.frames(0)
+        assert isinstance(at.app.screen, WhyScreen)
+        assert "Order o-1, as it was after event 9" in at.text()
+        assert "o-1 made: buy 0.05 BTCUSDT market" in at.text()
+        assert "filled" not in at.text()
+        await at.pilot.press("escape")
+        await press(at, "end")
+        await at.pilot.press("9", "w")
+        await at.app.workers.wait_for_complete()
+        assert isinstance(at.app.screen, WhyScreen)
+        assert at.app.screen.name_asked.startswith("seq:")
+        assert seq(screen) == LAST
 
 
 @pytest.mark.parametrize("hole", [2, 20, 38])

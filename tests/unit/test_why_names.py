@@ -89,6 +89,29 @@ def numbered(number: str, *said: Any) -> VenueOrder:
     return replace(statement(*said), venue_order_id=number)
 
 
+class TestAsItWas:
+    """In time travel a row is told with nothing that came after the moment shown."""
+
+    def test_an_order_before_its_fill_and_a_position_before_its_end(self, bench: Bench, ask: Asker) -> None:
+        bench.open(BUY, "0.1", stop_loss="59900")
+        filled = next(e.seq for e in bench.events if e.type == "OrderFilled")
+        opened = len(bench.events)
+        bench.mark("59890")
+        bench.wait()
+        ask.write(bench.events)
+        before = why(ask.path, "O1", filled - 1)
+        assert before.title == f"Order O1, as it was after event {filled - 1}"
+        assert types(before)[-1] == "OrderSent"
+        position = why(ask.path, "P1", opened)
+        assert position.title == f"Position P1, as it was after event {opened}"
+        assert max(s.seq for s in position.steps) <= opened
+        assert "flat" not in said(position)
+        for name in ("O1", "O2", "P1", f"seq:{filled}", "r1"):
+            for until in range(opened, len(bench.events) + 1):
+                assert max(s.seq for s in why(ask.path, name, until).steps) <= until, (name, until)
+        assert why(ask.path, "P1", len(bench.events)) == why(ask.path, "P1")
+
+
 class TestWhatOthersNamed:
     @pytest.fixture
     def bench(self) -> Bench:

@@ -11,7 +11,10 @@ from engine.ledger.why.tell import tell
 from engine.views.why import Answer
 
 
-def why(path: Path, name: str) -> Answer:
-    """Explain an order, fill, trade, position, signal, request or event by its id; raises LedgerError (see names.py)."""
-    with closing(EventReader(path)) as reader:
+def why(path: Path, name: str, until: int | None = None) -> Answer:
+    """Explain an order, fill, trade, position, signal, request or event by its id; raises LedgerError (see names.py).
+
+    `until`: as it was after this event, without anything that came later.
+    """
+    with closing(EventReader(path, until)) as reader:
         return tell(find(reader, name.strip()))

@@ -38,6 +38,8 @@ class Found(Struct, frozen=True):
     """What else the name may mean."""
     damaged: dict[int, str] = {}
     """Its events that are not what was written, and how that shows."""
+    until: int | None = None
+    """Told as it was after this event; None for now."""
 
 
 class Gatherer:
@@ -61,7 +63,7 @@ class Gatherer:
                 orders[order] = known
         bad = self._reader.damaged
         damaged = {event.seq: bad[event.seq] for event in events if event.seq in bad}
-        return Found(kind, name, events, root, asked, orders, row, damaged=damaged)
+        return Found(kind, name, events, root, asked, orders, row, damaged=damaged, until=self._reader.until)
 
     def order(self, row: Row, until: int | None = None) -> Event:
         """An order from its first cause to its end, or to event `until`."""

@@ -32,7 +32,8 @@ _LATENCY_NS = 30_000_000_000
 class EventReader:
     """One consistent look at a ledger, also while an engine writes it. Raises LedgerError where it cannot be read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, until: int | None = None) -> None:
+        """`until`: events after this one are not told; rows of tables are as they are at the end all the same."""
         self._path = path
         self._db = connect_readonly(path)
         self._db.row_factory = sqlite3.Row
@@ -41,6 +42,9 @@ class EventReader:
         try:
             self._db.execute("BEGIN")
             self.last: int = self._one("SELECT max(seq) FROM events") or 0
+            self.until = until if until is not None and until < self.last else None
+            """The moment that is shown; None for now."""
+            self.last = self.until or self.last
         except LedgerError:
             self._db.close()
             raise
@@ -222,6 +226,8 @@ class EventReader:
 
     def _events(self, where: str, *values: object) -> Iterator[Event]:
         for row in self._rows(_EVENTS + where, *values):
+            if row["seq"] > self.last:
+                continue
             columns: Any = tuple(row.values())[:_COLUMNS]
             previous = GENESIS if row["seq"] == 1 else row["previous"]
             if previous is None:

@@ -103,6 +103,9 @@ def _about(found: Found) -> str:
 
 def _title(found: Found) -> str:
     row = found.row
+    if row is not None and found.until is not None and row.get("seq", 0) > found.until:
+        # Its row says what became of it later.
+        return f"{found.kind.capitalize()} {found.id}, as it was after event {found.until}"
     match found.kind:
         case "order" | "fill" if row is not None:
             title = _order(row)
