@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.kit import BUY, SELL, Bench, fill, instrument, statement
 from tests.why_kit import Asker, said, step, types
 
 D = Decimal
+LEDGERS = Path(__file__).parents[1] / "fixtures" / "ledgers"
 
 
 @pytest.fixture
@@ -110,6 +112,16 @@ class TestAsItWas:
             for until in range(opened, len(bench.events) + 1):
                 assert max(s.seq for s in why(ask.path, name, until).steps) <= until, (name, until)
         assert why(ask.path, "P1", len(bench.events)) == why(ask.path, "P1")
+
+
+class TestAnOlderFile:
+    def test_from_before_signals_is_read_as_it_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "sim.sqlite"
+        path.write_bytes(gzip.decompress((LEDGERS / "schema-1.gz").read_bytes()))
+        assert why(path, "O1").damaged == ()
+        for name in ("k", "tv/k", "signal:k", "venue:v", "fill:x"):
+            with pytest.raises(UnknownId):
+                why(path, name)
 
 
 class TestWhatOthersNamed:

@@ -80,7 +80,7 @@ class EventReader:
 
     def signals(self, key: str, source: str = "") -> list[Row]:
         """(request_id, source, key) of the signals under a key, of one source or of all."""
-        if self._one("SELECT 1 FROM sqlite_master WHERE name = 'signals'") is None:
+        if self._one("SELECT 1 FROM pragma_table_info('signals') WHERE name = 'key'") is None:
             return []  # a file from before signals
         found: list[Row] = []
         # One source after the other: keys have an index within their source.
