@@ -59,6 +59,15 @@ def missing(seq: int) -> LedgerBroken:
     return LedgerBroken("events", f"event {seq} is missing; hoox ledger verify says more", seq)
 
 
+def number_in(value: object, seq: int) -> int:
+    """A number that an event has; raises LedgerBroken where the event is missing, or it is none."""
+    if value is None:
+        raise missing(seq)
+    if not isinstance(value, int):
+        raise LedgerBroken("events", f"event {seq} was changed: it has {value!r} for a number", seq)
+    return value
+
+
 class LedgerFull(LedgerError):
     """No room on the disk; free_reserve() makes some, for exits."""
 

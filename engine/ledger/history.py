@@ -15,7 +15,7 @@ import msgspec
 
 from engine.core.state import State, decode_state, encode_state
 from engine.ledger.chain import GENESIS
-from engine.ledger.errors import LedgerBroken, LedgerError, missing
+from engine.ledger.errors import LedgerBroken, LedgerError, missing, number_in
 from engine.ledger.replay import connect_readonly, fold_verified, verified_events
 from engine.ledger.schema import ORDER_FLOW, RARE, read_meta
 from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
@@ -132,8 +132,7 @@ class History:
     def at_seq(self, seq: int) -> Point:
         """The moment of an event, within what there is; raises LedgerBroken where it is missing."""
         seq = min(max(seq, self.first.seq), self.last.seq)
-        (time_ns,) = self._of("time_ns", seq)
-        return Point(seq, time_ns)
+        return Point(seq, number_in(self._of("time_ns", seq), seq))
 
     def at_time(self, time_ns: int) -> Point:
         """A time, and the last event not after it; within what there is. Recorded time never runs backwards.
@@ -178,11 +177,11 @@ class History:
         """The first event of every engine start; raises LedgerBroken where an event is missing on the way."""
         found = [self.first.seq]
         while True:
-            (epoch,) = self._of("epoch", found[-1])
+            epoch = number_in(self._of("epoch", found[-1]), found[-1])
             low, high = found[-1], self.last.seq + 1
             while high - low > 1:
                 middle = (low + high) // 2
-                (there,) = self._of("epoch", middle)
+                there = number_in(self._of("epoch", middle), middle)
                 low, high = (middle, high) if there <= epoch else (low, middle)
             if high > self.last.seq:
                 return found
@@ -288,17 +287,16 @@ class History:
     def _until(self, until: int, count: int) -> Iterator[Event]:
         """So many events up to one, verified from the one before them on; raises LedgerBroken."""
         after = max(until - count, 0)
-        (before,) = self._of("hash", after) if after else (GENESIS,)
+        before = self._of("hash", after) if after else GENESIS
+        if before is None:
+            raise missing(after)
         events = (event for event, _ in verified_events(self._db, after, before))
         return takewhile(lambda event: event.seq <= until, events)
 
-    def _of(self, column: str, seq: int) -> tuple[Any, ...]:
-        """A column of an event; raises LedgerBroken where it is missing."""
-        sql = f"SELECT {column} FROM events WHERE seq = ?"  # noqa: S608  ours
-        row: tuple[Any, ...] | None = self._db.execute(sql, (seq,)).fetchone()
-        if row is None:
-            raise missing(seq)
-        return row
+    def _of(self, column: str, seq: int) -> Any:
+        """A column of an event; None where it is missing."""
+        row = self._db.execute(f"SELECT {column} FROM events WHERE seq = ?", (seq,)).fetchone()  # noqa: S608  ours
+        return None if row is None else row[0]
 
     def _edge(self, order: str) -> Point:
         sql = f"SELECT seq, time_ns FROM events ORDER BY seq {order} LIMIT 1"  # noqa: S608  ours

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.ledger.errors import LedgerBroken
+from engine.ledger.errors import LedgerBroken, LedgerError
 from engine.ledger.why import why
 from engine.ledger.why.names import SeveralMeant, UnknownId
 from engine.model import command as cmd
@@ -210,6 +210,34 @@ class TestDamage:
         ask.write(bench.events)
         ask.change("DELETE FROM events WHERE seq = 1")
         assert "DAMAGED, event 1 before it is missing. It says: " in said(why(ask.path, "seq:2"))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE events SET causation = seq",
+            "UPDATE events SET time_ns = 'noon' WHERE type = 'OrderFilled'",
+            "UPDATE orders SET size = 'much', role = 'none'",
+            "UPDATE positions SET size = 'much'",
+            "UPDATE positions SET opened_ns = opened_ns + 1000000000000",
+            "DELETE FROM orders",
+            "UPDATE orders SET seq = 1",
+            "DROP TABLE fills",
+            "UPDATE events SET payload = '{}' WHERE type = 'OrderFilled'",
+        ],
+    )
+    def test_whatever_was_changed_there_is_an_answer_that_says_so_or_a_sentence(
+        self, bench: Bench, ask: Asker, change: str
+    ) -> None:
+        bench.open(BUY, "0.1", stop_loss="59900")
+        ask.write(bench.events)
+        ask.change(change)
+        outcomes = set()
+        for name in ("O1", "O2", "P1", "O1.1", "trade:O1", "r1", *(f"seq:{n + 1}" for n in range(len(bench.events)))):
+            try:
+                outcomes.add(bool(why(ask.path, name).damaged))
+            except LedgerError:
+                outcomes.add(True)
+        assert True in outcomes
 
     def test_a_missing_event_is_a_sentence_that_names_it(self, bench: Bench, ask: Asker) -> None:
         for _ in range(3):

@@ -6,6 +6,7 @@ import re
 
 from msgspec import Struct
 
+from engine.ledger.errors import LedgerBroken
 from engine.ledger.why.reader import EventReader, Row
 from engine.ledger.why.words import ENDINGS
 from engine.model import event as ev
@@ -140,7 +141,7 @@ class Gatherer:
             self._due(event, body.due_ns)
         elif intent is not None:
             return self.request(intent)
-        elif event.causation and (cause := self._reader.event(event.causation)) is not None:
+        elif (cause := self._reader.cause_of(event)) is not None:
             return self.event(cause)
         return event
 
@@ -149,7 +150,7 @@ class Gatherer:
     def _cause_of(self, created: Event, until: int | None) -> Event:
         assert isinstance(created.body, ev.OrderCreated)
         terms = created.body.terms
-        cause = self._reader.event(created.causation) if created.causation else None
+        cause = self._reader.cause_of(created)
         before = self._before(created)
         if before is not None and isinstance(before.body, ev.AlarmRaised) and not created.request_id:
             self._add(before)  # it announced a stranger's order
@@ -194,7 +195,8 @@ class Gatherer:
 
     def _opening(self, position: Row, until: int | None) -> Event:
         fill = self._reader.opening_fill(position)
-        assert fill is not None
+        if fill is None:
+            raise LedgerBroken("positions", f"{position['id']} has a row, but no fill opened it; hoox ledger rebuild")
         self._add(fill)
         return self._named(fill, until=fill.seq if until is None else min(fill.seq, until)) or fill
 
@@ -228,7 +230,7 @@ class Gatherer:
         """An order, what led to it at once, and its own events."""
         self._roots[row["id"]] = created
         self._add(created)
-        if created.causation and (cause := self._reader.event(created.causation)) is not None:
+        if (cause := self._reader.cause_of(created)) is not None:
             self._add(cause)
         self._own(row, created, until)
 
@@ -256,8 +258,7 @@ class Gatherer:
 
     def _add_cause(self, event: Event) -> None:
         """What led to an event at once; of an intent, also what led to that."""
-        known = not event.causation or event.causation in self._events
-        cause = None if known else self._reader.event(event.causation)
+        cause = None if event.causation in self._events else self._reader.cause_of(event)
         if cause is None:
             return
         self._add(cause)

@@ -12,7 +12,7 @@ import msgspec
 from engine.core.inbox import signal_of
 from engine.core.state import ATTESTED
 from engine.ledger.chain import GENESIS, event_of, link
-from engine.ledger.errors import LedgerBroken, LedgerError, missing
+from engine.ledger.errors import LedgerBroken, LedgerError, number_in
 from engine.ledger.replay import connect_readonly
 from engine.ledger.schema import INTENTS
 from engine.model.event import Event, OrderFilled
@@ -109,6 +109,10 @@ class EventReader:
         """One event."""
         return next(self._events("seq = ?", seq), None)
 
+    def cause_of(self, event: Event) -> Event | None:
+        """What led to an event; always an earlier one."""
+        return self.event(event.causation) if 0 < event.causation < event.seq else None
+
     def intent(self, request_id: str) -> Event | None:
         """The event that took a request in."""
         return next(self._events(f"{INTENTS} AND request_id = ?", request_id), None)
@@ -137,9 +141,7 @@ class EventReader:
         while low < high:
             middle = (low + high) // 2
             found = self._one("SELECT time_ns FROM events WHERE seq = ?", middle)
-            if found is None:
-                raise missing(middle)
-            if found < time_ns:
+            if number_in(found, middle) < time_ns:
                 low = middle + 1
             else:
                 high = middle
@@ -235,6 +237,8 @@ class EventReader:
             elif link(previous, columns) != row["hash"]:
                 self.damaged[row["seq"]] = "its hash does not match: it, or the event before it, was changed"
             try:
+                for name in ("time_ns", "causation", "epoch"):
+                    number_in(row[name], row["seq"])
                 yield event_of(columns)
             except msgspec.MsgspecError as error:
                 seq = row["seq"]

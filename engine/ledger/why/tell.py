@@ -7,6 +7,7 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
+from engine.ledger.errors import LedgerBroken
 from engine.ledger.why import signals
 from engine.ledger.why.gather import Found, order_of
 from engine.ledger.why.plain import asker, number, symbol
@@ -27,7 +28,15 @@ _BELOW = {"loss today": "<"}
 
 
 def tell(found: Found) -> Answer:
-    """The answer to a why."""
+    """The answer to a why; raises LedgerBroken where a row of a table is not as it was written."""
+    try:
+        return _answer(found)
+    except (ArithmeticError, ValueError) as error:
+        row = f"what orders, positions or trades say of {found.id} is not as it was written"
+        raise LedgerBroken("projections", f"{row} ({error!r}); hoox ledger verify says more") from None
+
+
+def _answer(found: Found) -> Answer:
     title = _title(found)
     if found.damaged:
         named = ", ".join(str(seq) for seq in sorted(found.damaged)[:_NAMED])
