@@ -239,7 +239,6 @@ def test_a_trade_without_its_order_is_refused_not_guessed(path: Path, tmp_path: 
         (["--since", "1600-01-01"], True),
         (["--since", "2300-01-01"], False),
         (["--until", "1600-01-01"], False),
-        (["--since=-999999d"], True),
     ],
 )
 def test_times_that_no_ledger_reaches_are_times(path: Path, what: str, words: list[str], all_of_it: bool) -> None:
@@ -248,7 +247,7 @@ def test_times_that_no_ledger_reaches_are_times(path: Path, what: str, words: li
     assert len(csv_rows(result.stdout)) == (len(table(path, what)) if all_of_it else 0)
 
 
-@pytest.mark.parametrize("text", ["-" + "9" * 400 + "d", "9" * 5_000, "25:00", "2026-13-01"])
+@pytest.mark.parametrize("text", ["-999999d", "-" + "9" * 400 + "d", "9" * 5_000, "25:00", "2026-13-01"])
 def test_what_is_no_time_is_said(path: Path, text: str) -> None:
     result = run(path, f"--since={text}")
     assert result.exit_code == 1

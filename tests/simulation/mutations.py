@@ -165,7 +165,7 @@ def silent_decision(patch: Patch) -> None:
 
 def order_by_time(patch: Patch) -> None:
     """2: events are read back by their time."""
-    patch.setattr(replay, "EVENTS_AFTER", replay.EVENTS_AFTER.replace("ORDER BY seq", "ORDER BY time_ns, type"))
+    patch.setattr(replay, "_PAGE", replay._PAGE.replace("ORDER BY seq", "ORDER BY time_ns, type"))
 
 
 def forgotten_requests(patch: Patch) -> None:
