@@ -68,6 +68,10 @@ class Feed(Protocol):
         """What it carries; raises FeedError."""
         ...
 
+    async def relisted(self) -> list[Instrument]:
+        """What it carries as its venue has it now, halted where that trades it no more; raises FeedError."""
+        ...
+
     async def run(self, sink: Sink) -> None:
         """Push inputs until cancelled, or until a recording ends."""
         ...

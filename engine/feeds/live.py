@@ -10,6 +10,7 @@ from typing import Protocol
 
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.clock import Clock
 from engine.feeds.assembler import Assembler, Item
@@ -97,24 +98,36 @@ class LiveFeed:
         self._gate = PriceGate(known={name: float(price) for name, price in known.items() if price is not None})
         self._funding = FundingWatch(since_ns - REACH_BACK_NS if since_ns else clock.now_ns())
         self._stats = FeedStats()
+        self._listed: list[Instrument] = []
 
     async def instruments(self) -> list[Instrument]:
         """What was asked for, with the venue's rules; raises FeedError."""
-        venue = self._venue
-        try:
-            async with self._http() as http:
-                found = {i.id: i for i in await venue.instruments(http)}
-        except REST_ERRORS as error:
-            raise FeedError(
-                f"feed {venue.name}: cannot read instruments from {venue.rest_url}: {explain(error)}; "
-                "check the network, or use --feed simulated"
-            ) from error
+        venue, found = self._venue, await self._traded()
         missing = [i.partition(":")[2] for i in venue.wanted() if i not in found]
         if missing:
             raise FeedError(
                 f"symbols: {venue.name} does not trade {', '.join(missing)}; name symbols as the venue does"
             )
-        return [found[i] for i in venue.wanted()]
+        self._listed = [found[i] for i in venue.wanted()]
+        return self._listed
+
+    async def relisted(self) -> list[Instrument]:
+        """See Feed."""
+        found, known = await self._traded(), {i.id: i for i in self._listed}
+        halted = {name: replace(instrument, halted=True) for name, instrument in known.items()}
+        self._listed = [one for name in self._venue.wanted() if (one := found.get(name) or halted.get(name))]
+        return self._listed
+
+    async def _traded(self) -> dict[InstrumentId, Instrument]:
+        venue = self._venue
+        try:
+            async with self._http() as http:
+                return {i.id: i for i in await venue.instruments(http)}
+        except REST_ERRORS as error:
+            raise FeedError(
+                f"feed {venue.name}: cannot read instruments from {venue.rest_url}: {explain(error)}; "
+                "check the network, or use --feed simulated"
+            ) from error
 
     async def run(self, sink: Sink) -> None:
         """Hold every line until cancelled."""

@@ -63,6 +63,10 @@ class RecordingFeed:
         """What was recorded."""
         return self._script.instruments
 
+    async def relisted(self) -> list[Instrument]:
+        """The same: what was recorded does not change."""
+        return self._script.instruments
+
     def begin(self, since_ns: int, again: bool) -> None:
         """Before `run`: the ledger's time (0 in a new one), and whether a recording played already may start over there.
 

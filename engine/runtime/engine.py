@@ -33,6 +33,7 @@ from engine.model.instrument import Instrument
 from engine.runtime.config import VENUES, VERSION, EngineConfig, IntakeConfig, StartError, check_execution
 from engine.runtime.damage import Opened, damaged, open_ledger
 from engine.runtime.keeper import Keeper, NotDurable
+from engine.runtime.listings import follow
 from engine.runtime.player import Player
 from engine.runtime.port import DeskPort
 from engine.runtime.recovery import old_lines, recovery_line
@@ -145,6 +146,7 @@ class Engine:
         self._run(self._player.run(), "feed")
         self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
         self._run(_each(TICK_S, self._tick), "ticks")
+        self._run(follow(self._feed, self.keeper), "listings")
 
     def _make_feed(self, state: State) -> Feed:
         config = self.config

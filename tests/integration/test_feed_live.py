@@ -6,91 +6,29 @@ import asyncio
 import gzip
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from msgspec.structs import replace
+from websockets.asyncio.server import ServerConnection
 
 from engine.clock import SteadyClock, wall_ns
 from engine.feeds.backpack.feed import Backpack
 from engine.feeds.base import FeedError
 from engine.feeds.binance.feed import BinanceUsdm
-from engine.feeds.live import LiveFeed, Timing, Venue
+from engine.feeds.live import LiveFeed, Timing
 from engine.model.market import Depth, FeedStatus, Funding, Mark, MarketInput, Quote, StreamState, Trade
 from tests.feed_support import USDM, PlainBook, compact, needs_payloads, needs_recordings, payload, states
+from tests.live_kit import FAST, Exchange, Handler, Reply, live
 
 BTC = "binance.perp:BTCUSDT"
 HOUR = 3_600 * 10**9
-FAST = Timing(silence={}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.05, http=5.0)
 WATCHED = Timing(
     silence={"quote": 0.2, "depth": 0.2, "mark": 0.2}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.05
 )
-
-Handler = Callable[[ServerConnection], Awaitable[None]]
-Reply = tuple[int, bytes]
-
-
-class Exchange:
-    """A WebSocket server and an HTTP server on loopback; handlers and replies are set by the test."""
-
-    def __init__(self) -> None:
-        self.sockets: dict[str, Handler] = {}
-        """Path prefix -> what the server does with a connection."""
-        self.replies: dict[str, Callable[[], Reply]] = {}
-        """HTTP path -> reply."""
-        self.connections: list[str] = []
-        self.requests: list[str] = []
-        self.stream_url = self.rest_url = ""
-
-    async def handle(self, socket: ServerConnection) -> None:
-        assert socket.request is not None
-        path = socket.request.path
-        self.connections.append(path)
-        for prefix, handler in self.sockets.items():
-            if path.startswith(prefix):
-                try:
-                    await handler(socket)
-                except ConnectionClosed:
-                    pass
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            target = head.split(" ")[1]
-            self.requests.append(target)
-            status, body = self.replies.get(target.partition("?")[0], lambda: (404, b"Not Found"))()
-            writer.write(
-                b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body)) + body
-            )
-            await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Exchange]:
-        async with (
-            serve(self.handle, "127.0.0.1", 0) as ws,
-            await asyncio.start_server(self.answer, "127.0.0.1", 0) as http,
-        ):
-            self.stream_url = f"ws://127.0.0.1:{ws.sockets[0].getsockname()[1]}"
-            self.rest_url = f"http://127.0.0.1:{http.sockets[0].getsockname()[1]}"
-            yield self
-
-    def binance(self, timing: Timing = FAST) -> LiveFeed:
-        return live(BinanceUsdm(["BTCUSDT"], self.stream_url, self.rest_url, timing))
-
-    def backpack(self, *symbols: str, timing: Timing = FAST) -> LiveFeed:
-        return live(Backpack(symbols, self.stream_url, self.rest_url, timing))
-
-
-def live(venue: Venue) -> LiveFeed:
-    return LiveFeed(venue, SteadyClock(), random.Random(1))
 
 
 @pytest.fixture
@@ -502,6 +440,24 @@ class TestInstruments:
         body = compact(payload("binance", "nautilus_futures_market_exchange_info"))
         exchange.replies["/fapi/v1/exchangeInfo"] = lambda: (200, body)
         assert [i.id for i in await exchange.binance().instruments()] == [BTC]
+
+    async def test_what_the_venue_changes_is_listed_anew_and_what_it_trades_no_more_is_halted(
+        self, exchange: Exchange
+    ) -> None:
+        listed: list[dict[str, Any]] = payload("binance", "nautilus_futures_market_exchange_info")["symbols"]
+        exchange.replies["/fapi/v1/exchangeInfo"] = lambda: (200, compact({"symbols": listed}))
+        feed = exchange.binance()
+        (before,) = await feed.instruments()
+        assert await feed.relisted() == [before]
+        (btc,) = [symbol for symbol in listed if symbol["symbol"] == "BTCUSDT"]
+        (ticks,) = [rule for rule in btc["filters"] if rule["filterType"] == "PRICE_FILTER"]
+        ticks["tickSize"] = "0.50"
+        (coarser,) = await feed.relisted()
+        assert coarser == replace(before, tick=Decimal("0.50"))
+        btc["status"] = "SETTLING"
+        assert await feed.relisted() == [replace(coarser, halted=True)]
+        btc["status"] = "TRADING"
+        assert await feed.relisted() == [coarser]
 
     async def test_an_unknown_symbol_is_named(self, exchange: Exchange) -> None:
         body = compact(payload("backpack", "ccxt_rest_parse_market"))

@@ -32,6 +32,10 @@ class SimulatedFeed:
         """What it lists."""
         return self._market.instruments
 
+    async def relisted(self) -> list[Instrument]:
+        """The same: the simulated exchange changes nothing."""
+        return self._market.instruments
+
     async def run(self, sink: Sink) -> None:
         """Deliver events as they fall due, until cancelled."""
         self._tell(sink, StreamState.LIVE)
