@@ -1,4 +1,7 @@
-"""python -m benchmarks.run [--json] [--only NAME,...]: every figure of `hoox bench`, one after the other in one run."""
+"""python -m benchmarks.run [--json] [NAME ...]: every figure of `hoox bench`, or those named, one after the other in one run.
+
+A name is one of BENCHES, or a group of them: ticks, ledger, latency, signals, desk.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +43,27 @@ def _lines(figures: Any, indent: str = "  ") -> list[str]:
     return lines
 
 
+def chosen(asked: list[str]) -> list[str]:
+    """The benchmarks of these names and groups, all without any; raises KeyError with the first that is neither."""
+    groups: dict[str, list[str]] = {}
+    for name, (_, bench) in BENCHES.items():
+        groups.setdefault(bench.__module__.rpartition(".")[2], []).append(name)
+    wanted = {name for one in asked for name in ([one] if one in BENCHES else groups[one])}
+    return [name for name in BENCHES if name in wanted or not asked]
+
+
 def main(arguments: list[str]) -> int:
     """Run what was asked for and print it."""
-    names = list(BENCHES)
-    if "--only" in arguments:
-        names = arguments[arguments.index("--only") + 1].split(",")
-        unknown = [name for name in names if name not in BENCHES]
-        if unknown:
-            print(f"--only: {', '.join(unknown)} is not known; choose from {', '.join(BENCHES)}", file=sys.stderr)
-            return 2
+    asked = [one for one in arguments if one != "--json"]
+    try:
+        names = chosen(asked)
+    except KeyError as unknown:
+        groups = sorted({bench.__module__.rpartition(".")[2] for _, bench in BENCHES.values()})
+        print(
+            f"{unknown.args[0]} is not known; choose from {', '.join(dict.fromkeys([*groups, *BENCHES]))}",
+            file=sys.stderr,
+        )
+        return 2
     figures: dict[str, Any] = {}
     for name in names:
         title, bench = BENCHES[name]

@@ -95,7 +95,7 @@ def _price_rows(
         best = market.taker_price(command.side)
         taken, _, _ = sweep(market.book, command.side, plan.size)
         slip = ZERO if not best else (plan.expected - best) * command.side.sign / best * 10_000
-        rows.append(("expected", f"{fmt.price(instrument, plan.expected)}  ({slip:.2f} bps from the best price)"))
+        rows.append(("expected", f"{fmt.price(instrument, plan.expected)}  ({slip:z.2f} bps from the best price)"))
         if taken < plan.size:
             warnings.append(f"the visible book holds {taken}; the rest would be cancelled")
     rows.append(("notional", f"{fmt.money(plan.size * plan.expected)} {instrument.quote}"))

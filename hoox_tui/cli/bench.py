@@ -11,7 +11,7 @@ app = typer.Typer()
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(ctx: typer.Context) -> None:
-    """Measure ticks, orders, the ledger and the screen; --json prints JSON. Runs from a checkout of the source."""
+    """Measure all of it, or groups: ticks, ledger, latency, signals, desk; --json prints JSON. Runs from a checkout of the source."""
     import subprocess
     import sys
     from pathlib import Path
