@@ -7,17 +7,21 @@ from typing import Any
 
 import msgspec
 
-from engine.core.inputs import SignalIn
+from engine.core.inputs import NotSent, SignalIn
 from engine.core.state import SignalRecord
 from engine.model import event as ev
+from engine.model.account import Execution
 from engine.model.event import Event
 from engine.model.order import Order, OrderStatus, OrderType
 from engine.model.report import VenuePosition
 from engine.model.signal import Opposite, Policy, QuantityUnit, SameSide, Signal, SignalAction, SourceMode, Verdict
-from tests.kit import Bench, Replayed, bodies, statement
+from tests.kit import MS, SECOND, Bench, Replayed, bodies, fill, statement
 
 D = Decimal
 TRADES = Policy(SourceMode.TRADE, SameSide.ADD, Opposite.REVERSE)
+ASKS = Policy(SourceMode.APPROVE, SameSide.ADD, Opposite.REVERSE)
+ONCE = Policy(SourceMode.TRADE, SameSide.REJECT, Opposite.REVERSE)
+"""What such an entry means is known only when those before it have filled or ended."""
 
 
 def signal(action: str = "LONG", quantity: str = "0.5", key: str = "k1", **fields: Any) -> Signal:
@@ -89,3 +93,57 @@ class Inbox(Bench):
 
 
 EXECUTED = (str(Verdict.EXECUTED), "")
+
+
+class AtVenue(Inbox):
+    """Signals for an account whose orders a venue carries out; the test is the venue."""
+
+    def __init__(self, env: str = "sim") -> None:
+        super().__init__(balance="1000000", execution=Execution.VENUE, env=env)
+        self.reconciled()
+
+    def restart(self) -> None:
+        super().restart()
+        self.reconciled()
+
+    def signal(self, *args: object, **fields: object) -> list[Event]:
+        fields.setdefault("exchange", "sim")
+        return super().signal(*args, **fields)  # type: ignore[arg-type]
+
+    def order(self, key: str = "") -> Order:
+        return self.orders_of(key)[-1]
+
+    def not_sent(self, order: Order, code: str = "UNREACHABLE") -> list[Event]:
+        """The line says that the order provably never left."""
+        self.now += MS
+        return self.handle(NotSent(self.now, order.id, code, "no route"))
+
+    def fills(self, order: Order) -> list[Event]:
+        self.now += MS
+        size = str(order.remaining)
+        return self.said(order, OrderStatus.FILLED, str(order.size), fill(f"f{order.id}", "60000", size))
+
+    def open_long(self, size: str) -> None:
+        """A position of the source's own."""
+        self.signal("LONG", size, key="opens")
+        self.fills(self.order("opens"))
+
+    def at_price(self, price: str) -> None:
+        """The market stands there now."""
+        self.quote(price, str(D(price) + self.instruments[0].tick))
+
+    def later(self, seconds: float, price: str = "60000") -> list[Event]:
+        """Time passes, and the price is fresh."""
+        until = self.now + int(seconds * SECOND)
+        events: list[Event] = []
+        while self.now < until:
+            events += self.wait(min(SECOND, until - self.now))
+            self.at_price(price)
+        return events
+
+    def queue(self) -> None:
+        """Three entries, of which the first never left and is tried again after a while."""
+        self.signal("LONG", "0.1")
+        self.not_sent(self.order())
+        self.signal("LONG", "0.2")
+        self.signal("LONG", "0.3")
