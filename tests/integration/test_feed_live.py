@@ -1,4 +1,7 @@
-"""Live feeds against real loopback servers that play recorded frames, cut the line, skip a number, or go silent."""
+"""Live feeds against real loopback servers that play recorded frames, cut the line, skip a number, or go silent.
+
+Longer than most files: one feed against every fault of a line.
+"""
 
 from __future__ import annotations
 

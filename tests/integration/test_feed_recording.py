@@ -1,4 +1,7 @@
-"""Recordings play on recorded time, at any speed, with pause; captures give back what was captured, whatever happened."""
+"""Recordings play on recorded time, at any speed, with pause; captures give back what was captured, whatever happened.
+
+Longer than most files: one format, written and read back.
+"""
 
 from __future__ import annotations
 

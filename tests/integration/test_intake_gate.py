@@ -1,4 +1,7 @@
-"""What the listener refuses, with which status and code, over real sockets; and what it never gives away."""
+"""What the listener refuses, with which status and code, over real sockets; and what it never gives away.
+
+Longer than most files: one row of refusals after the other, in the order of the checks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Screens and their engine over a real Unix socket: views out, intents in, one hand, and an engine that waits for nobody."""
+"""Screens and their engine over a real Unix socket: views out, intents in, one hand, and an engine that waits for nobody.
+
+Longer than most files: one socket, both of its sides.
+"""
 
 from __future__ import annotations
 

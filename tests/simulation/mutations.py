@@ -1,4 +1,7 @@
-"""Deliberately broken copies of the product's rules, one or more for each row: the simulation must notice every one of them."""
+"""Deliberately broken copies of the product's rules, one or more for each row: the simulation must notice every one of them.
+
+Longer than most files: one broken rule after the other, and the list of them.
+"""
 
 from __future__ import annotations
 

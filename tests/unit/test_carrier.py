@@ -1,4 +1,7 @@
-"""What was decided reaches the venue once, after it is on the disk, and what came of it reaches the ledger (semantics 9, 10)."""
+"""What was decided reaches the venue once, after it is on the disk, and what came of it reaches the ledger (semantics 9, 10).
+
+Longer than most files: one carrier against every answer and silence of a venue.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What guards the money before an order exists: each rule says what it compared, and what to do about it."""
+"""What guards the money before an order exists: each rule says what it compared, and what to do about it.
+
+Longer than most files: every rule that guards the money, each beside its refusal.
+"""
 
 from __future__ import annotations
 

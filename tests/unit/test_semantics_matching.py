@@ -1,4 +1,7 @@
-"""The paper matching engine, semantics 6."""
+"""The paper matching engine, semantics 6.
+
+Longer than most files: the semantics' matching table, row by row.
+"""
 # ruff: noqa: N802 - tests are named for the numbered cases
 
 from __future__ import annotations

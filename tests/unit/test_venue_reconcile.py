@@ -1,4 +1,7 @@
-"""All that a venue has is held against the ledger; in the end the position is what the venue says, with an alarm."""
+"""All that a venue has is held against the ledger; in the end the position is what the venue says, with an alarm.
+
+Longer than most files: everything a venue can list, each against the same ledger.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An outcome that is not known is a state of its own; only evidence or an attestation ends it (semantics 9, 10)."""
+"""An outcome that is not known is a state of its own; only evidence or an attestation ends it (semantics 9, 10).
+
+Longer than most files: one state and every way into it and out of it.
+"""
 
 from __future__ import annotations
 
