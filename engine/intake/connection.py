@@ -28,6 +28,8 @@ MOST_PER_PEER = 384
 MOST_AHEAD = 64
 """Requests on one connection that wait for the answer to the one before."""
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_SLICE = 4_096
+"""Bytes given to the parser at once: as closely is known where a message begins."""
 
 
 class Door:
@@ -59,9 +61,14 @@ class Connection(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _in_message = False
     _in_head = False
-    _head_size = 0
     _known_head = False
     """The head that is being read was read before; only how its body is framed is new to the parser."""
+    _moved = False
+    """A message began or a piece of a body came, in the bytes given to the parser last."""
+    _idle_bytes = 0
+    """Read since that happened: head, trailers, the framing of chunks."""
+    _deaf = False
+    """Nothing more is read: what came was not HTTP, and who asked before is answered first."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState, door: Door) -> None:
         super().__init__(config, state, {})
@@ -92,11 +99,12 @@ class Connection(HttpToolsProtocol):
             # After a handshake the first request may come before its end is told.
             self._early += data
             return
-        if self.transport.is_closing():
+        if self._deaf or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
         try:
-            self._parse(data)
+            for at in range(0, len(data), _SLICE):
+                self._parse(data[at : at + _SLICE])
         except httptools.HttpParserError:
             self.send_400_response("")
             return
@@ -107,17 +115,29 @@ class Connection(HttpToolsProtocol):
             self._expect_head()
 
     def send_400_response(self, msg: str) -> None:
-        """What is not HTTP is answered in our shape too."""
-        if self._between_requests():
-            self.transport.write(_BAD_HTTP)
-        self.transport.close()
+        """What is not HTTP is answered in our shape too; requests before it get their answers first."""
+        asked = [cycle for cycle, _ in self.pipeline]
+        if not self._between_requests():
+            asked.append(self.cycle)
+        if asked and self._in_message and not self._in_head:
+            # The body of the last one broke off.
+            del asked[0]
+            if self.pipeline:
+                self.pipeline.popleft()
+        if asked:
+            self._deaf = True
+            asked[0].keep_alive = False
+        else:
+            if self._between_requests() or not self.cycle.response_started:
+                self.transport.write(_BAD_HTTP)
+            self.transport.close()
 
     # --- The parser's words ---------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._in_message = True
+        self._in_message = self._moved = True
         if not self._known_head:
-            self._in_head, self._head_size = True, 0
+            self._in_head = True
             super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -125,24 +145,33 @@ class Connection(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._known_head:
+        # What comes behind a body is no header: nobody in front of us has looked at it.
+        if self._in_head and not self._known_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if self._known_head:
             self._known_head = False
             return
-        self._in_head = False
         if len(self.pipeline) >= MOST_AHEAD:
             raise ValueError("too many requests ahead of their answers")
+        self._in_head = False
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._moved = True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():
-            self._in_message = False
-            super().on_message_complete()
+        if self.parser.should_upgrade():
+            return
+        self._in_message = False
+        if self._between_requests():
+            self._head_came()
+        super().on_message_complete()
 
     def _parse(self, data: bytes) -> None:
+        self._moved = False
         while True:
             try:
                 self.parser.feed_data(data)
@@ -154,10 +183,9 @@ class Connection(HttpToolsProtocol):
                 self._known_head = True
             else:
                 break
-        if self._in_head:
-            self._head_size += len(data)
-            if self._head_size > LARGEST_HEADERS:
-                raise httptools.HttpParserError("the headers are too large")
+        self._idle_bytes = 0 if self._moved or not self._in_message else self._idle_bytes + len(data)
+        if self._idle_bytes > LARGEST_HEADERS:
+            raise httptools.HttpParserError("the headers are too large")
 
     # --- Patience -------------------------------------------------------------------------------------------
 

@@ -55,15 +55,63 @@ async def test_a_client_that_offers_http2_is_heard_all_the_same(desk: Desk) -> N
     assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["k0", "k1", "k2", "k3"]
 
 
-async def test_who_sends_far_ahead_of_the_answers_is_cut_off(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_far_larger_than_a_head_are_answered_whatever_the_next_one_lacks(desk: Desk) -> None:
+    key = desk.source().api_key
+    alerts = [json.dumps(body(key, idempotencyKey=f"k{number}")).ljust(6_000).encode() for number in range(4)]
+    packet = b"".join(head(len(alert)) + alert for alert in alerts[:3])
+    last = head(len(alerts[3]), "Connection: close") + alerts[3]
+    async with desk.listening() as client:
+        assert (await raw(client, packet + last[:40], last[40:], pause_s=0.05)).count(b"HTTP/1.1 200") == 4
+
+
+async def test_what_was_asked_before_something_that_is_not_http_is_answered_first(desk: Desk) -> None:
+    key = desk.source().api_key
+    alerts = [json.dumps(body(key, idempotencyKey=f"k{number}")).encode() for number in range(2)]
+    asked = b"".join(head(len(alert)) + alert for alert in alerts)
+    broken = head("chunked").replace(b"Content-Length", b"Transfer-Encoding") + b"zz\r\n"
+    async with desk.listening() as client:
+        for rest in (b"\x16\x03\x01 what\r\n\r\n", broken):
+            answers = await raw(client, asked + rest)
+            assert answers.count(b"HTTP/1.1 200") == 2
+            assert told(await raw(client, rest)) == (400, "BAD_HTTP")
+    assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["k0", "k1"]
+
+
+async def test_what_follows_a_body_is_no_header_and_has_an_end(desk: Desk) -> None:
+    key = desk.source(addresses=("52.89.214.238",)).api_key
+    alert = json.dumps(body(key, idempotencyKey="k")).encode()
+    chunked = head("chunked", "X-Forwarded-For: 6.6.6.6").replace(b"Content-Length", b"Transfer-Encoding")
+    chunked += b"%x\r\n" % len(alert) + alert + b"\r\n0\r\n"
+    trailer = b"X-Forwarded-For: 52.89.214.238\r\n"
+    async with desk.listening(proxies=("127.0.0.1",), behind_proxy=True) as client:
+        answer = await raw(client, chunked + trailer + b"\r\n" + head(0, "Connection: close"))
+        assert b'"ADDRESS"' in answer
+        assert b"HTTP/1.1 200" not in answer
+        assert desk.engine.arrivals == []
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(chunked)
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 10_000_000 and not reader.at_eof():
+                writer.write(b"a: " + b"b" * 5_000)
+                sent += 5_003
+                await writer.drain()
+                await asyncio.sleep(0)
+        assert sent < 10_000_000, "trailers go on for ever"
+        writer.close()
+
+
+async def test_who_sends_far_ahead_of_the_answers_is_cut_off_behind_those_that_fit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("engine.intake.connection.MOST_AHEAD", 3)
     key = desk.source().api_key
-    desk.engine.gate.clear()
     alerts = [json.dumps(body(key, idempotencyKey=f"k{number}")).encode() for number in range(6)]
     async with desk.listening() as client:
-        assert await raw(client, b"".join(head(len(alert)) + alert for alert in alerts)) == b""
-        desk.engine.gate.set()
+        answers = await raw(client, b"".join(head(len(alert)) + alert for alert in alerts))
+        assert answers.count(b"HTTP/1.1 200") == 4
         assert code(await client.get("/health")) == (200, None)
+    assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["k0", "k1", "k2", "k3"]
 
 
 async def test_of_too_many_connections_the_newest_is_turned_away(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
