@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 
 from engine.core.inbox import owner_of
@@ -14,7 +15,7 @@ from engine.core.plan import sweep
 from engine.core.risk import not_carried
 from engine.core.rounding import Refusal
 from engine.core.state import SignalRecord, State, pair_key
-from engine.core.translate import ENTERS, LEAVES, Enter
+from engine.core.translate import CONTRADICTS, ENTERS, LEAVES, Enter
 from engine.core.unknown import NAMED
 from engine.model.instrument import Instrument, InstrumentId
 from engine.model.market import Side
@@ -32,8 +33,8 @@ _SEPARATORS = str.maketrans("", "", "/-_")
 def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
     """The instrument of a signal's symbol: carried before known, of the exchange named before others, perp before spot.
 
-    A CLOSE means the one in which there is something to close. Without real money any exchange may be named, and stands
-    for its profile; a live account's venue goes by its own name.
+    A CLOSE means the first of them in which there is something to close, or an own entry to take away. Without real money
+    any exchange may be named, and stands for its profile; a live account's venue goes by its own name.
     """
     state = kernel.state
     known = state.accounts[account]
@@ -53,11 +54,18 @@ def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
     found.sort(key=lambda i: (ranks[i.id], i.id))
     if signal.action not in LEAVES:
         return found[0]
-    exposed = [i for i in found if _exposed(kernel, account, i.id, LEAVES[signal.action])]
-    if not exposed:
-        return next((i for i in found if _works(kernel, account, i.id, signal)), found[0])
-    same = [i.id for i in exposed if ranks[i.id] == ranks[exposed[0].id]]
-    return exposed[0] if len(same) == 1 else _ambiguous(signal, same)
+    account_has = partial(_concerns, kernel, account, signal)
+    concerned = [i for i in found if account_has(i.id)] or found
+    best = [i for i in concerned if ranks[i.id] == ranks[concerned[0].id]]
+    exposed = [i for i in best if _exposed(kernel, account, i.id, LEAVES[signal.action])]
+    return _ambiguous(signal, [i.id for i in exposed]) if len(exposed) > 1 else (exposed or best)[0]
+
+
+def _concerns(kernel: Kernel, account: str, signal: Signal, instrument: InstrumentId) -> bool:
+    """A CLOSE has something to do there: close, withdraw an own entry, or end one that waits."""
+    sides, line = LEAVES[signal.action], kernel.lines.get((account, instrument))
+    waits = line is not None and line.holds(CONTRADICTS[signal.action])
+    return waits or _exposed(kernel, account, instrument, sides) or _works(kernel, account, instrument, signal)
 
 
 def _exposed(kernel: Kernel, account: str, instrument: InstrumentId, sides: frozenset[Side]) -> bool:

@@ -18,7 +18,7 @@ from engine.core.line import Line
 from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible, meant, too_many_asked
 from engine.core.state import SignalRecord, signal_key
-from engine.core.translate import ENTERS, LEAVES
+from engine.core.translate import CONTRADICTS, ENTERS
 from engine.core.turns import advance, expires_ns, foresee, give_up, on_its_way, placed, refused_now
 from engine.core.waiting import SECOND_NS, end, expire, refuse, wait
 from engine.model import event as ev
@@ -92,6 +92,16 @@ def resume(kernel: Kernel) -> None:
 def _begin(kernel: Kernel, record: SignalRecord) -> None:
     """What was just received or approved goes as far as it can."""
     kernel.journal.cause = record.seq
+    _go_on(kernel, record)
+    line = kernel.lines.get(_pair(record))
+    if line is not None and record.verdict is not None:
+        # One that ends when it is approved: nobody else looks for that any more.
+        line.drop(record.signal.id)
+        if not line:
+            del kernel.lines[_pair(record)]
+
+
+def _go_on(kernel: Kernel, record: SignalRecord) -> None:
     refusal = inadmissible(kernel, record)
     mode = record.policy.mode
     if mode is SourceMode.LOG or (record.signal.test and refusal is None):
@@ -139,9 +149,7 @@ def _supersede(kernel: Kernel, record: SignalRecord) -> None:
     A CLOSE contradicts those of the side it closes, an entry those of the other side, unless it is refused itself.
     """
     action, line = record.signal.action, _line(kernel, record)
-    side = ENTERS.get(action)
-    sides = LEAVES[action] if side is None else (side.opposite,)
-    against = frozenset(entry for entry, opens in ENTERS.items() if opens in sides)
+    against = CONTRADICTS[action]
     if not line.holds(against) or refused_now(kernel, record):
         return
     for signal in line.among(against):

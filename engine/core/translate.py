@@ -34,6 +34,17 @@ LEAVES: dict[SignalAction, frozenset[Side]] = {
     SignalAction.CLOSE_SHORT: frozenset({SELL}),
 }
 """What each of them closes, by the side that opened it."""
+CONTRADICTS: dict[SignalAction, frozenset[SignalAction]] = {
+    **{
+        action: frozenset(entry for entry, opens in ENTERS.items() if opens is not side)
+        for action, side in ENTERS.items()
+    },
+    **{
+        action: frozenset(entry for entry, opens in ENTERS.items() if opens in sides)
+        for action, sides in LEAVES.items()
+    },
+}
+"""Entries that mean nothing any more once this has come."""
 
 
 class Enter(Struct, frozen=True):

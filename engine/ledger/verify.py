@@ -62,6 +62,11 @@ class Report(NamedTuple):
         return bool(self.findings) and all(finding.part in _DERIVED for finding in self.findings)
 
     @property
+    def whole(self) -> bool:
+        """The events are as they were written, whatever was made of them."""
+        return all(finding.part in _DERIVED or finding.part == "state" for finding in self.findings)
+
+    @property
     def lines(self) -> list[str]:
         """For a person."""
         outcome = "as it was written" if self.ok else "NOT as it was written"

@@ -42,7 +42,7 @@ def open_ledger(config: EngineConfig, now_ns: int) -> Opened:
     except LedgerBroken as broken:
         log.error("%s", broken)
         report = verify(config.ledger)
-        if report.rebuildable:
+        if report.whole:
             kept = rebuild_projections(config.ledger)
             log.warning("projections were made again from the events; the damaged file is kept as %s", kept.name)
             return _open(config, now_ns)

@@ -233,14 +233,15 @@ class Engine:
         """Derived tables can wait until the engine stops; events that were changed cannot."""
         text = "; ".join(report.lines[1:])
         log.error("%s", text)
-        if not report.rebuildable:
+        if not report.whole:
             keeper.look_only(damaged(text))
             return
-        assert self._verification is not None
-        self._verification.repair = True
+        if report.rebuildable:
+            assert self._verification is not None
+            self._verification.repair = True
+            text = f"{text}; put right when the engine stops"
         with suppress(NotDurable):
-            remedy = f"{text}; put right when the engine stops"
-            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", remedy)))
+            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", text)))
 
     def _tick(self) -> None:
         assert self.keeper is not None

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from hoox_tui.cli.problems import NoEngine, Problem, note
+from hoox_tui.cli.problems import NoEngine, Problem, nobody_reads, note
 
 if TYPE_CHECKING:
     from engine.link.client import SocketLink
@@ -82,8 +82,14 @@ def confirm_and_send(settings: Settings, commands: Sequence[AnyCommand], *, yes:
         return [f"{ack.code}: {ack.message}" for ack in acks if not ack.ok]
 
     previews = with_engine(settings, look)
-    for preview in previews:
-        _show(preview)
+    try:
+        for preview in previews:
+            _show(preview)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What was agreed to beforehand is done, whether or not somebody reads on.
+        if not (nobody_reads() and yes):
+            raise Problem("nothing was done: nobody reads what it would do; add --yes") from None
     errors = [error for preview in previews for error in preview.errors]
     if errors:
         raise Problem("\n".join(errors))

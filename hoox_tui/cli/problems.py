@@ -45,7 +45,7 @@ def told() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError as error:
-        if not _nobody_reads():
+        if not nobody_reads():
             _say(str(error))
             raise SystemExit(FAILED) from None
         raise SystemExit(0) from None
@@ -64,8 +64,8 @@ def told() -> Iterator[None]:
         raise SystemExit(code) from None
 
 
-def _nobody_reads() -> bool:
-    """`| head` has had enough, which is no failure; else it was another pipe that broke."""
+def nobody_reads() -> bool:
+    """`| head` has had enough, and gets no more; else it was another pipe that broke."""
     asked = poll()
     asked.register(sys.stdout.fileno(), 0)
     if not asked.poll(0):

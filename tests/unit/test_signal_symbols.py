@@ -96,15 +96,29 @@ def test_a_close_of_one_side_finds_the_position_of_that_side() -> None:
     assert held(inbox) == {BINANCE.id}
 
 
-def test_an_open_position_comes_before_the_source_s_working_entries_elsewhere() -> None:
-    inbox = desk(BINANCE, BYBIT)
+def test_a_close_takes_away_the_source_s_own_entry_where_it_was_sent_and_leaves_what_others_hold_elsewhere() -> None:
+    inbox = desk(BINANCE, SPOT)
+    hold(inbox, SPOT)
     inbox.signal("LONG", "0.1", exchange="binance", type="LIMIT", price="59000")
     inbox.wait()
-    hold(inbox, BYBIT)
     inbox.signal("CLOSE", exchange="binance")
     inbox.wait()
-    assert inbox.verdict() == EXECUTED
+    assert inbox.verdict("k1") == ("expired", "CANCELLED")
+    inbox.market("58000")
+    inbox.wait()
+    assert held(inbox) == {SPOT.id}
+    inbox.signal("CLOSE", exchange="binance")
+    inbox.wait()
     assert held(inbox) == set()
+
+
+def test_a_close_ends_what_waits_for_approval_where_it_was_sent() -> None:
+    inbox = desk(BINANCE, SPOT)
+    hold(inbox, SPOT)
+    inbox.signal("LONG", "0.1", ASKS, exchange="binance")
+    inbox.signal("CLOSE", exchange="binance")
+    assert inbox.verdict("k1") == ("expired", "SUPERSEDED")
+    assert held(inbox) == {SPOT.id}
 
 
 def test_a_close_without_a_position_finds_the_source_s_working_entries() -> None:

@@ -11,7 +11,7 @@ from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus
 from engine.model.signal import Opposite, SourceMode
-from tests.kit import SECOND, SELL, alarms, bodies, refusal
+from tests.kit import BUY, SECOND, SELL, alarms, bodies, refusal
 from tests.signal_kit import ASKS, EXECUTED, ONCE, AtVenue, Inbox, policy
 
 D = Decimal
@@ -63,6 +63,17 @@ def test_what_the_position_has_become_decides_when_it_is_approved(inbox: Inbox) 
 def test_a_person_is_not_asked_for_what_would_be_refused(inbox: Inbox) -> None:
     inbox.signal("LONG", "0.5", ASKS, leverage=200)
     assert inbox.verdict() == ("refused", "LEVERAGE")
+
+
+def test_what_ends_at_its_approval_stands_in_no_line_any_more(inbox: Inbox) -> None:
+    inbox.open(BUY, "1.0", leverage=10)
+    inbox.signal("CLOSE", rules=ASKS)
+    inbox.signal("CLOSE")
+    inbox.ask(cmd.ApproveSignal, signal="s-tv-k1")
+    assert inbox.verdict("k1") == ("ignored", "CLOSING")
+    inbox.wait()
+    assert inbox.size == 0
+    assert inbox.desk.kernel.lines == {}
 
 
 def test_declined_it_ends_with_the_reason(inbox: Inbox) -> None:
