@@ -63,7 +63,10 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         before: Callable[[], None] | None = None,
         mono: Callable[[], int] = mono_ns,
     ) -> None:
-        """`ledger` is the engine's file, for time travel, `ledger_flag` what a command is told to mean it. `before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`."""
+        """`ledger` is the engine's file, for time travel, `ledger_flag` what a command is told to mean it.
+
+        `before` is waited for, in a thread, while the desk is painted; what it raises ends the desk as `refused`.
+        """
         if screen != "desk":
             raise ValueError(f"screen: {screen!r} is not there; use 'desk'")
         self._styled_env = ""

@@ -2,8 +2,8 @@
 
 One line per (account, instrument), in the order in which signals were let go. An entry waits for those before it until
 their orders rest in the book or have ended, unless all of them are on their way to the same side and its source adds. A
-CLOSE waits for no entry: it ends those that wait and runs at once, or ends where another does the same already. All of it follows from recorded state, so a restart
-goes on where it was.
+CLOSE waits for no entry: it ends those that wait and runs at once, or ends where another does the same already. All of
+it follows from recorded state, so a restart goes on where it was.
 """
 
 from __future__ import annotations

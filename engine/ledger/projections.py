@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from engine.core import inbox
 from engine.ledger.errors import LedgerBroken
 from engine.ledger.rows import OrderRow, fill_columns, order_from, order_of, position_columns, trade_rows
 from engine.ledger.schema import PROJECTIONS, Row
@@ -180,8 +181,8 @@ class Projector:
         """A new order's row; the signal that it was made for waits no longer."""
         order = order_from(body.terms, event)
         self._orders[order.id] = self._changed_orders[order.id] = order
-        if event.owner.startswith("source:"):
-            self._signal_goes_on(event.request_id.partition("/")[0])
+        if event.owner.startswith(inbox.SOURCE):
+            self._signal_goes_on(inbox.signal_of(event.request_id))
 
     def signal_received(self, event: ev.Event, body: ev.SignalReceived) -> None:
         """A new signal's row."""

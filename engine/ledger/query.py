@@ -183,10 +183,6 @@ class Reader:
         sql = "SELECT * FROM signals WHERE source = ? AND body_hash = ? ORDER BY seq DESC LIMIT 1"
         return self._signal(sql, source, body_hash)
 
-    def signal_by_id(self, signal: str) -> dict[str, Any] | None:
-        """The `signals` row of an id; None where there is none. Raises LedgerError when it cannot be read."""
-        return self._signal("SELECT * FROM signals WHERE request_id = ?", signal)
-
     def _signal(self, sql: str, *values: str) -> dict[str, Any] | None:
         try:
             row = self._db.execute(sql, values).fetchone()

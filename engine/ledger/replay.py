@@ -67,7 +67,8 @@ def verified_events(
     db: sqlite3.Connection, after: int = 0, previous: bytes = GENESIS
 ) -> Iterator[tuple[Event, StoredEvent]]:
     """(event, its row) for every seq above `after`, whose hash is `previous`; raises LedgerBroken at the first that is not
-    what was written. Ends with what there was when it began, or soon after. Events of earlier versions are read as today's; their rows are as they are stored."""
+    what was written. Ends with what there was when it began, or soon after. Events of earlier versions are read as today's;
+    their rows are as they are stored."""
     seq = after
     try:
         last: int = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]

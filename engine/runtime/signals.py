@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from engine.core.inbox import signal_of
+from engine.core.inbox import SOURCE, signal_of
 from engine.core.inputs import Note, SignalIn
 from engine.core.state import KEEP_KEYS, SignalRecord, State, signal_key
 from engine.core.translate import ENTERS
@@ -144,7 +144,7 @@ class SignalPort:
         """See Listener."""
         for event in events:
             signal = signal_of(event.request_id)
-            if signal and (event.owner.startswith("source:") or type(event.body) is ev.SignalApproved):
+            if signal and (event.owner.startswith(SOURCE) or type(event.body) is ev.SignalApproved):
                 self._ahead[signal] = event.seq
                 self._ahead.move_to_end(signal)
             if type(event.body) is ev.SignalEnded:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from engine.clock import mono_ns
-from engine.core.inbox import signal_of
+from engine.core.inbox import SOURCE, signal_of
 from engine.core.inputs import Note
 from engine.model import event as ev
 from engine.model.event import Event
@@ -17,7 +17,6 @@ from engine.views.latency import PROBE, SIGNAL, STAGES, TOTAL, Key, LatencyBook
 
 UNSEEN_S = 3.0
 """An order whose result no screen has drawn by then is counted without that stage."""
-_SOURCE = "source:"
 
 
 class Timing:
@@ -75,7 +74,7 @@ class Timing:
                     self._awaiting.append((event.seq, signal, "commit"))
                 case ev.OrderCreated(terms=terms) if event.request_id in self._marks:
                     self.book.begin(terms.id, self._marks[event.request_id], venue=event.venue, source=event.owner)
-                case ev.OrderAccepted() | ev.OrderRejected() if event.owner.startswith(_SOURCE):
+                case ev.OrderAccepted() | ev.OrderRejected() if event.owner.startswith(SOURCE):
                     self._answered(signal_of(event.request_id), now)
                 case ev.OrderFilled():
                     self._filled(event, event.body, now)
@@ -120,7 +119,7 @@ class Timing:
         if self.book.knows(body.order):
             self.book.mark(body.order, "fill", now)
             self._awaiting.append((event.seq, body.order, "durable"))
-        elif event.owner.startswith(_SOURCE):
+        elif event.owner.startswith(SOURCE):
             self._answered(signal_of(event.request_id), now)
 
     def _answered(self, signal: str, now: int) -> None:

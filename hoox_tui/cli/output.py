@@ -10,12 +10,14 @@ from typing import Any
 
 import typer
 
+from hoox_tui.cli.problems import cleaned
+
 _UNUSUAL = re.compile(r"[^\n -~]")
 
 
 def say(line: str) -> None:
     """A line whose words may be a venue's or a sender's."""
-    typer.echo(_clean(line))
+    typer.echo(cleaned(line))
 
 
 def print_json(data: Any) -> None:
@@ -31,7 +33,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     if sys.stdout.isatty():
-        rows = ([_clean(value) if isinstance(value, str) else value for value in row] for row in rows)
+        rows = ([cleaned(value) if isinstance(value, str) else value for value in row] for row in rows)
     writer.writerows(rows)
 
 
@@ -64,16 +66,7 @@ def when(time_ns: int) -> str:
 
 
 def _text(value: Any) -> str:
-    return "–" if value is None or value == "" else _clean(str(value))
-
-
-def _clean(text: str) -> str:
-    if text.isprintable():
-        return text
-    # Only what is not plain pays for the import.
-    from engine.views.format import clean
-
-    return clean(text)
+    return "–" if value is None or value == "" else cleaned(str(value))
 
 
 def _is_number(text: str) -> bool:

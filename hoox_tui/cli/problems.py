@@ -32,9 +32,9 @@ class Stopped(Problem):
 
 
 def note(text: str) -> None:
-    """Lines for the person, beside the output; control characters in them never reach the terminal."""
+    """Lines for the person, beside the output."""
     for line in text.split("\n"):
-        sys.stderr.write(f"{line if line.isprintable() else _clean(line)}\n")
+        sys.stderr.write(f"{cleaned(line)}\n")
     sys.stderr.flush()
 
 
@@ -86,7 +86,11 @@ def _known(error: Exception) -> int | None:
     return FAILED if isinstance(error, LedgerError | LinkLost | SourcesError | OSError) else None
 
 
-def _clean(line: str) -> str:
+def cleaned(line: str) -> str:
+    """Without control characters: what others wrote must not reach the terminal as more than text."""
+    if line.isprintable():
+        return line
+    # Only what is not plain pays for the import.
     from engine.views.format import clean
 
     return clean(line)

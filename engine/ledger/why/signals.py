@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from engine.core.translate import LEAVES
 from engine.ledger.why.plain import Facts, Said, asker, number
 from engine.model import event as ev
 from engine.model.event import Event
-from engine.model.signal import Signal, SignalAction, WaitsFor
+from engine.model.signal import Signal, WaitsFor
 from engine.views.why import SECOND, duration
 
 _SHOWN = 600
 """Characters of a body that are told; all of it is in its event."""
-_CLOSES = (SignalAction.CLOSE, SignalAction.CLOSE_LONG, SignalAction.CLOSE_SHORT)
 _WAITS = {
     WaitsFor.APPROVAL: "for a person to approve it",
     WaitsFor.FLAT: "until the position is flat",
@@ -23,7 +23,7 @@ _WAITS = {
 
 def meant(it: Signal) -> str:
     """What a signal asks for: LONG 0.5 base BTCUSDT market."""
-    if it.action in _CLOSES:
+    if it.action in LEAVES:
         return f"{it.action} {it.symbol}"
     kind = it.type.replace("_", " ").lower() + (f" at {number(it.price)}" if it.price is not None else "")
     return f"{it.action} {number(it.quantity)} {it.unit} {it.symbol} {kind}"
