@@ -22,7 +22,7 @@ from engine.link.base import EngineLink
 from hoox_tui import themes
 from hoox_tui.backlog import output_backlogged
 from hoox_tui.frame import CLOCK, NORMAL, TICK, FrameClock
-from hoox_tui.hangup import leave_anyway, terminal_gone
+from hoox_tui.hangup import leave_anyway, watch_terminal
 from hoox_tui.intents import RequestIds, panic_choices
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, TRAVEL, Action, Scope, bindings
 from hoox_tui.screens.desk import DeskScreen
@@ -39,8 +39,6 @@ RESULTS = frozenset({"orders", "positions", "trades"})
 """Topics in which an order's outcome shows."""
 FOLLOW = 2
 """Ticks between two looks at what a screen follows: 10 Hz."""
-LOOK_S = 1.0
-"""Seconds between two looks whether the terminal is still there: not every lost one sends a signal."""
 IN_TRAVEL = "nothing trades in time travel: Esc goes to the live desk"
 
 
@@ -122,7 +120,7 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         self.set_interval(TICK, self.tick)
         if not self.is_headless:
             self.call_after_refresh(freeze)
-            self.set_interval(LOOK_S, self._look_for_terminal)
+            watch_terminal(partial(loop.call_soon_threadsafe, self._hang_up))
 
     async def _connect(self) -> None:
         if self._before is not None:
@@ -141,10 +139,6 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
             if not self.is_headless:  # without a terminal the process is somebody else's
                 leave_anyway()
             self.exit(Leaving.DETACH)
-
-    def _look_for_terminal(self) -> None:
-        if terminal_gone():
-            self._hang_up()
 
     async def on_unmount(self) -> None:
         """Leave the engine alone."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 
+LOOK_S = 1.0
 PATIENCE_S = 3.0
 """How long a screen whose terminal is gone may take to leave; its engine is another process and goes on."""
 HUNG_UP = 129
@@ -25,3 +27,19 @@ def leave_anyway() -> None:
     timer = threading.Timer(PATIENCE_S, os._exit, (HUNG_UP,))
     timer.daemon = True
     timer.start()
+
+
+def watch_terminal(gone: Callable[[], object]) -> None:
+    """Tell `gone`, from a thread, that the terminal is; and end the process in a while.
+
+    A loop that waits for a writer looks at nothing and hears no signal.
+    """
+
+    def look() -> None:
+        while not terminal_gone():
+            pause.wait(LOOK_S)
+        leave_anyway()
+        gone()
+
+    pause = threading.Event()
+    threading.Thread(target=look, name="terminal-watch", daemon=True).start()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import termios
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ from hoox_tui.cli.problems import NoEngine, Problem, note
 if TYPE_CHECKING:
     from hoox_tui.cli.launch import EngineProcess
     from hoox_tui.settings import Loaded, Settings
+
+
+NO_SIZE = (24, 80)
+"""Rows and columns of a terminal that has none."""
 
 
 def open_desk(loaded: Loaded, *, in_process: bool) -> None:
@@ -124,6 +129,9 @@ def _show_in_process(settings: Settings) -> None:
 def _need_terminal() -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Problem("the desk needs a terminal; hoox engine runs without one, and hoox positions --json reads")
+    if 0 in os.get_terminal_size():
+        # Nobody told it a size, and two libraries below us would guess two of them, and draw without end.
+        termios.tcsetwinsize(sys.stdout.fileno(), NO_SIZE)
 
 
 def _screen_name() -> str:

@@ -37,8 +37,8 @@ def until(ready: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.parametrize("controls", [True, False], ids=["with a signal", "without a signal"])
-@pytest.mark.parametrize("behind", [False, True], ids=["reading", "stuck"])
-def test_a_screen_whose_terminal_died_ends_and_its_engine_goes_on(tmp_path: Path, behind: bool, controls: bool) -> None:
+@pytest.mark.parametrize("behind", ["reading", "stuck", "stuck while all was drawn anew"])
+def test_a_screen_whose_terminal_died_ends_and_its_engine_goes_on(tmp_path: Path, behind: str, controls: bool) -> None:
     """Also one that had stopped reading: what waits for it is never written, and nobody waits for that."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 160, 0, 0))
@@ -64,8 +64,13 @@ def test_a_screen_whose_terminal_died_ends_and_its_engine_goes_on(tmp_path: Path
     ledger = tmp_path / "sim.sqlite"
     try:
         assert until(drawn)
-        if behind:
+        if behind != "reading":
             time.sleep(1.5)
+        if behind == "stuck while all was drawn anew":
+            for number in range(40):
+                fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 44 + number % 2, 160, 0, 0))
+                screen.send_signal(signal.SIGWINCH)
+                time.sleep(0.02)
         os.close(master)
         assert until(lambda: screen.poll() is not None), "the screen still waits for its terminal"
         assert answers(socket_path(ledger))

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -159,6 +160,24 @@ async def test_ctrl_c_while_it_opens_ends_it_without_a_word_and_leaves_no_engine
     assert started.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
     assert b"Traceback" not in words
     await until(lambda: not _runs_on(home))
+
+
+async def test_a_terminal_without_a_size_gets_one(tmp_path: Path) -> None:
+    """Else two libraries guess two sizes of it, and all is drawn anew without end."""
+    master, slave = os.openpty()
+    assert termios.tcgetwinsize(slave) == (0, 0)
+    command, environ = [sys.executable, "-m", "hoox_tui"], {"HOOX_HOME": str(tmp_path), "TERM": "xterm"}
+    desk = subprocess.Popen(  # noqa: ASYNC220
+        command, stdin=slave, stdout=slave, stderr=slave, env=os.environ | environ, cwd=Path(__file__).parents[2]
+    )
+    try:
+        await until(lambda: termios.tcgetwinsize(slave) == (24, 80))
+    finally:
+        desk.kill()
+        await asyncio.to_thread(desk.wait)
+        os.close(master)
+        os.close(slave)
+        await asyncio.to_thread(subprocess.run, ["pkill", "-f", str(tmp_path)], check=False)
 
 
 def _runs_on(home: Path) -> bool:
