@@ -10,8 +10,7 @@ import pytest
 from engine.model import command as cmd
 from engine.model.account import RiskLimits
 from engine.model.signal import SourceMode
-from tests.signal_kit import EXECUTED, Inbox, policy
-from tests.unit.test_signal_waiting import AtVenue
+from tests.signal_kit import EXECUTED, AtVenue, Inbox, policy
 
 D = Decimal
 ASKS = policy(mode=SourceMode.APPROVE)

@@ -15,8 +15,7 @@ from engine.model.report import VenuePosition
 from engine.model.signal import SourceMode
 from engine.views.preview import preview
 from tests.kit import BUY, SELL, instrument
-from tests.signal_kit import EXECUTED, Inbox, policy
-from tests.unit.test_signal_waiting import AtVenue
+from tests.signal_kit import EXECUTED, AtVenue, Inbox, policy
 
 D = Decimal
 BINANCE = instrument(id="binance.perp:BTCUSDT", venue="binance")
