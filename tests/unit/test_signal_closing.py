@@ -14,8 +14,7 @@ from engine.model import event as ev
 from engine.model.order import OrderStatus, OrderType
 from engine.model.signal import WaitsFor
 from tests.kit import BUY, SELL, alarms, bodies
-from tests.signal_kit import EXECUTED, Inbox
-from tests.unit.test_signal_waiting import ASKS, AtVenue
+from tests.signal_kit import ASKS, EXECUTED, AtVenue, Inbox
 
 D = Decimal
 
