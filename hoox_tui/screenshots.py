@@ -8,12 +8,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import os
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from textual.pilot import Pilot
 
@@ -28,6 +35,18 @@ from hoox_tui.drawn import drawn
 from hoox_tui.settings import Settings
 
 SIZES = ((80, 24), (120, 40), (160, 45))
+README_SIZE = (120, 40)
+SIGNALS = (
+    ("tv", "LONG", "ETHUSDT", "0.5"),
+    ("tv", "LONG", "ETHUSDT", "0.5"),
+    ("tv", "SHORT", "SOLUSDT", "40"),
+    ("mail", "CLOSE", "BTCUSDT", "1"),
+    ("tv", "LONG", "SOLUSDT", "5"),
+    ("mail", "SHORT", "ETHUSDT", "0.2"),
+    ("tv", "CLOSE", "SOLUSDT", "5"),
+    ("mail", "LONG", "SOLUSDT", "2"),
+)
+"""Source, action, symbol, quantity."""
 SEED = 7
 WARM_UP = 60
 """Seconds the market runs before the pictures: a minute of one-second candles."""
@@ -36,16 +55,59 @@ FONT = "DejaVu Sans Mono"
 
 
 async def take(folder: Path) -> list[Path]:
-    """Trade a little, wait, and picture the desk in every size."""
+    """Trade a little, wait, and picture the desk in every size; then the signal inbox, and why a signal's order is there."""
     with TemporaryDirectory() as home:
-        link = EngineHere(json.dumps(engine_config(Settings(home=Path(home), seed=SEED))))
+        settings = Settings(home=Path(home), seed=SEED, webhook=f"127.0.0.1:{_free_port()}")
+        link = EngineHere(json.dumps(engine_config(settings)))
         app = DeskApp(link)
         async with app.run_test(size=SIZES[-1]) as pilot:
             await _until(pilot, lambda: _book(app) is not None)
             await pilot.press("[", "[")
             await _trade(app, pilot)
             await asyncio.sleep(WARM_UP)
-            return [await _picture(app, pilot, folder, size) for size in SIZES]
+            desks = [await _picture(app, pilot, folder, "desk", size) for size in SIZES]
+            await asyncio.to_thread(_send_signals, settings)
+            await pilot.press("f4")
+            inbox = await _picture(app, pilot, folder, "signals", README_SIZE)
+            await pilot.press("f2", "4", "j", "w")
+            return [*desks, inbox, await _picture(app, pilot, folder, "why", README_SIZE)]
+
+
+def _send_signals(settings: Settings) -> None:
+    """Two sources: one trades, one asks; what they may do and what not."""
+    keys = {}
+    for name, mode in (("tv", "trade"), ("mail", "approve")):
+        add = [
+            sys.executable,
+            "-m",
+            "hoox_tui",
+            "source",
+            "add",
+            name,
+            "--mode",
+            mode,
+            "--max-notional",
+            "2000",
+            "--json",
+        ]
+        environ = os.environ | {"HOOX_HOME": str(settings.home)}
+        keys[name] = json.loads(subprocess.run(add, env=environ, check=True, capture_output=True).stdout)["apiKey"]
+    for number, (name, action, symbol, quantity) in enumerate(SIGNALS):
+        said = {
+            "apiKey": keys[name], "exchange": "paper", "action": action, "symbol": symbol, "quantity": quantity,
+            "idempotencyKey": f"bar-{number}",
+        }  # fmt: skip
+        request = Request(
+            f"http://{settings.webhook}/webhook", json.dumps(said).encode(), {"Content-Type": "application/json"}
+        )
+        with suppress(HTTPError), urlopen(request):
+            time.sleep(0.3)
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def _trade(app: DeskApp, pilot: Pilot[Any]) -> None:
@@ -88,10 +150,10 @@ async def _trade(app: DeskApp, pilot: Pilot[Any]) -> None:
     await pilot.press("b", *"0.05", "escape", "2", "4")
 
 
-async def _picture(app: DeskApp, pilot: Pilot[Any], folder: Path, size: tuple[int, int]) -> Path:
+async def _picture(app: DeskApp, pilot: Pilot[Any], folder: Path, name: str, size: tuple[int, int]) -> Path:
     await pilot.resize_terminal(*size)
     await asyncio.sleep(1.5)
-    path = folder / f"desk-{size[0]}x{size[1]}.svg"
+    path = folder / f"{name}-{size[0]}x{size[1]}.svg"
     path.write_text(drawn(app.export_screenshot(title="hoox")), encoding="utf-8")
     return path
 
