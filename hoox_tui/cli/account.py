@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, Yes, settings_for
 from hoox_tui.cli.output import print_json, print_table
 from hoox_tui.cli.problems import NoEngine
 
+if TYPE_CHECKING:
+    from hoox_tui.settings import Settings
+
 app = typer.Typer(help="Paper money: show, deposit, reset.", no_args_is_help=True)
 
 
@@ -19,26 +22,38 @@ app = typer.Typer(help="Paper money: show, deposit, reset.", no_args_is_help=Tru
 def show(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
     """The account and its money."""
     settings = settings_for(env, feed, ledger)
-    try:
-        status = ask.with_engine(settings, lambda link: link.query("status"))
-        money = ask.with_engine(settings, lambda link: link.query("balance"))["rows"]
-    except NoEngine:
-        status, money = {}, offline.rows(settings.ledger_path, "balance")
+    status, balance = _status_and_balance(settings)
     kept = ("account", "env", "feed", "prices", "asset", "equity", "day_pnl", "open_positions", "open_orders", "kill")
     account = {
         "ledger": str(settings.ledger_path),
         **{key: status[key] for key in kept if key in status},
-        "balances": money,
+        "balances": balance["rows"],
     }
     if as_json:
         print_json(account)
         return
-    print_table(
-        ("account", ""), [(key.replace("_", " "), value) for key, value in account.items() if key != "balances"]
-    )
-    for row in money:
+    shown = {key.replace("_", " "): value for key, value in account.items() if key not in ("kill", "balances")}
+    print_table(("account", ""), [*shown.items(), ("kill switch", "ON" if account.get("kill") else "off")])
+    for row in balance["rows"]:
         typer.echo("")
         print_table((row["asset"], ""), [(key, value) for key, value in row.items() if key != "asset"])
+
+
+def _status_and_balance(settings: Settings) -> tuple[offline.Row, offline.Row]:
+    """The engine's, else how the ledger stands and the next engine begins."""
+    try:
+        status: offline.Row = ask.with_engine(settings, lambda link: link.query("status"))
+        balance: offline.Row = ask.with_engine(settings, lambda link: link.query("balance"))
+    except NoEngine:
+        from engine.link import killflag
+
+        path = settings.ledger_path
+        status, balance = offline.view(path, "status"), offline.view(path, "balance", say=False)
+        # What equity was sampled last is of another time.
+        equity = next((row["equity"] for row in balance["rows"] if row["asset"] == status["asset"]), None)
+        kill = status["kill"] or killflag.left(path) is not None
+        status |= {"prices": None, "equity": equity, "day_pnl": balance["day_pnl"], "kill": kill}
+    return status, balance
 
 
 @app.command()

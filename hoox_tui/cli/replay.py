@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hoox_tui.cli import offline
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
 from hoox_tui.cli.output import print_json, print_rows, print_table
 from hoox_tui.cli.problems import FAILED, Problem, note
@@ -76,10 +77,7 @@ def travel(
 
 def existing(env: str | None, feed: str | None, ledger: str | None) -> Path:
     """The ledger that is meant; raises Problem where there is none."""
-    path = settings_for(env, feed, ledger).ledger_path
-    if not path.exists():
-        raise Problem(f"there is no ledger at {path} yet; hoox starts one")
-    return path
+    return offline.existing(settings_for(env, feed, ledger).ledger_path)
 
 
 def _until(history: History, text: str | None) -> Until:
