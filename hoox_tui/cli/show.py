@@ -102,6 +102,11 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
             ledger_flag=settings.ledger_flag,
             before=before,
         )
+    except BaseException:
+        # A desk that never saw its engine leaves none behind; one that did leaves it to watch.
+        if started is not None and link.welcome is None:
+            started.end()
+        raise
     finally:
         if keeper is not None:
             keeper.close()

@@ -162,6 +162,39 @@ async def test_ctrl_c_while_it_opens_ends_it_without_a_word_and_leaves_no_engine
     await until(lambda: not _runs_on(home))
 
 
+_BROKEN = """
+import sys
+from hoox_tui import app
+def broken(link, **given):
+    if given["before"] is not None:
+        given["before"]()
+    raise RuntimeError("this desk cannot open")
+app.run_desk = broken
+sys.argv = ["hoox"]
+from hoox_tui.cli import main
+main()
+"""
+
+
+async def test_a_desk_that_cannot_open_leaves_no_engine_behind(tmp_path: Path) -> None:
+    home = tmp_path / "broken"
+    master, slave = os.openpty()
+    started = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", _BROKEN],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "HOOX_HOME": str(home), "XDG_RUNTIME_DIR": str(tmp_path)},
+        stdin=slave,
+        stdout=slave,
+        stderr=subprocess.PIPE,
+    )
+    os.close(slave)
+    _, words = await asyncio.to_thread(started.communicate, None, 30)
+    os.close(master)
+    assert b"this desk cannot open" in words
+    assert (home / "sim.sqlite").exists()
+    await until(lambda: not _runs_on(home))
+
+
 async def test_a_terminal_without_a_size_gets_one(tmp_path: Path) -> None:
     """Else two libraries guess two sizes of it, and all is drawn anew without end."""
     master, slave = os.openpty()
