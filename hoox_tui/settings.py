@@ -24,6 +24,7 @@ DOTENV = ".env"
 SIMULATED = "simulated"
 LIVE_FEEDS = ("backpack", "binance")
 LATER_FEEDS = ("bybit", "mexc", "hyperliquid")
+THEMES = ("hoox-dark", "hoox-light", "hoox-cb", "ansi-dark")
 
 
 class SettingsError(ValueError):
@@ -185,7 +186,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Path | None, Takes(_file, "a file with the mailbox's password, only yours to read")
     ] = None
     mail_authserv: Annotated[str, Takes(_text, "the mail server's name in Authentication-Results")] = ""
-    theme: Annotated[str, Takes(_text, "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
+    theme: Annotated[str, Takes(_one_of(*THEMES), "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
     risk: Risk = Risk()
 
     @property

@@ -109,10 +109,7 @@ def _settings(config: ListenerConfig, app: Starlette) -> uvicorn.Config:
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,
     )
-    try:
-        settings.load()
-    except (OSError, ValueError) as error:
-        raise ListenerError(f"webhook_tls_cert, webhook_tls_key: {error}; give a PEM certificate and its key") from None
+    settings.load()
     return settings
 
 

@@ -70,3 +70,15 @@ def check(config: ListenerConfig) -> None:
             f"webhook: {config.host} is not loopback, and API keys would travel in the clear; "
             "set webhook_tls_cert and webhook_tls_key, or put a proxy in front and set behind_proxy and webhook_proxies"
         )
+    if config.tls:
+        _check_pair(config)
+
+
+def _check_pair(config: ListenerConfig) -> None:
+    import ssl
+
+    try:
+        # No password: nobody could be asked for it where an engine starts.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert or "", config.tls_key, lambda: "")
+    except (OSError, ValueError) as error:
+        raise ListenerError(f"webhook_tls_cert, webhook_tls_key: {error}; give a PEM certificate and its key") from None

@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import stat
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from imapclient import IMAPClient
-from msgspec import Struct
 
-from engine.intake.addresses import is_loopback
 from engine.intake.mail import LARGEST_MAIL
+from engine.intake.mailing import MailboxConfig, read_password, where
 
 log = logging.getLogger(__name__)
 
@@ -34,54 +29,6 @@ DELIVER_S = 30.0
 
 Deliver = Callable[[bytes, datetime], Awaitable[bool]]
 """A mail and when the server took it; true when it is dealt with for good, false when it should come again."""
-
-
-class MailboxError(RuntimeError):
-    """The mailbox cannot be listened to; the message says why and what to do."""
-
-
-class MailboxConfig(Struct, frozen=True, kw_only=True):
-    """`url`: imaps://user@host:993/INBOX. The password is in a file of its own, so that no process list shows it."""
-
-    url: str
-    password_file: Path
-    authserv: str
-    """What the receiving server calls itself in Authentication-Results."""
-
-
-class _At(Struct, frozen=True):
-    host: str
-    port: int
-    user: str
-    folder: str
-    tls: bool
-
-
-def where(url: str) -> _At:
-    """Raises MailboxError."""
-    parts = urlsplit(url)
-    host, user = parts.hostname or "", unquote(parts.username or "")
-    if parts.scheme not in ("imap", "imaps") or not host or not user or parts.password is not None:
-        raise MailboxError(
-            f"mail: {url.partition('//')[0]}… is not a mailbox; write imaps://user@host/INBOX, without the password"
-        )
-    if parts.scheme == "imap" and not is_loopback(host):
-        raise MailboxError(f"mail: {host} would get the password in the clear; write imaps://")
-    tls = parts.scheme == "imaps"
-    return _At(host, parts.port or (993 if tls else 143), user, unquote(parts.path.strip("/")) or "INBOX", tls)
-
-
-def read_password(path: Path) -> str:
-    """Raises MailboxError."""
-    try:
-        info = path.stat()
-        if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
-            raise MailboxError(
-                f"mail_password_file: {path} must be yours and readable by nobody else: chmod 600 {path}"
-            )
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise MailboxError(f"mail_password_file: {path} cannot be read: {type(error).__name__}") from None
 
 
 class Mailbox(threading.Thread):

@@ -11,6 +11,7 @@ from engine.clock import Clock, wall_ns
 from engine.intake.limits import Rate
 from engine.intake.listener import Listener
 from engine.intake.listening import ListenerConfig, ListenerError, where
+from engine.intake.mailing import MailboxError, mailbox_config
 from engine.intake.pipeline import Pipeline
 from engine.intake.post import Post
 from engine.intake.sources import Registry
@@ -84,22 +85,14 @@ def _listening(config: IntakeConfig) -> ListenerConfig:
 
 
 def _mailbox(config: IntakeConfig, pipeline: Pipeline, registry: Registry, port: SignalPort) -> Mailbox:
-    if config.mail_password_file is None or not config.mail_authserv:
-        missing = "mail_authserv" if config.mail_password_file is not None else "mail_password_file"
-        raise StartError(
-            f"{missing}: missing; a mailbox needs the file with its password and the mail server's own name"
-        )
-    try:
-        from engine.intake.mailbox import Mailbox, MailboxConfig, MailboxError
-    except ModuleNotFoundError:
-        raise StartError("mail: the mail library is not installed: pip install 'hoox-tui[mail]'") from None
-
     def lost(message: str) -> None:
         with suppress(NotDurable):
             port.alarm("MAIL", message)
 
-    box = MailboxConfig(url=config.mail, password_file=config.mail_password_file, authserv=config.mail_authserv)
     try:
+        box = mailbox_config(config.mail, config.mail_password_file, config.mail_authserv)
+        from engine.intake.mailbox import Mailbox
+
         return Mailbox(box, Post(pipeline, registry, config.mail_authserv).take, lost)
     except MailboxError as error:
         raise StartError(str(error)) from None

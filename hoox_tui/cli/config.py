@@ -22,6 +22,12 @@ def print_(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_jso
 
 @app.command()
 def check(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
-    """Load the settings; exit code 2 and one line for each thing that is wrong."""
+    """Load the settings; exit code 2 and one line for each thing that is wrong, or that an engine would not start with."""
+    from hoox_tui.cli.startable import refusals
+    from hoox_tui.settings import SettingsError
+
     settings = load_settings(env=env, feed=feed, ledger=ledger).settings
+    wrong = "\n".join(refusals(settings))
+    if wrong:
+        raise SettingsError(wrong)
     typer.echo(f"settings are fine: env {settings.env}, feed {settings.feed_name}, ledger {settings.ledger_path}")

@@ -137,10 +137,11 @@ def _signals(settings: Settings) -> Iterator[Check]:
 
 
 def _webhook(settings: Settings) -> Check:
-    from engine.intake.listening import ListenerConfig, ListenerError, check, where
+    from engine.intake.listening import ListenerError
     from engine.link.base import LinkLost
     from hoox_tui.cli.ask import running_socket, with_engine
     from hoox_tui.cli.problems import Problem
+    from hoox_tui.cli.startable import check_listener
 
     if running_socket(settings) is not None:
         try:
@@ -152,17 +153,7 @@ def _webhook(settings: Settings) -> Check:
     if not settings.webhook:
         return Check("webhook", "ok", "off")
     try:
-        host, port = where(settings.webhook)
-        check(
-            ListenerConfig(
-                host=host,
-                port=port,
-                proxies=settings.webhook_proxies,
-                tls_cert=settings.webhook_tls_cert,
-                tls_key=settings.webhook_tls_key,
-                behind_proxy=settings.behind_proxy,
-            )
-        )
+        check_listener(settings)
     except ListenerError as error:
         return Check("webhook", "fail", str(error))
     return Check("webhook", "ok", f"the next engine takes signals at {settings.webhook}")

@@ -1,0 +1,90 @@
+"""What would keep an engine from starting with these settings, said before one is started, in the engine's own words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hoox_tui.settings import Settings
+
+
+def refusals(settings: Settings) -> Iterator[str]:
+    """Each thing that is wrong, with its value and the remedy. Nothing is made, and no venue is asked."""
+    from engine.feeds.base import FeedError
+    from engine.intake.listening import ListenerError
+    from engine.intake.mailing import MailboxError
+    from engine.ledger.errors import LedgerError
+
+    for look in (_feed, _record, _ledger, check_listener, _mail):
+        try:
+            look(settings)
+        except (FeedError, LedgerError, ListenerError, MailboxError, OSError) as error:
+            yield str(error)
+
+
+def check_listener(settings: Settings) -> None:
+    """Raises ListenerError where the listener would not be allowed to start."""
+    from engine.intake.listening import ListenerConfig, check, where
+
+    if not settings.webhook:
+        return
+    host, port = where(settings.webhook)
+    check(
+        ListenerConfig(
+            host=host,
+            port=port,
+            proxies=settings.webhook_proxies,
+            tls_cert=settings.webhook_tls_cert,
+            tls_key=settings.webhook_tls_key,
+            behind_proxy=settings.behind_proxy,
+        )
+    )
+
+
+def _mail(settings: Settings) -> None:
+    from engine.intake.mailing import mailbox_config
+
+    if settings.mail:
+        mailbox_config(settings.mail, settings.mail_password_file, settings.mail_authserv)
+
+
+def _feed(settings: Settings) -> None:
+    kind, _, file = settings.feed_name.partition(":")
+    if kind == "recording":
+        from engine.feeds.recording import RecordingFeed
+
+        RecordingFeed(Path(file))
+    elif kind == "simulated":
+        from engine.feeds.simulated.listing import listing_of
+
+        for symbol in settings.symbols:
+            listing_of(symbol)
+
+
+def _record(settings: Settings) -> None:
+    from engine.feeds.base import FeedError
+
+    path = settings.record
+    if path is not None and path.exists():
+        raise FeedError(f"record: {path} exists; choose another name, nothing is overwritten")
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise FeedError(f"record: cannot write {path}: make the folder, or choose another one of yours")
+
+
+def _ledger(settings: Settings) -> None:
+    from engine.ledger.errors import LedgerError, WrongEnvironment
+    from engine.ledger.query import read_rows
+
+    path = settings.ledger_path
+    if path.exists():
+        stamped = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}.get("env", "")
+        if stamped != settings.env:
+            raise WrongEnvironment(str(path), stamped, settings.env)
+        return
+    # The folders that are not there are made.
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise LedgerError(f"{path} cannot be made in {folder}; choose another file with --ledger, or another HOOX_HOME")

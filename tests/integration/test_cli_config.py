@@ -1,0 +1,78 @@
+"""hoox config check names what a start would refuse, with its value and the remedy; nothing that opens leaves anything behind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from engine.ledger.store import Ledger
+from hoox_tui import settings, themes
+from hoox_tui.cli.root import app
+from tests.ledger_events import START_NS
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOOX_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.sqlite").write_text("taken")
+    return tmp_path
+
+
+def check(*words: str) -> Result:
+    return CliRunner().invoke(app, ["config", "check", *words])
+
+
+def test_the_themes_that_a_setting_takes_are_those_there_are() -> None:
+    assert settings.THEMES == themes.NAMES
+
+
+MAIL = {"HOOX_MAIL": "imaps://me@mail.example/INBOX"}
+REFUSED = [
+    ({"HOOX_THEME": "neon"}, "HOOX_THEME is 'neon'; it takes hoox-dark, hoox-light"),
+    ({"HOOX_WEBHOOK": "0.0.0.0:8787"}, "webhook: 0.0.0.0 is not loopback.*set webhook_tls_cert"),
+    ({"HOOX_WEBHOOK": "desk:8787"}, "webhook: 'desk:8787' is no address"),
+    ({"HOOX_WEBHOOK": "127.0.0.1:1", "HOOX_WEBHOOK_TLS_CERT": "/no/cert", "HOOX_WEBHOOK_TLS_KEY": "/no/key"}, "webhook_tls_cert: /no/cert cannot be read"),
+    ({"HOOX_WEBHOOK": "127.0.0.1:1", "HOOX_WEBHOOK_TLS_CERT": "a.sqlite", "HOOX_WEBHOOK_TLS_KEY": "a.sqlite"}, "give a PEM certificate and its key"),
+    ({"HOOX_WEBHOOK": "0.0.0.0:1", "HOOX_BEHIND_PROXY": "yes"}, "webhook_proxies: empty"),
+    (MAIL, "mail_password_file: missing"),
+    (MAIL | {"HOOX_MAIL_PASSWORD_FILE": "/no/password", "HOOX_MAIL_AUTHSERV": "mx"}, "mail_password_file: /no/password cannot be read"),
+    ({"HOOX_MAIL": "pop3://me@mail.example"}, "is not a mailbox"),
+    ({"HOOX_ENV": "paper", "HOOX_FEED": "recording:/no/file.gz"}, "/no/file.gz"),
+    ({"HOOX_SYMBOLS": "DOGEUSDT"}, "symbols: the simulated market does not list 'DOGEUSDT'; choose from"),
+    ({"HOOX_RECORD": "a.sqlite"}, "record: .*a.sqlite exists; choose another name"),
+    ({"HOOX_RECORD": "/no/folder/x.gz"}, "record: cannot write /no/folder/x.gz"),
+    ({"HOOX_LEDGER": "a.sqlite/x.sqlite"}, "choose another file with --ledger"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("environ", "says"), REFUSED)
+def test_what_a_start_would_refuse_is_named_with_its_remedy(
+    environ: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    result = check()
+    assert result.exit_code == 2
+    assert re.search(says, result.stderr), result.stderr
+
+
+def test_everything_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOX_WEBHOOK", "0.0.0.0:8787")
+    monkeypatch.setenv("HOOX_MAIL", "imaps://me@mail.example/INBOX")
+    assert len(check().stderr.splitlines()) == 2
+
+
+def test_a_ledger_of_another_environment_is_named(home: Path) -> None:
+    Ledger.open(home / "x.sqlite", env="paper", feed="binance", now_ns=START_NS, reserve_bytes=0).close()
+    result = check("--ledger", "x.sqlite")
+    assert "is a ledger of env 'paper', not 'sim'" in result.stderr
+
+
+def test_a_check_makes_nothing(home: Path) -> None:
+    before = sorted(home.iterdir())
+    assert check().exit_code == 0
+    assert sorted(home.iterdir()) == before
