@@ -295,7 +295,7 @@ def _read(given: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
             (limits if group else values)[name] = takes.read(value)
         except (ValueError, TypeError, ArithmeticError, RuntimeError):
             source = sources.get(key, "default")
-            problems.append(f"{source}: {_spelled(source, key)} is {value!r}; it takes {takes.text}")
+            problems.append(f"{source}: {spelled(source, key)} is {value!r}; it takes {takes.text}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**values, risk=Risk(**limits))
@@ -366,7 +366,7 @@ def _unknown(source: str, layer: Mapping[str, Any]) -> Iterator[str]:
     for key in [key for key in layer if key not in SETTINGS]:
         group, dot, name = key.rpartition(".")
         near = [known.removeprefix(group + dot) for known in SETTINGS if known.startswith(group + dot)]
-        yield f"{source}: {_spelled(source, key)} is not a setting{_meant(name, near)}; hoox config print lists them"
+        yield f"{source}: {spelled(source, key)} is not a setting{_meant(name, near)}; hoox config print lists them"
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
@@ -374,7 +374,8 @@ def _meant(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _spelled(source: str, key: str) -> str:
+def spelled(source: str, key: str) -> str:
+    """A setting as it is written where it was given: HOOX_SEED, --seed, seed."""
     return (
         PREFIX + key.replace(".", "__").upper()
         if source in (DOTENV, "environment")

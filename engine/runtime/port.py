@@ -290,7 +290,12 @@ class DeskPort:
         return replace(shown, errors=tuple(errors))
 
     def query(self, name: str) -> Any:
-        """See EnginePort: a view's topic, or `engine` for counters; `engine:5000` for ages of the last 5,000 ticks only."""
+        """See EnginePort: a view's topic, `config` for what it was started with, or `engine` for counters.
+
+        `engine:5000`: ages of the last 5,000 ticks only.
+        """
+        if name == "config":
+            return msgspec.to_builtins(self._config, enc_hook=str)
         if name == "engine":
             return self.status.counters(self._keeper)
         if name.startswith("engine:") and name[7:].isdecimal():

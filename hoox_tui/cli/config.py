@@ -6,6 +6,7 @@ import typer
 
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, load_settings
 from hoox_tui.cli.output import print_json, print_table
+from hoox_tui.cli.problems import note
 
 app = typer.Typer(help="Settings: print, check.", no_args_is_help=True)
 
@@ -13,11 +14,17 @@ app = typer.Typer(help="Settings: print, check.", no_args_is_help=True)
 @app.command(name="print")
 def print_(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_json: Json = False) -> None:
     """Every setting, its value, and where it came from."""
-    values = load_settings(env=env, feed=feed, ledger=ledger).values()
+    from hoox_tui.cli.late import late_settings
+
+    loaded = load_settings(env=env, feed=feed, ledger=ledger)
+    values = loaded.values()
     if as_json:
         print_json([value._asdict() for value in values])
     else:
         print_table(("setting", "value", "source"), values)
+    late = late_settings(loaded)
+    if late:
+        note(f"the running engine keeps what it was started with: {', '.join(late)} counts at the next start")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hoox_tui.cli.late import say_late
 from hoox_tui.cli.options import Env, Feed, LedgerFile, Rate, Record, Rehearse, Seed, Speed, Symbols, load_settings
 from hoox_tui.cli.show import open_desk, open_screen
 
@@ -79,4 +80,6 @@ def engine(
 @app.command()
 def attach(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
     """Open a screen on a running engine; never starts one."""
-    open_screen(load_settings(env=env, feed=feed, ledger=ledger).settings)
+    loaded = load_settings(env=env, feed=feed, ledger=ledger)
+    say_late(loaded)
+    open_screen(loaded.settings)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hoox_tui.cli.ask import answers, running_socket, with_engine
+from hoox_tui.cli.late import say_late
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def open_screen(settings: Settings) -> None:
 
 
 def _check_running(loaded: Loaded) -> None:
-    """What was asked for must be what runs: another feed is refused, other flags are said to have come too late."""
+    """What was asked for must be what runs: another feed is refused, other settings are said to have come too late."""
     settings = loaded.settings
     if "feed" in loaded.sources:
         plays = str(with_engine(settings, lambda link: link.query("status"))["feed"])
@@ -61,9 +62,7 @@ def _check_running(loaded: Loaded) -> None:
                 f"the engine of {settings.ledger_path} plays {plays}, not {settings.feed_name}; "
                 "quit it first, look at it with hoox attach, or choose another file with --ledger"
             )
-    late = [f"--{key}" for key in ("symbols", "record", "seed", "rate", "speed") if loaded.sources.get(key) == "flag"]
-    if late:
-        note(f"the engine was running already: {', '.join(late)} changed nothing")
+    say_late(loaded)
 
 
 def _same_feed(plays: str, wanted: str) -> bool:

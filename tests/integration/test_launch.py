@@ -25,9 +25,10 @@ from engine.model.account import RiskLimits
 from engine.views import StatusView
 from hoox_tui.cli.ask import with_engine
 from hoox_tui.cli.engine import config_of
+from hoox_tui.cli.late import SCREENS, late_settings, place
 from hoox_tui.cli.launch import EngineProcess, Keeper, engine_config
 from hoox_tui.cli.problems import Problem
-from hoox_tui.settings import Settings, load
+from hoox_tui.settings import SETTINGS, Settings, load
 
 
 async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
@@ -220,3 +221,29 @@ def _runs_on(home: Path) -> bool:
             if str(home).encode() in command.read_bytes():
                 return True
     return False
+
+
+async def test_an_engine_that_runs_says_which_settings_came_too_late(settings: Settings, tmp_path: Path) -> None:
+    started = msgspec.structs.replace(settings, seed=3, webhook="127.0.0.1:0")
+    process = EngineProcess(started)
+    await asyncio.to_thread(process.wait_ready, socket_path(started.ledger_path))
+    home = {"HOOX_HOME": str(tmp_path)}
+    environ = {"HOOX_LATENCY_MS": "1", "HOOX_RISK__DAILY_LOSS": "500", "HOOX_WEBHOOK": "off", "HOOX_THEME": "hoox-cb"}
+    (tmp_path / "hoox.toml").write_text("start_balance = 500\nwebhook_rate = 7\n")
+    asked = load({"symbols": "BTCUSDT,ETHUSDT", "seed": 3}, environ=home | environ, folder=tmp_path)
+    late = await asyncio.to_thread(late_settings, asked)
+    assert sorted(late) == ["--symbols", "HOOX_LATENCY_MS", "HOOX_RISK__DAILY_LOSS", "HOOX_WEBHOOK", "start_balance"]
+
+    (tmp_path / "hoox.toml").unlink()
+    same = {"symbols": "btcusdt", "seed": "3", "webhook": "127.0.0.1:0", "rate": "50", "risk.price_band": "0.2"}
+    assert await asyncio.to_thread(late_settings, load(same, environ=home, folder=tmp_path)) == []
+    process.end()
+    await until(process.ended)
+    assert await asyncio.to_thread(late_settings, asked) == []
+
+
+@pytest.mark.parametrize("key", sorted(SETTINGS.keys() - SCREENS))
+def test_every_setting_that_a_start_obeys_is_compared(key: str, settings: Settings) -> None:
+    config = engine_config(msgspec.structs.replace(settings, webhook="127.0.0.1:1"))
+    group, _, name = place(key).rpartition(".")
+    assert name in (config[group] if group else config)
