@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -86,11 +87,11 @@ def webhook_url(base: str, name: str) -> str:
 
 
 def curl(url: str, api_key: str) -> str:
-    """A command that sends one signal, a new one each time. The key is in no argument: others could see it in `ps`."""
+    """A command that sends one signal, however often it is run. The key is in no argument: others could see it in `ps`."""
     return (
-        f"curl -sS {url} -H 'Content-Type: application/json' -d @- <<EOF\n"
+        f"curl -sS {url} -H 'Content-Type: application/json' -d @- <<'EOF'\n"
         f'{{"apiKey":"{api_key}","exchange":"paper","action":"LONG","symbol":"BTCUSDT","quantity":"0.01",'
-        '"idempotencyKey":"$(date +%s%N)"}\n'
+        f'"idempotencyKey":"try-{token_hex(6)}"}}\n'
         "EOF"
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hoox_tui.cli import ask
+from hoox_tui.cli.listener import listener_of
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
 from hoox_tui.cli.output import print_json, say
 from hoox_tui.cli.problems import NoEngine, Problem
@@ -34,7 +34,7 @@ def send(
     ledger: LedgerFile = None,
     as_json: Json = False,
 ) -> None:
-    """Send one signal to the engine's listener and print its answer; exit code 1 when it is refused."""
+    """Send one signal to the engine's listener, at once, and print its answer; exit code 1 when it is refused."""
     settings = settings_for(env, feed, ledger)
     try:
         body = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
@@ -74,19 +74,14 @@ def _listener(settings: Settings) -> tuple[str, Any]:
     """Where the running engine listens, and whom to trust there."""
     import ssl
 
-    from engine.intake.enroll import base_url
-
-    at = str(ask.with_engine(settings, lambda link: link.query("status"))["webhook"])
-    if not at:
+    found = listener_of(settings)
+    if found is None:
         raise NoEngine(
             "the engine takes no signals: stop it, and start it with webhook set, e.g. HOOX_WEBHOOK=127.0.0.1:8787"
         )
-    host, _, port = at.rpartition(":")
-    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    cert = settings.webhook_tls_cert
-    if cert is None:
-        return base_url(f"{reached}:{port}", tls=False), False
-    context = ssl.create_default_context(cafile=str(cert))
+    if found.certificate is None:
+        return found.url, False
+    context = ssl.create_default_context(cafile=str(found.certificate))
     # The certificate itself is pinned; its name is that of the outside.
     context.check_hostname = False
-    return base_url(f"{reached}:{port}", tls=True), context
+    return found.url, context

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hoox_tui.cli.ask import agree
+from hoox_tui.cli.listener import listener_of_home
 from hoox_tui.cli.options import Json, Yes, settings_for
 from hoox_tui.cli.output import print_json, print_rows, when
 from hoox_tui.cli.problems import note
@@ -81,7 +82,7 @@ def add(
     source = _edited(Source(name), policy, about)
     enrolled = enroll.add(settings.home, source, base_url=_base(settings, url), now_ns=wall_ns())
     secret = enroll.let_sign(settings.home, name) if sign else ""
-    _show_key(settings, enrolled, secret, as_json)
+    _show_key(enrolled, secret, as_json)
 
 
 @app.command(name="set")
@@ -148,7 +149,7 @@ def rotate(
         note(f"{name}: only key hx_{source.keys[0].id}_… is valid" if source.keys else f"{name} has no key")
         return
     enrolled = enroll.rotate(settings.home, name, base_url=_base(settings, url), now_ns=wall_ns())
-    _show_key(settings, enrolled, "", as_json)
+    _show_key(enrolled, "", as_json)
     if len(enrolled.source.keys) > 1:
         note(f"the key before it is still valid; end that with: hoox source rotate {name} --end")
 
@@ -255,16 +256,22 @@ def _choice(field: str, kind: Any, text: str) -> Any:
 
 
 def _base(settings: Settings, url: str | None) -> str:
+    """How senders reach the listener: as told, as the running engine says, else as it would be at the next start."""
     from engine.intake import enroll
 
-    tls = settings.webhook_tls_cert is not None
-    return url or enroll.base_url(settings.webhook or DEFAULT_WEBHOOK, tls=tls)
+    if url:
+        return url
+    if (running := listener_of_home(settings)) is not None:
+        return running.url
+    if not settings.webhook:
+        note(f"no listener is on: start the desk with HOOX_WEBHOOK={DEFAULT_WEBHOOK}, or set webhook in hoox.toml")
+    return enroll.base_url(settings.webhook or DEFAULT_WEBHOOK, tls=settings.webhook_tls_cert is not None)
 
 
 # --- What is shown ------------------------------------------------------------------------------------
 
 
-def _show_key(settings: Settings, enrolled: Enrolled, secret: str, as_json: bool) -> None:
+def _show_key(enrolled: Enrolled, secret: str, as_json: bool) -> None:
     from engine.intake.enroll import curl
     from engine.intake.sources import needs_attention
 
@@ -278,12 +285,11 @@ def _show_key(settings: Settings, enrolled: Enrolled, secret: str, as_json: bool
         typer.echo(f"apiKey   {enrolled.api_key}   (shown once)")
         if secret:
             typer.echo(f"hmac     {secret}   (shown once; unsigned requests are refused)")
-        typer.echo(f"\ntry it:\n{curl(enrolled.url, enrolled.api_key)}")
+        typer.echo("\ntry it: one signal, however often it is sent; another idempotencyKey makes it a new one")
+        typer.echo(curl(enrolled.url, enrolled.api_key))
         typer.echo(f"\nfor TradingView:\n{enrolled.template}")
     for warning in needs_attention(source):
         note(f"! {source.name} {warning}")
-    if not settings.webhook:
-        note(f"no listener is set: start the desk with HOOX_WEBHOOK={DEFAULT_WEBHOOK}, or set webhook in hoox.toml")
 
 
 def _show(sources: list[Source] | tuple[Source, ...]) -> None:

@@ -69,3 +69,11 @@ def test_the_word_for_it_lifts_a_limit(home: Path, words: tuple[str, ...]) -> No
     )
     source = kept(home)
     assert (source.addresses, source.policy.symbols, source.policy.actions, source.mail) == ((), (), (), ())
+
+
+def test_without_an_engine_that_listens_it_says_how_to_get_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no listener is on" in hoox("source", "add", "tv").stderr
+    monkeypatch.setenv("HOOX_WEBHOOK", "127.0.0.1:9000")
+    planned = hoox("source", "rotate", "tv")
+    assert "no listener" not in planned.stderr
+    assert "http://127.0.0.1:9000/webhook/tv" in planned.stdout

@@ -212,13 +212,18 @@ def test_source_add_then_its_curl_trades_then_signal_send_closes(tmp_path: Path)
         )
         try:
             asyncio.run(listening(webhook))
-            answer = json.loads(subprocess.run(["bash", "-c", curl], capture_output=True, check=True).stdout)
-            assert answer["success"], answer
+            for _ in range(3):
+                answer = json.loads(subprocess.run(["bash", "-c", curl], capture_output=True, check=True).stdout)
+                assert answer["success"], answer
             key = curl.partition('"apiKey":"')[2].partition('"')[0]
             close = alert(key, "c-1", action="CLOSE").decode()
             assert "status accepted" in hoox("signal", "send", "-", typed=close)
             assert f"the engine takes signals at {webhook}" in json.dumps(json.loads(hoox("doctor", "--json")))
             assert key not in hoox("source", "list", "--json")
+            del environ["HOOX_WEBHOOK"]
+            assert json.loads(hoox("source", "add", "later", "--json"))["url"] == f"http://{webhook}/webhook/later"
+            environ["HOOX_LEDGER"] = str(tmp_path / "other.sqlite")
+            assert f"http://{webhook}/webhook/tv" in hoox("source", "rotate", "tv")
         finally:
             running.terminate()
             assert running.wait(30) == 0

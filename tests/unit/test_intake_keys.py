@@ -261,10 +261,12 @@ def test_the_curl_example_is_a_command_a_shell_understands_and_shows_nobody_the_
     curl.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" >arguments\ncat\n")
     curl.chmod(0o700)
     environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = ["sh", "-c", enroll.curl(added.url, added.api_key)]
+    text = enroll.curl(added.url, added.api_key)
+    command = ["sh", "-c", text]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
     fields = json.loads(done.stdout)
     assert fields.pop("apiKey") == added.api_key
-    assert (read_draft({**fields}).idempotency_key or "").startswith("1")
+    assert str(read_draft({**fields}).idempotency_key) in text, "the same command is the same signal"
+    assert enroll.curl(added.url, added.api_key) != text
     words = (tmp_path / "arguments").read_text().splitlines()
     assert words == ["-sS", added.url, "-H", "Content-Type: application/json", "-d", "@-"]
