@@ -100,7 +100,7 @@ def kill(
     ledger: LedgerFile = None,
     as_json: Json = False,
 ) -> None:
-    """Kill switch. Without an engine, `on` leaves a flag that the next start obeys."""
+    """Kill switch: `on` acts at once, `off` asks. Without an engine, `on` leaves a flag that the next start obeys."""
     settings = settings_for(env, feed, ledger)
     match what:
         case "on":
