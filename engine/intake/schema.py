@@ -271,13 +271,25 @@ def _problem(error: ValidationError) -> Problem:
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     first = errors[0]
     name = str(first["loc"][0]) if first["loc"] else ""
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    more = _and_more(len(errors) - 1)
     if first["type"] == "missing":
-        return Problem("MISSING_FIELD", name, f"missing; it is required{more}")
+        # What is missing was often written, only otherwise.
+        extra = next((str(one["loc"][0]) for one in errors if one["type"] == "extra_forbidden"), None)
+        if extra is None:
+            return Problem("MISSING_FIELD", name, f"missing; it is required{more}")
+        unknown = f"unknown field {named(extra)}, {_meant(extra)}"
+        return Problem("MISSING_FIELD", name, f"missing; it is required; {unknown}{_and_more(len(errors) - 2)}")
     if first["type"] == "extra_forbidden":
-        near = get_close_matches(name, FIELDS, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"known are apiKey, {', '.join(FIELDS)}"
-        return Problem("UNKNOWN_FIELD", named(name), f"is not a field; {meant}{more}")
+        return Problem("UNKNOWN_FIELD", named(name), f"is not a field; {_meant(name)}{more}")
     if first["type"] != "field":
         return Problem("BAD_JSON", "", f"a field's name is not text{more}")
     return Problem("BAD_FIELD", name, first["msg"] + more)
+
+
+def _meant(name: str) -> str:
+    near = get_close_matches(name, FIELDS, n=1)
+    return f"did you mean {near[0]}?" if near else f"known are apiKey, {', '.join(FIELDS)}"
+
+
+def _and_more(count: int) -> str:
+    return f" (and {count} more)" if count > 0 else ""

@@ -135,6 +135,13 @@ def test_unknown_fields_are_refused_and_the_nearest_is_named() -> None:
     assert refused(**{"\ud800": 1}).code in ("BAD_JSON", "UNKNOWN_FIELD")
 
 
+def test_a_misspelt_field_is_named_together_with_the_one_that_is_missing() -> None:
+    found = refused(symbol=..., symbl="BTCUSDT")
+    assert (found.code, found.field) == ("MISSING_FIELD", "symbol")
+    assert str(found) == "symbol: missing; it is required; unknown field symbl, did you mean symbol?"
+    assert str(refused(symbol=..., action=..., symbl="BTCUSDT")).endswith("did you mean symbol? (and 1 more)")
+
+
 @pytest.mark.parametrize("name", ["exchange", "action", "symbol", "quantity"])
 def test_missing_fields_are_named(name: str) -> None:
     found = refused(**{name: ...})
