@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from hoox_tui.cli.ask import agree
 from hoox_tui.cli.listener import listener_of_home
@@ -85,7 +86,17 @@ def add(
     _show_key(enrolled, secret, as_json)
 
 
-@app.command(name="set")
+class Changes(TyperCommand):
+    """It changes what is given and nothing else: there are no defaults to show."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for param in self.params:
+            if isinstance(param, TyperOption):
+                param.show_default = False
+
+
+@app.command(name="set", cls=Changes)
 def set_(
     name: Name,
     mode: Mode = None,

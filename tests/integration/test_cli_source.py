@@ -77,3 +77,8 @@ def test_without_an_engine_that_listens_it_says_how_to_get_one(home: Path, monke
     planned = hoox("source", "rotate", "tv")
     assert "no listener" not in planned.stderr
     assert "http://127.0.0.1:9000/webhook/tv" in planned.stdout
+
+
+def test_only_what_makes_a_source_shows_defaults() -> None:
+    assert "[default: (log)]" in " ".join(hoox("source", "add", "--help").output.split())
+    assert "default" not in hoox("source", "set", "--help").output
