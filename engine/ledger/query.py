@@ -23,6 +23,11 @@ _SANDBOX = Path(__file__).with_name("sandbox.py")
 _GRACE_S = 2.0
 """What a process takes to start and to end, beside the time of its statement."""
 
+_STAGES = 20_000
+_TOTALS = """SELECT order_id, ns FROM (SELECT order_id, stage, ns FROM latency WHERE seq > ? ORDER BY seq DESC LIMIT ?)
+    WHERE stage = 'total'"""
+"""Of the newest stages only: orders by hand are among them, and a start does not wait for all of those."""
+
 Rows = list[dict[str, Any]]
 
 PAGED: dict[str, tuple[str, ...]] = {
@@ -182,6 +187,24 @@ class Reader:
         """The last `signals` row with a body; None where there is none. Raises LedgerError when it cannot be read."""
         sql = "SELECT * FROM signals WHERE source = ? AND body_hash = ? ORDER BY seq DESC LIMIT 1"
         return self._signal(sql, source, body_hash)
+
+    def signals_took(self, limit: int) -> dict[str, int]:
+        """Nanoseconds that the newest signals took, oldest first: the whole way where it was measured, else the intake's.
+
+        Raises LedgerError when it cannot be read.
+        """
+        try:
+            rows = self._db.execute(
+                "SELECT seq, request_id, latency_ns FROM signals ORDER BY seq DESC LIMIT ?", (limit,)
+            ).fetchall()
+            took = {row["request_id"]: int(row["latency_ns"]) for row in reversed(rows)}
+            since = rows[-1]["seq"] if rows else 0
+            for row in self._db.execute(_TOTALS, (since, _STAGES)):
+                if row["order_id"] in took:
+                    took[row["order_id"]] = int(row["ns"])
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from None
+        return took
 
     def _signal(self, sql: str, *values: str) -> dict[str, Any] | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ class Inbox:
         self._took: OrderedDict[str, float] = OrderedDict()
         """Microseconds, by signal."""
         self._received: OrderedDict[str, ev.SignalReceived] = OrderedDict()
+
+    def remember(self) -> None:
+        """Take over from the ledger how long the signals took that an earlier engine was sent."""
+        state = self._keeper.desk.state
+        if not (state.signals or state.signals_ended):
+            return
+        with suppress(LedgerError), Reader(self._ledger) as reader:
+            for signal, took_ns in reader.signals_took(2 * KEEP_SIGNALS).items():
+                _keep(self._took, signal, took_ns / 1_000)
 
     # --- Listener -----------------------------------------------------------------------------------
 

@@ -111,8 +111,9 @@ class DeskPort:
             self._lines.pop()
 
     def remember(self, lines: Sequence[LogLine]) -> None:
-        """Begin the log with what an earlier engine left."""
+        """Begin with what an earlier engine left: the log, and what signals took."""
         self._lines.extend(lines)
+        self.inbox.remember()
 
     # --- EnginePort ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from shutil import get_terminal_size
 from typing import Any
 
 import typer
@@ -56,6 +57,26 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *,
         print_table(list(columns.values()), [[row.get(field) for field in columns] for row in rows])
     else:
         typer.echo(nothing)
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that is printed to; None for a file or a pipe, which has room for everything."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def room_for(field: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], width: int) -> int:
+    """How wide a column may be so that its table is no wider than that."""
+    others = [
+        max([len(name), *(len(_text(row.get(other))) for row in rows)])
+        for other, name in columns.items()
+        if other != field
+    ]
+    return width - sum(others) - 2 * len(others)
+
+
+def cut(text: str, width: int) -> str:
+    """No longer than that."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def when(time_ns: int) -> str:

@@ -10,7 +10,7 @@ import typer
 from hoox_tui.cli import ask
 from hoox_tui.cli.offline import query
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
-from hoox_tui.cli.output import print_json, print_rows, say, when
+from hoox_tui.cli.output import cut, print_json, print_rows, room_for, say, terminal_width, when
 from hoox_tui.cli.problems import NoEngine
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ SIGNAL = {
     "id": "id",
 }
 STAGE = {"stage": "stage", "last": "last", "p50": "p50", "p95": "p95", "p99": "p99"}
+SPARE = ("id", "latency", "quantity", "code", "action")
+"""What a narrow terminal does without, the first first."""
+LEAST_MESSAGE = 12
 MOST = 100_000
 """Rows one question to a ledger may give."""
 _SIGNALS = """SELECT signals.*, latency.ns AS total_ns FROM signals LEFT JOIN latency
@@ -51,7 +54,7 @@ def signals(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=MOST, help="The newest N.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Signals, newest first: what came, what waits, what became of it."""
+    """Signals, newest first: what came, what waits, what became of it. A narrow terminal shows no ids; --json does."""
     settings = settings_for(env, feed, ledger)
     from engine.views.signals import ROWS
 
@@ -63,7 +66,23 @@ def signals(
     if as_json:
         print_json(rows)
     else:
-        print_rows([_shown(row) for row in rows], SIGNAL, nothing="no signals")
+        print_rows(*_fitted([_shown(row) for row in rows]), nothing="no signals")
+
+
+def _fitted(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Rows and columns for the terminal there is: the message is cut, and before it what says least is left out."""
+    columns, width = dict(SIGNAL), terminal_width()
+    longest = max((len(row["message"]) for row in rows), default=0)
+    if width is None or room_for("message", rows, columns, width) >= longest:
+        return rows, columns
+    # The year says least of all.
+    rows = [{**row, "received": row["received"][5:]} for row in rows]
+    for spare in SPARE:
+        if room_for("message", rows, columns, width) >= min(longest, LEAST_MESSAGE):
+            break
+        del columns[spare]
+    room = max(room_for("message", rows, columns, width), len(columns["message"]))
+    return [{**row, "message": cut(row["message"], room)} for row in rows], columns
 
 
 @app.command()

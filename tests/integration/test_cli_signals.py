@@ -115,3 +115,17 @@ def test_without_a_ledger_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest
         result = CliRunner().invoke(app, [command])
         assert result.exit_code != 0
         assert "there is no ledger" in result.output
+
+
+@pytest.mark.parametrize("width", [80, 60, 120, 400])
+def test_signals_fit_the_terminal(ledger: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = hoox("signals", "--ledger", str(ledger)).stdout.splitlines()
+    assert whole[0].split()[-2:] == ["message", "id"]
+    monkeypatch.setattr("hoox_tui.cli.signals.terminal_width", lambda: width)
+    shown = hoox("signals", "--ledger", str(ledger)).stdout.splitlines()
+    assert max(map(len, shown)) <= width
+    assert len(shown) == len(whole)
+    assert (shown == whole) == (width == 400)
+    assert all(word in shown[0].split() for word in ("received", "source", "symbol", "verdict", "message"))
+    assert width < 400 or "id" in shown[0].split()
+    assert width > 120 or "…" in "".join(shown)

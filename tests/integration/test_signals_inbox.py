@@ -203,6 +203,22 @@ async def test_the_detail_of_a_signal_is_there_after_a_restart(tmp_path: Path) -
         assert "validate" in {span.stage for span in view.trace.spans}
 
 
+async def test_what_a_signal_took_is_known_after_a_restart(tmp_path: Path) -> None:
+    config = taking(tmp_path)
+    async with running(config) as (engine, link):
+        link.subscribe(("status", "signals", "latency"))
+        seen = Seen(engine, link, tmp_path)
+        signal = await seen.send(seen.key)
+        await seen.becomes(signal, "executed")
+        total = f"SELECT ns FROM latency WHERE order_id = '{signal}' AND stage = 'total'"
+        await until(lambda: bool(rows(config.ledger, total)))
+        await seen.sender.close()
+    ((ns,),) = rows(config.ledger, total)
+    async with running(config) as (_, link):
+        (row,) = (await link.query("signals"))["rows"]
+        assert (row["id"], row["took"]) == (signal, ns / 1_000)
+
+
 async def test_a_source_that_was_never_heard_and_one_whose_keys_are_guessed_are_told(seen: Seen) -> None:
     for number in range(10):
         guess = seen.asking[:-1] + ("0" if seen.asking[-1] != "0" else "1")
