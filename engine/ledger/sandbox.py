@@ -7,6 +7,7 @@ The request comes in as one JSON object, the answer goes out as JSON lines: the 
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import sqlite3
@@ -87,7 +88,11 @@ def run(uri: str, sql: str, max_rows: int, out: TextIO) -> None:
             for limit, value in _LIMITS.items():
                 db.setlimit(limit, value)
             db.set_authorizer(guard.authorize)
-            end: dict[str, Any] = {"truncated": _write(db.execute(sql), max_rows, out)}
+            try:
+                end: dict[str, Any] = {"truncated": _write(db.execute(sql), max_rows, out)}
+            except sqlite3.OperationalError as error:
+                db.set_authorizer(None)
+                raise sqlite3.OperationalError(f"{error}{_there_are(db, str(error), sql)}") from None
     except MemoryError:
         end = {"refused": "it needs too much memory: ask for less, or add a LIMIT"}
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
@@ -95,9 +100,28 @@ def run(uri: str, sql: str, max_rows: int, out: TextIO) -> None:
     out.write(json.dumps(end) + "\n")
 
 
+def _there_are(db: sqlite3.Connection, said: str, sql: str) -> str:
+    """The tables there are where one was not found; where a column was not, those of the tables that were named."""
+    tables = [
+        name
+        for (name,) in db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        )
+    ]
+    if said.startswith("no such table"):
+        return f"; there are {', '.join(tables)}"
+    if not said.startswith("no such column"):
+        return ""
+    words = set(re.findall(r"\w+", sql.lower()))
+    named = {table: db.execute("SELECT name FROM pragma_table_info(?)", (table,)) for table in tables if table in words}
+    return "".join(f"; {table} has {', '.join(name for (name,) in found)}" for table, found in named.items())
+
+
 def _write(cursor: sqlite3.Cursor, max_rows: int, out: TextIO) -> bool:
     """Columns and rows; whether some are left out."""
-    out.write(json.dumps([column[0] for column in cursor.description or ()]) + "\n")
+    if cursor.description is None:
+        raise ValueError("it asks for nothing: write a SELECT, like SELECT * FROM trades LIMIT 10")
+    out.write(json.dumps([column[0] for column in cursor.description]) + "\n")
     piece: list[list[Any]] = []
     taken, truncated = 0, False
     for count, row in enumerate(cursor):
