@@ -58,25 +58,27 @@ def export(
     from engine.ledger.formats import FORMATS
 
     path = existing(env, feed, ledger)
-    form = form or _format_of(output)
     gc.enable()
     rows = export_rows(path, what, _time("--since", since, path), _time("--until", until, path))
     columns = TABLES[what].columns
     if output == "-":
         if form is Format.PARQUET and sys.stdout.isatty():
             raise Problem("Parquet is not for a terminal; name a file: -o FILE")
-        FORMATS[form](sys.stdout.buffer, columns, rows)
+        FORMATS[form or Format.CSV](sys.stdout.buffer, columns, rows)
         sys.stdout.buffer.flush()
         return
     target = Path(output).expanduser().absolute()
     with _new_file(target, path, force) as file:
-        count = FORMATS[form](file, columns, rows)
+        count = FORMATS[form or _format_of(output)](file, columns, rows)
     note(f"{target}: {count:,} {what}")
 
 
 def _format_of(output: str) -> Format:
+    """By the file's ending, CSV without one; raises Problem where the ending promises something else."""
     ending = Path(output).suffix.removeprefix(".").lower()
-    return Format(ending) if ending in set(Format) else Format.CSV
+    if ending and ending not in set(Format):
+        raise Problem(f"{output}: .{ending} is none of {', '.join(Format)}; end it so, or say which with --format")
+    return Format(ending) if ending else Format.CSV
 
 
 def _time(flag: str, text: str | None, ledger: Path) -> int | None:

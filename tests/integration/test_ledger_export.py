@@ -330,3 +330,13 @@ def test_without_pyarrow_it_says_how_to_get_it(path: Path, tmp_path: Path, monke
     assert result.exit_code == 1
     assert "Parquet needs pyarrow, which is not installed: pip install 'hoox-tui[parquet]'" in result.stderr
     assert not list(tmp_path.glob("trades*"))
+
+
+def test_an_ending_that_promises_another_format_is_refused_unless_one_is_named(path: Path, tmp_path: Path) -> None:
+    refused = run(path, "-o", "t.xls")
+    assert refused.exit_code == 1
+    assert "t.xls: .xls is none of csv, jsonl, parquet; end it so, or say which with --format" in refused.stderr
+    assert not (tmp_path / "t.xls").exists()
+    assert run(path, "-o", "t.xls", "--format", "csv").exit_code == 0
+    assert run(path, "-o", "plain").exit_code == 0
+    assert (tmp_path / "plain").read_bytes() == (tmp_path / "t.xls").read_bytes()
