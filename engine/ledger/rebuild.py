@@ -42,10 +42,10 @@ class ProjectionTables:
         self._waiting = 0
 
 
-def rebuild_projections(path: Path) -> Path:
+def rebuild_projections(path: Path, kept_as: str = "damaged") -> Path:
     """Put every projection right: events and good snapshots are copied to a new file, whose projections are made anew.
 
-    The old file stays beside it; its path is returned. Works however badly a projection's pages are damaged, and brings
+    The old file stays beside it, with `kept_as` and a number in its name; its path is returned. Works however badly a projection's pages are damaged, and brings
     a file of an earlier schema to today's. Raises LedgerBroken when the events themselves are damaged or fewer than HEAD
     knows, LedgerBusy while an engine runs, LedgerLocked while another program has it open. Nothing is changed then.
     """
@@ -63,7 +63,7 @@ def rebuild_projections(path: Path) -> Path:
             make_new(made)
             with closing(sqlite3.connect(made, isolation_level=None)) as new:
                 _copy(path, old, new)
-            return _exchange(path, made)
+            return _exchange(path, made, kept_as)
     except (sqlite3.Error, OSError) as error:
         raise ledger_error(path, error) from error
     finally:
@@ -108,9 +108,9 @@ def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     new.execute("COMMIT")
 
 
-def _exchange(path: Path, made: Path) -> Path:
+def _exchange(path: Path, made: Path, kept_as: str) -> Path:
     number = 1
-    while _taken(aside := path.with_name(f"{path.name}.damaged-{number}")):
+    while _taken(aside := path.with_name(f"{path.name}.{kept_as}-{number}")):
         number += 1
     # Whatever the moment of a crash, `path` is one of the two, whole.
     os.link(path, aside)

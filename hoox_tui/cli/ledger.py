@@ -83,7 +83,8 @@ def rebuild(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> No
     """Make the projections anew from the events; the old file is kept beside it. Needs the engine stopped."""
     from engine.ledger.rebuild import rebuild_projections
 
-    note(f"projections are rebuilt; the old file is {rebuild_projections(existing(env, feed, ledger))}")
+    kept = rebuild_projections(existing(env, feed, ledger), kept_as="before-rebuild")
+    note(f"projections are rebuilt; the old file is {kept}")
 
 
 for command in (replay, travel, export):

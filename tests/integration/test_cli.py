@@ -242,6 +242,11 @@ class TestLedger:
         assert result.exit_code == 1
         assert "writes are refused" in result.stderr
 
+    def test_a_query_that_asks_for_nothing_is_an_error(self, cli: Cli, ledger: Path) -> None:
+        result = cli("db", "query", "")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "write a SELECT" in result.stderr
+
     def test_verify_passes_and_a_copy_verifies_too(self, cli: Cli, ledger: Path, tmp_path: Path) -> None:
         assert cli("ledger", "verify").exit_code == 0
         assert cli("ledger", "backup", str(tmp_path / "copy.sqlite")).exit_code == 0
@@ -297,7 +302,11 @@ class TestLedger:
         assert f"held by pid {os.getpid()}" in result.stderr
 
     def test_rebuild_keeps_the_old_file(self, cli: Cli, ledger: Path) -> None:
-        assert cli("ledger", "rebuild").exit_code == 0
+        result = cli("ledger", "rebuild")
+        assert result.exit_code == 0
+        kept = ledger.with_name("sim.sqlite.before-rebuild-1")
+        assert f"the old file is {kept}" in result.stderr
+        assert kept.exists()
         assert cli("ledger", "verify").exit_code == 0
 
 
