@@ -28,9 +28,9 @@ class Opened(Struct):
     damage: str = ""
 
     def close(self) -> None:
-        """Let the next engine in."""
+        """Let the next engine in; a start that failed before its first event leaves no new ledger."""
         if self.ledger is not None:
-            self.ledger.close()
+            self.ledger.close_or_withdraw()
         if self.lock is not None:
             self.lock.release()
 
