@@ -87,8 +87,8 @@ def replay(kernel: Kernel, command: cmd.ReplaySignal) -> Preview:
     seen = inadmissible(kernel, record) or foresee(kernel, record)
     rows = [("as", f"a new signal of {record.signal.source}, mode {record.policy.mode}")]
     if isinstance(seen, Refusal):
-        return Preview(title, (*rows, ("becomes", f"refused: {seen.message}")), entry=entry)
-    return Preview(title, (*rows, ("becomes", seen)), entry=entry)
+        return Preview(title, (*rows, ("now", f"would be refused: {seen.message}")), entry=entry)
+    return Preview(title, (*rows, ("now", seen)), entry=entry)
 
 
 def _named(record: SignalRecord) -> str:

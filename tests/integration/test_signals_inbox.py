@@ -162,7 +162,7 @@ async def test_a_replay_is_a_new_signal_once_for_each_request(seen: Seen) -> Non
     signal = await seen.send(seen.key)
     await seen.becomes(signal, "executed")
     replay = ReplaySignal(request_id="r1", signal=signal)
-    assert "would buy 0.002 BTCUSDT" in dict((await seen.link.preview(replay)).rows)["becomes"]
+    assert "would buy 0.002 BTCUSDT" in dict((await seen.link.preview(replay)).rows)["now"]
     for _ in range(2):
         assert (await seen.link.submit(replay)).ok
     assert rows(seen.engine.config.ledger, "SELECT path, status FROM signals ORDER BY seq")[0][0] == "webhook"

@@ -190,4 +190,5 @@ def test_what_was_not_known_when_it_came_is_sent_again_not_replayed() -> None:
     inbox.signal("LONG", symbol="ETHUSDT")
     inbox.handle(Listed(inbox.now, instrument("ETHUSDT")))
     shown = preview(inbox.desk, cmd.ReplaySignal(request_id="r", signal=inbox.record().signal.id), inbox.now)
-    assert "was not known when it came" in dict(shown.rows)["becomes"]
+    assert "would be refused: " in dict(shown.rows)["now"]
+    assert "was not known when it came" in dict(shown.rows)["now"]
