@@ -38,7 +38,12 @@ class At(Struct, frozen=True):
 
 def where(url: str) -> At:
     """Raises MailboxError."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # What could not be read may be of a password.
+        raise MailboxError("mail: its host or port cannot be read; write imaps://user@host:993/INBOX") from None
     host, user = parts.hostname or "", unquote(parts.username or "")
     if parts.scheme not in ("imap", "imaps") or not host or not user or parts.password is not None:
         raise MailboxError(
@@ -47,7 +52,7 @@ def where(url: str) -> At:
     if parts.scheme == "imap" and not is_loopback(host):
         raise MailboxError(f"mail: {host} would get the password in the clear; write imaps://")
     tls = parts.scheme == "imaps"
-    return At(host, parts.port or (993 if tls else 143), user, unquote(parts.path.strip("/")) or "INBOX", tls)
+    return At(host, port or (993 if tls else 143), user, unquote(parts.path.strip("/")) or "INBOX", tls)
 
 
 def read_password(path: Path) -> str:

@@ -79,12 +79,12 @@ def _ledger(settings: Settings) -> None:
     from engine.ledger.query import read_rows
 
     path = settings.ledger_path
-    if path.exists():
+    if path.exists() and path.stat().st_size:
         stamped = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}.get("env", "")
         if stamped != settings.env:
             raise WrongEnvironment(str(path), stamped, settings.env)
         return
-    # The folders that are not there are made.
+    # A start makes the file, and the folders that are not there.
     folder = next(parent for parent in path.parents if parent.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise LedgerError(f"{path} cannot be made in {folder}; choose another file with --ledger, or another HOOX_HOME")

@@ -41,6 +41,7 @@ REFUSED = [
     (MAIL, "mail_password_file: missing"),
     (MAIL | {"HOOX_MAIL_PASSWORD_FILE": "/no/password", "HOOX_MAIL_AUTHSERV": "mx"}, "mail_password_file: /no/password cannot be read"),
     ({"HOOX_MAIL": "pop3://me@mail.example"}, "is not a mailbox"),
+    ({"HOOX_MAIL": "imaps://me@mail.example:many/INBOX"}, "mail: its host or port cannot be read; write imaps://"),
     ({"HOOX_ENV": "paper", "HOOX_FEED": "recording:/no/file.gz"}, "/no/file.gz"),
     ({"HOOX_SYMBOLS": "DOGEUSDT"}, "symbols: the simulated market does not list 'DOGEUSDT'; choose from"),
     ({"HOOX_RECORD": "a.sqlite"}, "record: .*a.sqlite exists; choose another name"),
