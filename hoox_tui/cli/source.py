@@ -296,8 +296,9 @@ def _show_key(enrolled: Enrolled, secret: str, as_json: bool) -> None:
         typer.echo(f"apiKey   {enrolled.api_key}   (shown once)")
         if secret:
             typer.echo(f"hmac     {secret}   (shown once; unsigned requests are refused)")
-        typer.echo("\ntry it: one signal, however often it is sent; another idempotencyKey makes it a new one")
-        typer.echo(curl(enrolled.url, enrolled.api_key))
+        if not (secret or source.hmac):
+            typer.echo("\ntry it: one signal, however often it is sent; another idempotencyKey makes it a new one")
+            typer.echo(curl(enrolled.url, enrolled.api_key))
         typer.echo(f"\nfor TradingView:\n{enrolled.template}")
     for warning in needs_attention(source):
         note(f"! {source.name} {warning}")

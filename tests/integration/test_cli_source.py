@@ -82,3 +82,9 @@ def test_without_an_engine_that_listens_it_says_how_to_get_one(home: Path, monke
 def test_only_what_makes_a_source_shows_defaults() -> None:
     assert "[default: (log)]" in " ".join(hoox("source", "add", "--help").output.split())
     assert "default" not in hoox("source", "set", "--help").output
+
+
+def test_a_source_that_signs_gets_no_command_that_would_be_refused(home: Path) -> None:
+    assert "curl " in hoox("source", "add", "tv").stdout
+    assert "curl " not in hoox("source", "add", "signs", "--sign").stdout
+    assert "curl " not in hoox("source", "rotate", "signs").stdout
