@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hoox_tui.settings import Settings
+
+_OPEN = """SELECT (SELECT count(*) FROM positions WHERE closed_ns = 0) + (SELECT count(*) FROM orders
+    WHERE status NOT IN ('DENIED', 'FILLED', 'CANCELLED', 'EXPIRED', 'REJECTED')) AS open"""
 
 
 def refusals(settings: Settings) -> Iterator[str]:
@@ -52,16 +56,21 @@ def _mail(settings: Settings) -> None:
 
 
 def _feed(settings: Settings) -> None:
-    kind, _, file = settings.feed_name.partition(":")
-    if kind == "recording":
-        from engine.feeds.recording import RecordingFeed
-
-        RecordingFeed(Path(file))
-    elif kind == "simulated":
+    if settings.feed_name == "simulated":
         from engine.feeds.simulated.listing import listing_of
 
         for symbol in settings.symbols:
             listing_of(symbol)
+    else:
+        _identity(settings)
+
+
+def _identity(settings: Settings) -> str:
+    """What a ledger is stamped with by this feed; raises FeedError where it is a recording that cannot be played."""
+    from engine.feeds.recording import RecordingFeed
+
+    kind, _, file = settings.feed_name.partition(":")
+    return RecordingFeed(Path(file)).identity if kind == "recording" else kind
 
 
 def _record(settings: Settings) -> None:
@@ -75,16 +84,31 @@ def _record(settings: Settings) -> None:
 
 
 def _ledger(settings: Settings) -> None:
-    from engine.ledger.errors import LedgerError, WrongEnvironment
-    from engine.ledger.query import read_rows
+    from engine.ledger.errors import LedgerError
 
     path = settings.ledger_path
     if path.exists() and path.stat().st_size:
-        stamped = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}.get("env", "")
-        if stamped != settings.env:
-            raise WrongEnvironment(str(path), stamped, settings.env)
+        _check_stamps(settings)
         return
     # A start makes the file, and the folders that are not there.
     folder = next(parent for parent in path.parents if parent.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise LedgerError(f"{path} cannot be made in {folder}; choose another file with --ledger, or another HOOX_HOME")
+
+
+def _check_stamps(settings: Settings) -> None:
+    """A ledger belongs to one environment, and to one feed while anything is open."""
+    from engine.feeds.base import FeedError
+    from engine.ledger.errors import WrongEnvironment, WrongFeed
+    from engine.ledger.query import read_rows
+
+    path = settings.ledger_path
+    stamped = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}
+    env, feed = stamped.get("env", ""), stamped.get("feed", "")
+    if env != settings.env:
+        raise WrongEnvironment(str(path), env, settings.env)
+    (found,) = read_rows(path, _OPEN)
+    with suppress(FeedError):  # which is said already
+        wanted = _identity(settings)
+        if found["open"] and wanted != feed:
+            raise WrongFeed(str(path), feed, wanted, found["open"])

@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.ledger.store import Ledger
+from engine.model.market import Side
 from hoox_tui import settings, themes
 from hoox_tui.cli.root import app
-from tests.ledger_events import START_NS
+from tests.ledger_events import START_NS, Story
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,21 @@ def test_a_ledger_of_another_environment_is_named(home: Path) -> None:
     Ledger.open(home / "x.sqlite", env="paper", feed="binance", now_ns=START_NS, reserve_bytes=0).close()
     result = check("--ledger", "x.sqlite")
     assert "is a ledger of env 'paper', not 'sim'" in result.stderr
+
+
+def test_another_feed_is_named_while_something_is_open(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story()
+    opened = Ledger.open(home / "paper.sqlite", env="paper", feed="binance", now_ns=START_NS, reserve_bytes=0)
+    opened.append([*story.opening(), *story.create(), *story.send(), *story.fill("0.010")])
+    monkeypatch.setenv("HOOX_ENV", "paper")
+    assert check().exit_code == 0
+    result = check("--feed", "backpack")
+    assert (
+        "has 1 open positions and orders on feed 'binance', not 'backpack'; start with --feed binance" in result.stderr
+    )
+    opened.append([*story.create(Side.SELL, reduce_only=True), *story.send(), *story.fill("0.010")])
+    opened.close()
+    assert check("--feed", "backpack").exit_code == 0
 
 
 def test_a_check_makes_nothing(home: Path) -> None:
