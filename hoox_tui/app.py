@@ -29,7 +29,7 @@ from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.help import HelpScreen, help_text
 from hoox_tui.screens.modal import Beats, Follows
 from hoox_tui.screens.preview import PreviewScreen
-from hoox_tui.screens.quit import Leaving, QuitScreen
+from hoox_tui.screens.quit import Leaving, QuitScreen, without_asking
 from hoox_tui.seat import Seat
 from hoox_tui.themed import ENVIRONMENTS, ThemedApp
 
@@ -43,7 +43,7 @@ IN_TRAVEL = "nothing trades in time travel: Esc goes to the live desk"
 
 
 class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
-    """The screen over an engine. `owns_engine` says that leaving with nothing open stops it."""
+    """The screen over an engine. `owns_engine` says whether this screen started it: no other screen stops it unasked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(Scope.EVERYWHERE, Scope.APP)]
 
@@ -53,7 +53,7 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         *,
         symbol: str = "",
         screen: str = "desk",
-        owns_engine: bool = True,
+        owns_engine: Callable[[], bool] = bool,
         theme: str = themes.DEFAULT_THEME,
         env: str = "",
         ledger: Path | None = None,
@@ -315,21 +315,31 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
                 yield SystemCommand(f"{action.group}: {action.label}", action.help, partial(self._run, action))
         for name in themes.NAMES:
             yield SystemCommand(f"view: Theme {name}", "Change colours", partial(setattr, self, "theme", name))
+        yield SystemCommand(
+            "help: Stop the engine", "Quit, and choose what becomes of the engine", self.action_ask_leave
+        )
 
     async def _run(self, action: Action) -> None:
         place = {Scope.DESK: self.desk, Scope.TRAVEL: self.travel}.get(action.scope)
         await self.run_action(action.action, place or self)
 
     def action_ask_quit(self) -> None:
-        """Leave at once when nothing is open, else ask what becomes of the engine."""
-        if self.seat.at_risk or self.seat.lost:
-            self.push_screen(QuitScreen(self.seat), self.leave)
-        else:
-            alone = self.seat.status is None or self.seat.status.screens <= 1
-            self.leave(Leaving.STOP if self.owns_engine and alone else Leaving.DETACH)
+        """Leave at once where nobody need be asked what becomes of the engine."""
+        how = without_asking(self.seat, owner=self.owns_engine())
+        if how is not None:
+            self.leave(how)
+        elif not isinstance(self.screen, QuitScreen):
+            self.action_ask_leave()
+
+    def action_ask_leave(self) -> None:
+        """Ask what becomes of the engine, whoever started it."""
+        self.push_screen(QuitScreen(self.seat), self.leave)
 
     def leave(self, how: Leaving | None) -> None:
         """Leave this way; None stays."""
+        if how is Leaving.STOP and self.seat.lost:
+            self.notify("The engine is lost and cannot be told to stop: detach, or wait for it", severity="error")
+            return
         if how is Leaving.STOP:
             self.link.stop_engine("quit")
         if how is not None:
@@ -353,7 +363,7 @@ def run_desk(
     *,
     symbol: str = "",
     screen: str = "desk",
-    owns_engine: bool = True,
+    owns_engine: Callable[[], bool] = bool,
     theme: str = "",
     env: str = "",
     ledger: Path | None = None,

@@ -225,6 +225,7 @@ class Engine:
 
         self._intake = Intake(config, keeper, self.config.ledger, self.port.timing, self._clock)
         status.webhook = await self._intake.start()
+        status.mailbox = bool(config.mail)
         status.senders = self._intake.senders
 
     # --- Running ------------------------------------------------------------------------------------

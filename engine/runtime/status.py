@@ -41,6 +41,8 @@ class StatusSource:
         self.recording = ""
         self.webhook = ""
         """Where signals are taken."""
+        self.mailbox = False
+        """Signals are read from a mailbox."""
         self.senders: Callable[[], Mapping[str, Any]] = dict
         """What came from whom: source -> its tally."""
         self.paused = False
@@ -91,6 +93,7 @@ class StatusSource:
             recovery=self.recovery,
             recording=self.recording,
             webhook=self.webhook,
+            mailbox=self.mailbox,
             paused=self.paused,
             open_positions=len(state.positions),
             open_orders=len(state.orders),
@@ -101,6 +104,7 @@ class StatusSource:
             unknown=unknown_trails(desk.kernel),
             differs=differing(desk.kernel),
             approvals=approvals(state),
+            waiting=sum(record.waits is not None for record in state.signals.values()),
         )
 
     def _shown(self, kernel: Kernel) -> list[Market]:

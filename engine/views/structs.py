@@ -89,6 +89,10 @@ class StatusView(ViewBase, frozen=True):
     """Signals that wait for a person."""
     webhook: str = ""
     """Where signals are taken, e.g. 127.0.0.1:8787; empty where they are not."""
+    mailbox: bool = False
+    """Signals are read from a mailbox."""
+    waiting: int = 0
+    """Signals that are not done: they wait for a person, a flat position, their turn or the next try."""
 
 
 class BookRow(Struct, frozen=True):

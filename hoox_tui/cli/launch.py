@@ -144,6 +144,10 @@ class Keeper(threading.Thread):
         """The engine this keeper started or was given is not running any more; so is one it never had."""
         return self._process is None or self._process.ended()
 
+    def started(self, pid: int) -> bool:
+        """That engine is one this keeper started or was given."""
+        return self._process is not None and self._process.pid == pid
+
     def close(self) -> None:
         """Stop keeping; the engine goes on."""
         self._over.set()

@@ -16,6 +16,7 @@ from hoox_tui.cli.late import say_late
 from hoox_tui.cli.problems import NoEngine, Problem, note
 
 if TYPE_CHECKING:
+    from engine.link.base import EngineLink
     from hoox_tui.cli.launch import EngineProcess
     from hoox_tui.settings import Loaded, Settings
 
@@ -37,10 +38,10 @@ def open_desk(loaded: Loaded, *, in_process: bool) -> None:
     path = running_socket(settings)
     if path is not None:
         _check_running(loaded)
-        _show(settings, path, None, owns_engine=True)
+        _show(settings, path, None, keeps=True)
     else:
         note(f"starting an engine on {settings.feed_name}")
-        _show(settings, socket_path(settings.ledger_path), EngineProcess(settings), owns_engine=True)
+        _show(settings, socket_path(settings.ledger_path), EngineProcess(settings), keeps=True)
 
 
 def open_screen(settings: Settings) -> None:
@@ -49,7 +50,7 @@ def open_screen(settings: Settings) -> None:
     path = running_socket(settings)
     if path is None:
         raise NoEngine(f"no engine is running on {settings.ledger_path}; hoox starts one")
-    _show(settings, path, None, owns_engine=False)
+    _show(settings, path, None, keeps=False)
 
 
 def _check_running(loaded: Loaded) -> None:
@@ -71,7 +72,9 @@ def _same_feed(plays: str, wanted: str) -> bool:
     return plays.startswith(f"recording:{Path(file).name}:") if kind == "recording" else plays == wanted
 
 
-def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns_engine: bool) -> None:
+def _show(settings: Settings, path: Path, started: EngineProcess | None, *, keeps: bool) -> None:
+    """`keeps`: an engine that crashes is started again."""
+
     def give_up(number: int, frame: object) -> None:
         # Until the desk takes the signal over nobody saw this engine: it is not left behind.
         if started is not None:
@@ -87,14 +90,14 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
     link = SocketLink(path, _screen_name())
     # It answers already where the imports above took longer than its start.
     before = partial(started.wait_ready, path) if started is not None and not answers(path) else None
-    keeper = Keeper(link, settings, started) if owns_engine else None
+    keeper = Keeper(link, settings, started) if keeps else None
     if keeper is not None:
         keeper.start()
     try:
         how = run_desk(
             link,
             symbol=_first_symbol(settings),
-            owns_engine=owns_engine,
+            owns_engine=lambda: keeper is not None and keeper.started(_pid(link)),
             theme=settings.theme,
             env=settings.env,
             ledger=settings.ledger_path,
@@ -109,8 +112,19 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, owns
     finally:
         if keeper is not None:
             keeper.close()
-    if how == "detach":
-        note(f"the engine goes on watching {settings.ledger_path}; hoox attaches to it again")
+    note(farewell(how, settings.ledger_path, _pid(link)))
+
+
+def farewell(how: str, ledger: Path, pid: int) -> str:
+    """What became of the engine, said once the screen is gone; `pid` 0 where it is not known."""
+    if how == "stop":
+        return f"the engine of {ledger} was told to stop; hoox starts it again"
+    end = f"kill {pid} stops it" if pid else "its palette (ctrl+p) has: Stop the engine"
+    return f"the engine goes on watching {ledger}; hoox attaches to it again, {end}"
+
+
+def _pid(link: EngineLink) -> int:
+    return link.welcome.pid if link.welcome is not None else 0
 
 
 def _show_in_process(settings: Settings) -> None:
@@ -122,12 +136,13 @@ def _show_in_process(settings: Settings) -> None:
     run_desk(
         link,
         symbol=_first_symbol(settings),
-        owns_engine=True,
+        owns_engine=lambda: True,
         theme=settings.theme,
         env=settings.env,
         ledger=settings.ledger_path,
         ledger_flag=settings.ledger_flag,
     )
+    note(f"the engine of {settings.ledger_path} stopped with its screen; hoox starts it again")
 
 
 def _need_terminal() -> None:

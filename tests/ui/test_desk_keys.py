@@ -12,7 +12,7 @@ from hoox_tui.screens.desk import PANES, DeskScreen
 from hoox_tui.screens.edit import EditScreen
 from hoox_tui.screens.help import HelpScreen
 from hoox_tui.screens.preview import PreviewScreen
-from hoox_tui.screens.quit import Leaving, QuitScreen
+from hoox_tui.screens.quit import QuitScreen
 from hoox_tui.screens.symbols import SymbolScreen
 from tests.ui import seeds
 from tests.ui.desk_host import SIZES, Desk, desk
@@ -222,38 +222,3 @@ async def test_a_row_is_copied_as_text() -> None:
     async with desk() as at:
         await at.press("4", "y")
         assert at.app.clipboard.startswith("P1\t")
-
-
-async def test_quit_with_something_open_asks_and_says_what_stops() -> None:
-    async with desk() as at:
-        await at.press("Q")
-        assert "2 open positions, 4 working orders." in at.said()
-        assert "do NOT fire" in at.said()
-        await at.press("escape")
-        assert isinstance(at.app.screen, DeskScreen)
-        await at.press("Q", "d")
-        assert at.app.return_value is Leaving.DETACH
-        assert at.link.stopped == []
-
-
-async def test_quit_can_stop_the_engine() -> None:
-    async with desk() as at:
-        await at.press("Q", "s")
-        assert at.app.return_value is Leaving.STOP
-        assert at.link.stopped == ["quit"]
-    assert at.link.closed
-
-
-async def test_quit_with_nothing_open_stops_its_own_engine_at_once() -> None:
-    async with desk(FakeLink(full_views(open_positions=0, open_orders=0))) as at:
-        await at.press("Q")
-        assert at.app.return_value is Leaving.STOP
-
-
-@pytest.mark.parametrize(("owns", "screens"), [(False, 1), (True, 2)])
-async def test_quit_never_stops_an_engine_of_others(owns: bool, screens: int) -> None:
-    link = FakeLink(full_views(open_positions=0, open_orders=0, screens=screens))
-    async with desk(link, owns_engine=owns) as at:
-        await at.press("Q")
-        assert at.app.return_value is Leaving.DETACH
-        assert link.stopped == []
