@@ -87,6 +87,14 @@ class TicketPane(Pane[Preview]):
         self.border_title = f"{self.TITLE} {instrument.symbol}"
         self._changed()
 
+    def aim(self, instrument_id: str) -> None:
+        """Another instrument is on screen: a draft of the last one ends, it would trade what no title names."""
+        if self._instrument is None or self._instrument.id == instrument_id:
+            return
+        self._instrument, self._draft, self._view = None, dict(_EMPTY), None
+        self.border_title = self.TITLE
+        self._changed()
+
     def show_quote(self, instrument_id: str, bid: str | None, ask: str | None) -> None:
         """Best prices of an instrument: what a size in money is converted with, and where an empty price starts."""
         self._quoted, self._bid, self._ask = instrument_id, bid, ask

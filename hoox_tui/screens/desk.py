@@ -169,6 +169,7 @@ class DeskScreen(TradingScreen):
             return False
         self._instrument = instrument.id
         self.book.expect(instrument.symbol)
+        self.ticket.aim(instrument.id)
         self._book_slot.retarget(f"book:{instrument.id}")
         self._retarget_chart()
         return True

@@ -107,6 +107,10 @@ class TradingScreen(Screen[None]):
         except TicketError as error:
             self.notify(str(error), severity="warning")
             return
+        if self.seat.instrument is None or self.seat.instrument.id != command.instrument:
+            # Between the key and this message the engine may have taken the instrument away.
+            self.notify("Another symbol is on screen: open the ticket again", severity="warning")
+            return
         self.open_preview(Choice("order", command))
 
     # --- previews ---

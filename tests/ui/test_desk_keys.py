@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from textual.command import CommandPalette
 
-from engine.model.command import CancelAll, CancelOrder, FlattenAll
+from engine.model.command import CancelAll, CancelOrder, FlattenAll, PlaceOrder
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Scope
 from hoox_tui.screens.desk import PANES, DeskScreen
 from hoox_tui.screens.edit import EditScreen
@@ -200,6 +200,31 @@ async def test_symbol_search_takes_the_first_hit() -> None:
         assert at.app.desk.book.border_title == "book ETHUSDT"
         assert "no book yet" in at.text()
         assert "no candles yet" in at.text()
+
+
+@pytest.mark.parametrize("leave", [("escape",), ("4",)])
+async def test_no_key_trades_another_symbol_than_the_title_names(leave: tuple[str, ...]) -> None:
+    other = "binance.perp:ETHUSDT"
+    instruments = (seeds.INSTRUMENT, replace(seeds.INSTRUMENT, id=other, symbol="ETHUSDT", base="ETH"))
+    async with desk(FakeLink(full_views(instruments=instruments))) as at:
+        await at.press("b", *"0.01", "escape", *leave, "/", *"ETH", "enter", "3")
+        assert "ETHUSDT › ticket" in at.text()
+        assert "BTC" not in "".join(str(line) for line in at.app.desk.ticket.draw(60, 20))
+        await at.press("enter")
+        assert isinstance(at.app.screen, DeskScreen)
+        asked = len(at.link.asked)
+        await at.frames(20)
+        assert len(at.link.asked) == asked
+        await at.press("b", "enter")
+        command = at.preview.chosen.command
+        assert isinstance(command, PlaceOrder)
+        assert command.instrument == other
+
+
+async def test_a_draft_survives_a_look_at_its_own_symbol() -> None:
+    async with desk() as at:
+        await at.press("b", *"0.02", "escape", "/", *"BTC", "enter", "3")
+        assert at.app.desk.ticket.draft()["size"] == "0.02"
 
 
 async def test_brackets_change_the_timeframe_from_any_pane() -> None:
