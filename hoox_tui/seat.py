@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from engine.link.base import EngineLink, LinkLost, LinkState
 from engine.link.messages import Ack
 from engine.model.command import AnyCommand
 from engine.views import (
+    REHEARSAL,
     BookView,
     ChartView,
     InstrumentView,
@@ -87,7 +89,9 @@ class Seat:
     def frame_title(self) -> str:
         """What every frame says: environment and, where they are not real, what the prices are."""
         status = self.status
-        return " · ".join(part for part in (self.env.upper(), status.prices if status else "") if part)
+        if status is None:
+            return self.env.upper()
+        return " · ".join(part for part in (self.env.upper(), REHEARSAL * status.rehearsal, status.prices) if part)
 
     @property
     def lost(self) -> bool:
@@ -166,6 +170,9 @@ class Seat:
         if self.paused_since is not None:
             seconds = (self.mono() - self.paused_since) // SECOND
             return f"DISPLAY PAUSED {seconds} s: the engine goes on; p resumes", "warn"
+        if status is not None and status.ended_ns:
+            at = datetime.fromtimestamp(status.ended_ns // SECOND, UTC)
+            return f"RECORDING ENDED at {at:%H:%M:%S} UTC: no new prices, no entries; closes still work", "warn"
         return None
 
     def convert(self, view: View) -> View:

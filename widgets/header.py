@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from engine.model.market import StreamState
-from engine.views import Mode, StatusView
+from engine.views import REHEARSAL, Mode, StatusView
 from engine.views.format import clean
 from widgets.pane import Line, LinesWidget, Palette, Part, Tone, packed
 from widgets.positions import gain_tone
-from widgets.text import known, signed
+from widgets.text import SHORT, known, left, signed
 
 SLOW_MS = 1_000
 """An engine silent for longer is warned about."""
 _ENVIRONMENTS = {"sim": Tone.SIM, "paper": Tone.PAPER, "live": Tone.LIVE}
+_NAME = 12
+"""Cells for the name of the screen that holds the hand."""
 _NOTHING = Part(99, Tone.PLAIN, "")
 
 
@@ -46,7 +48,7 @@ class HeaderBar(LinesWidget):
     ) -> None:
         """Draw the state of the engine (None before the first) and of the link to it."""
         link = self._link_parts(heartbeat_age_ms, link_state, link_detail)
-        place = Part(2, Tone.PLAIN, f"{symbol} › {pane}" if symbol and pane else symbol or pane)
+        place = Part(1, Tone.PLAIN, _place(symbol, pane), _place(symbol, SHORT.get(pane, pane)))
         if status is None:
             self._lines_of = ((Part(0, Tone.WARN, " NO ENGINE "), place), link)
         else:
@@ -71,23 +73,46 @@ class HeaderBar(LinesWidget):
         return (Part(2, Tone.DIM, " engine ✓"),)
 
 
+def _place(symbol: str, pane: str) -> str:
+    return f"{symbol} › {pane}" if symbol and pane else symbol or pane
+
+
+def _short_prices(text: str) -> str:
+    return text.partition(",")[0].replace("SIMULATED", "SIM")
+
+
 def _safety(view: StatusView, place: Part, has_hand: bool) -> tuple[Part, ...]:
-    hand = "you" if has_hand else "nobody" if not view.hand else "another screen"
     return (
         Part(0, _ENVIRONMENTS.get(view.env, Tone.PLAIN), f" {view.env.upper()} "),
-        Part(0, Tone.WARN if "SIMULATED" in view.prices else Tone.PLAIN, view.prices),
+        Part(0, Tone.WARN, REHEARSAL, REHEARSAL.partition(",")[0]) if view.rehearsal else _NOTHING,
+        Part(0, Tone.WARN if "SIMULATED" in view.prices else Tone.PLAIN, view.prices, _short_prices(view.prices)),
         place,
-        Part(0, Tone.ALARM, " KILL ON ") if view.kill else Part(0, Tone.DIM, "kill off"),
+        Part(0, Tone.ALARM, " KILL ON ") if view.kill else Part(1, Tone.DIM, "kill off"),
         _count("UNKNOWN", view.unknown),
         _count("DIFFERS", view.differs),
-        Part(0, Tone.UNKNOWN, f" F4 APPROVE {view.approvals} ") if view.approvals else _NOTHING,
-        Part(0, Tone.WARN, "● ARMED") if view.armed else Part(0, Tone.DIM, "○ disarmed"),
-        Part(4, Tone.DIM if has_hand else Tone.WARN, f"hand: {hand}"),
+        Part(0, Tone.UNKNOWN, f" F4 APPROVE {view.approvals} ", f" F4: {view.approvals} ")
+        if view.approvals
+        else _NOTHING,
+        *_hand(view, has_hand),
         Part(3, Tone.WARN, "PAUSED") if view.paused else _NOTHING,
         Part(6, Tone.DIM, f"feed {view.feed}"),
         Part(5, Tone.ACCENT, f"● rec {clean(view.recording)}") if view.recording else _NOTHING,
         Part(5, Tone.WARN, clean(view.kill_reason)) if view.kill else _NOTHING,
     )
+
+
+def _hand(view: StatusView, has_hand: bool) -> tuple[Part, ...]:
+    """Whether this keyboard may enter. Armed is the screen with the hand; the others watch, whatever that one may."""
+    if has_hand:
+        return (
+            Part(0, Tone.WARN, "● ARMED") if view.armed else Part(0, Tone.DIM, "○ disarmed"),
+            Part(4, Tone.DIM, "hand: you"),
+        )
+    if not view.screens:  # a moment of the past: nobody watched it like this
+        return Part(0, Tone.DIM, "○ disarmed"), Part(4, Tone.WARN, "hand: nobody")
+    name = clean(view.hand) or "nobody"
+    name = left(name, _NAME).rstrip()
+    return (Part(0, Tone.WARN, f"watching, hand: {name}", "watching"),)
 
 
 def _mode(view: StatusView) -> tuple[Part, ...]:
@@ -109,6 +134,7 @@ def _told(view: StatusView) -> tuple[Part, ...]:
 def _money(view: StatusView) -> tuple[Part, ...]:
     live = sum(stream.state == StreamState.LIVE for stream in view.streams)
     bad = next((s for s in view.streams if s.state not in (StreamState.LIVE, StreamState.ENDED)), None)
+    bad = bad or next((s for s in view.streams if s.state == StreamState.ENDED), None)
     if bad is not None:
         streams = Part(1, Tone.WARN, f"{bad.stream} {bad.state} ({live}/{len(view.streams)} live)")
     elif view.streams:

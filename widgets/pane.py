@@ -92,12 +92,19 @@ class Part(NamedTuple):
     rank: int
     tone: Tone
     text: str
+    short: str = ""
+    """What is said instead where the parts of SHORTENED ranks do not all fit."""
+
+
+SHORTENED = 1
+"""Parts up to this rank are shortened before one of them is dropped."""
 
 
 def packed(parts: Sequence[Part], width: int, gap: str = "  ") -> Line:
     """As many parts as fit, in their given order, least important dropped first."""
     chosen: set[int] = set()
     room = width + len(gap)
+    parts = _shortened(parts, room, len(gap))
     for index in sorted(range(len(parts)), key=lambda i: parts[i].rank):
         cost = len(parts[index].text) + len(gap)
         if parts[index].text and cost <= room:
@@ -109,6 +116,17 @@ def packed(parts: Sequence[Part], width: int, gap: str = "  ") -> Line:
             runs.append((Tone.PLAIN, gap))
         runs.append((parts[index].tone, parts[index].text))
     return Line(tuple(runs))
+
+
+def _shortened(parts: Sequence[Part], room: int, gap: int) -> Sequence[Part]:
+    """The same parts, of the important ones as many shortened as it takes, the least important first."""
+    fitting = list(parts)
+    most = [index for index, part in enumerate(parts) if part.rank <= SHORTENED and part.text]
+    for index in sorted((index for index in most if parts[index].short), key=lambda i: -parts[i].rank):
+        if sum(len(fitting[i].text) + gap for i in most) <= room:
+            break
+        fitting[index] = parts[index]._replace(text=parts[index].short)
+    return fitting
 
 
 class Palette(Widget):

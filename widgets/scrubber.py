@@ -48,7 +48,7 @@ class Scrubber(LinesWidget):
 
     def _event(self, view: TravelView, width: int) -> Line:
         status = self._status
-        env = status.env.upper() if status is not None else ""
+        env = status.env.upper() + " REHEARSAL" * status.rehearsal if status is not None else ""
         whole = view.verified >= view.last_seq
         parts = (
             Part(0, Tone.PLAIN, f" {env} then"),

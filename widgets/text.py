@@ -8,6 +8,16 @@ from rich.cells import cell_len, set_cell_size
 
 DASH = "–"
 """What is not known; never 0."""
+SHORT = {
+    "ticket": "tick",
+    "positions": "pos",
+    "orders": "ord",
+    "trades": "trd",
+    "balance": "bal",
+    "latency": "lat",
+    "signals": "sig",
+}
+"""Names of panes where there is little room."""
 SECOND = 1_000_000_000
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 

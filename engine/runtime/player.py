@@ -68,6 +68,8 @@ class Player:
             except Exception as error:
                 log.exception("the feed failed")
                 self._tell(sink, StreamState.DOWN, f"the feed failed: {error!r}")
+            else:
+                self._status.ended_ns = clock.now_ns() if isinstance(clock, ManualClock) else 0
             if isinstance(clock, ManualClock):
                 break
             await asyncio.sleep(AGAIN_S)

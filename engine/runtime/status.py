@@ -46,6 +46,8 @@ class StatusSource:
         self.senders: Callable[[], Mapping[str, Any]] = dict
         """What came from whom: source -> its tally."""
         self.paused = False
+        self.ended_ns = 0
+        """When the recording came to its end."""
         self.ticks = 0
         self.ages: deque[int] = deque(maxlen=AGES)
         """Ns from when a tick was due to when it was handled; only where the feed knows."""
@@ -94,6 +96,8 @@ class StatusSource:
             recording=self.recording,
             webhook=self.webhook,
             mailbox=self.mailbox,
+            rehearsal=self._config.rehearse,
+            ended_ns=self.ended_ns,
             paused=self.paused,
             open_positions=len(state.positions),
             open_orders=len(state.orders),

@@ -6,6 +6,7 @@ Numbers arrive formatted to the instrument's tick and step; None is "not known" 
 from engine.views.inbox import SignalDetailView, SignalRow, SignalsView, SourceRow
 from engine.views.stages import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
 from engine.views.structs import (
+    REHEARSAL,
     BalanceRow,
     BalanceView,
     BookRow,
@@ -33,6 +34,7 @@ from engine.views.structs import (
 )
 
 __all__ = [
+    "REHEARSAL",
     "BalanceRow",
     "BalanceView",
     "BookRow",

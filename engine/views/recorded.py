@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from engine.core.desk import Desk
 from engine.core.state import State, money_key
 from engine.model import event as ev
+from engine.model.account import Execution
 from engine.model.market import Mark, quote
 from engine.views import format as fmt
 from engine.views import tables
@@ -197,4 +198,6 @@ def status_view(desk: Desk, prices: Prices, now_ns: int, ledger: str) -> StatusV
         streams=(),
         unknown=unknown_trails(desk.kernel),
         differs=differing(desk.kernel),
+        rehearsal=any(account.execution is Execution.VENUE for account in state.accounts.values())
+        and state.env == "sim",
     )

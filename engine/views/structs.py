@@ -20,6 +20,10 @@ class Mode(StrEnum):
     READ_ONLY = "read_only"
 
 
+REHEARSAL = "REHEARSAL, BAD LINE"
+"""What every screen says beside the environment while orders go over a bad line to a simulated exchange."""
+
+
 class StreamView(Struct, frozen=True):
     """One feed stream: state is one of engine.model.market.StreamState; `age_ns` None before the first message."""
 
@@ -93,6 +97,10 @@ class StatusView(ViewBase, frozen=True):
     """Signals are read from a mailbox."""
     waiting: int = 0
     """Signals that are not done: they wait for a person, a flat position, their turn or the next try."""
+    rehearsal: bool = False
+    """Orders go over a bad line to a simulated exchange."""
+    ended_ns: int = 0
+    """When the recording that is played came to its end; 0 before, and where none is."""
 
 
 class BookRow(Struct, frozen=True):

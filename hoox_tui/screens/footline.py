@@ -9,13 +9,14 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from widgets.text import SHORT
+
 ALWAYS = (
     *("trade.buy", "trade.sell", "trade.arm", "trade.panic", "view.maximize"),
     *("travel.leave", "travel.on", "travel.minute_on", "travel.go", "travel.kind"),
     *("signals.approve", "signals.decline", "signals.search", "signals.why", "signals.replay", "signals.leave"),
     *("help.keys", "help.quit"),
 )
-SHORT = {"ticket": "tick", "positions": "pos", "orders": "ord", "trades": "trd", "balance": "bal", "latency": "lat"}
 WIDE = 120
 """Columns from which panes go by their whole name."""
 

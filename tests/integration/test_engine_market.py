@@ -119,9 +119,10 @@ async def test_a_capture_gives_the_engine_the_same_market_again(
 ) -> None:
     path, inputs = capture
     counted = Counted(monkeypatch, BTC)
-    async with running(recorded(tmp_path, path, ledger=tmp_path / "paper.sqlite")) as (engine, _):
+    async with running(recorded(tmp_path, path, ledger=tmp_path / "paper.sqlite")) as (engine, link):
         await until(lambda: ended(engine))
         assert engine.keeper is not None
+        await until(lambda: link.views["status"].ended_ns >= inputs[-1].time_ns)
         last = engine.keeper.desk.kernel.markets[BTC].quote
     assert counted.inputs[: len(inputs)] == inputs
     assert {type(item) for item in counted.inputs[len(inputs) :]} == {FeedStatus}

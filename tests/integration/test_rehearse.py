@@ -112,6 +112,7 @@ async def test_an_order_goes_to_the_exchange_and_comes_back(tmp_path: Path) -> N
     async with running(config) as (engine, link):
         price = await priced(link)
         assert link.views["status"].prices == "SIMULATED PRICES"
+        assert link.views["status"].rehearsal
         resting = PlaceOrder(
             request_id="rests", instrument=BTC, side=Side.BUY, type=OrderType.LIMIT, size=D("0.02"),
             price=(price * D("0.9")).quantize(D("0.1")),

@@ -11,7 +11,7 @@ from engine.link.base import LinkState
 from engine.views import Mode
 from hoox_tui.screens.quit import Leaving
 from tests.ui import seeds
-from tests.ui.desk_host import MS, desk
+from tests.ui.desk_host import MS, SIZES, desk
 from tests.ui.fake_link import FakeLink, empty_views, full_views
 
 
@@ -118,6 +118,21 @@ async def test_an_order_ends_the_pause_so_that_its_result_shows() -> None:
         await at.frames()
         assert "PAUSED" not in at.text()
         assert len(at.app.desk.positions.rows()) == 0
+
+
+async def test_the_end_of_a_recording_is_across_the_screen() -> None:
+    async with desk(FakeLink(full_views(ended_ns=seeds.NOW))) as at:
+        assert "RECORDING ENDED at 08:53:20 UTC" in at.text()
+        assert "closes still work" in at.text()
+
+
+@pytest.mark.parametrize("size", ["80x24", "120x40"])
+async def test_a_rehearsal_is_marked_on_every_screen(size: str) -> None:
+    async with desk(FakeLink(full_views(rehearsal=True)), size=SIZES[size]) as at:
+        for key in ("f2", "x", "e", "slash", "question_mark", "Q", "!", "f4"):
+            at.app.action_show_desk()
+            await at.press(key)
+            assert "REHEARSAL" in at.text(), key
 
 
 async def test_a_hidden_pane_is_not_drawn_until_it_is_seen() -> None:

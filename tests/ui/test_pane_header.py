@@ -72,8 +72,59 @@ async def test_before_the_first_status_there_is_no_engine() -> None:
 
 async def test_the_hand_is_named() -> None:
     assert "hand: you" in (await header(seeds.status()))[0]
-    assert "hand: another screen" in (await header(seeds.status(), hand=False))[0]
-    assert "hand: nobody" in (await header(seeds.status(hand=""), hand=False))[0]
+    assert "watching, hand: screen-1" in (await header(seeds.status(), hand=False))[0]
+    assert "watching, hand: nobody" in (await header(seeds.status(hand=""), hand=False))[0]
+
+
+@pytest.mark.parametrize("width", [60, 78, 118, 158])
+@pytest.mark.parametrize("more", [{}, {"kill": True}, {"approvals": 2, "unknown": ("O4 ...",)}])
+async def test_a_screen_without_the_hand_never_reads_as_armed(width: int, more: dict[str, object]) -> None:
+    first, _ = await header(seeds.status(armed=True, hand="pts/3#2", **more), width, hand=False)
+    assert "ARMED" not in first
+    assert "armed" not in first
+    assert "watching" in first
+
+
+async def test_at_80_columns_a_screen_without_the_hand_names_who_has_it() -> None:
+    first, _ = await header(seeds.status(armed=True, hand="pts/3#2"), 78, hand=False)
+    assert "watching, hand: pts/3#2" in first
+    assert "BTCUSDT › pos" in first
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"env": "paper", "prices": "BACKPACK PRICES, PAPER FILLS"},
+        {"kill": True},
+        {"rehearsal": True},
+        {"rehearsal": True, "kill": True},
+        {"unknown": ("O4 ...",)},
+        {"armed": True},
+    ],
+)
+async def test_at_80_columns_symbol_and_pane_stay_while_a_signal_waits(more: dict[str, object]) -> None:
+    first, _ = await header(seeds.status(approvals=1, **more), 78)
+    assert "BTCUSDT › pos" in first
+    assert "F4" in first
+    assert "ARMED" in first or "disarmed" in first
+
+
+@pytest.mark.parametrize(
+    ("width", "said"), [(78, "REHEARSAL"), (118, "REHEARSAL, BAD LINE"), (158, "REHEARSAL, BAD LINE")]
+)
+async def test_a_rehearsal_says_so_beside_the_environment(width: int, said: str) -> None:
+    first, _ = await header(seeds.status(rehearsal=True), width)
+    assert f" SIM   {said}" in first
+
+
+async def test_streams_carry_a_tick_only_when_all_are_live() -> None:
+    live, ended = StreamView(seeds.BTC, "quotes", "live", 1), StreamView(seeds.BTC, "feed", "ended", None)
+    _, second = await header(seeds.status(streams=(live, ended)), 78)
+    assert "feed ended (1/2 live)" in second
+    assert "✓" not in second.replace("engine ✓", "")
+    _, second = await header(seeds.status(streams=(live, live)), 78)
+    assert "streams 2/2 ✓" in second
 
 
 async def test_a_stream_that_is_not_live_is_named() -> None:
