@@ -57,12 +57,16 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder, now_ns: int) -
     plan = plan_order(kernel, account, command)
     kind = command.type.replace("_", " ")
     only = "REDUCE-ONLY " if command.reduce_only else ""
-    title = f"{command.side} {fmt.size(instrument, plan.size)} {instrument.symbol}  {only}{kind}"
+    # Refused before it was rounded it has no size of its own: then what was asked for is shown.
+    size = fmt.size(instrument, plan.size) if plan.size else f"{command.size:f}"
+    title = f"{command.side} {size} {instrument.symbol}  {only}{kind}"
     rows: Rows = []
     warnings: list[str] = []
     if plan.expected is not None:
         rows.extend(_price_rows(kernel, instrument, command, plan, warnings))
         rows.extend(_result_rows(kernel, account, instrument, command, plan, warnings))
+    else:
+        rows.extend(_asked_rows(command))
     rows.append(_age_row(kernel, instrument, now_ns))
     if not command.reduce_only and plan.stop_loss is None and plan.leverage >= 20:
         warnings.append(
@@ -70,6 +74,22 @@ def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder, now_ns: int) -
         )
     errors = () if plan.refusal is None else (plan.refusal.message,)
     return Preview(title, tuple(rows), errors, tuple(warnings), entry=not command.reduce_only)
+
+
+def _asked_rows(command: cmd.PlaceOrder) -> Rows:
+    """What was asked for, as it was typed: nothing could be reckoned from it."""
+    asked = {
+        "limit": command.price,
+        "trigger": command.trigger,
+        "trails by": command.trail_offset,
+        "trails by, bps": command.trail_bps,
+        "leverage": command.leverage,
+        "take profit": command.take_profit,
+        "stop loss": command.stop_loss,
+    }
+    return [
+        (label, f"{value:f}" if isinstance(value, Decimal) else str(value)) for label, value in asked.items() if value
+    ]
 
 
 def _price_rows(
