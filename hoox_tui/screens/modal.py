@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen
@@ -66,6 +66,10 @@ class FramedModal(ModalScreen[ResultT]):
 
     AUTO_FOCUS = ""
     TITLE_TEXT = ""
+    # A modal hides the app's own keys; of F8 and F9 this is the third, and a text field keeps it.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("!", "app.open_panic('cancel')", "Panic", id="modal.panic", tooltip="The panic sheet, from here")
+    ]
 
     def __init__(self, seat: Seat) -> None:
         super().__init__()

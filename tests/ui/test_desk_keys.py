@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from textual.command import CommandPalette
+from textual.widgets import Input
 
-from engine.model.command import CancelAll, CancelOrder, FlattenAll, PlaceOrder
+from engine.model.command import CancelAll, CancelOrder, ClosePosition, FlattenAll, PlaceOrder
+from hoox_tui.app import PanicScreen
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Scope
 from hoox_tui.screens.desk import PANES, DeskScreen
 from hoox_tui.screens.edit import EditScreen
@@ -87,6 +89,26 @@ async def test_cancel_all_and_flatten_all_from_every_text_field_and_modal() -> N
             await at.pilot.press("f9")
             assert isinstance(at.preview.chosen.command, FlattenAll), way
         assert at.link.sent == []
+
+
+async def test_the_panic_key_works_from_every_modal_that_has_no_text_field() -> None:
+    async with desk(size=SIZES["80x24"]) as at:
+        for way in ("x", "c", "C", "K", "?", "Q"):
+            await back(at)
+            await at.pilot.press(way, "!")
+            assert isinstance(at.app.screen, PanicScreen), way
+            assert isinstance(at.preview.chosen.command, CancelAll), way
+        await back(at)
+        await at.pilot.press("/", "!")
+        assert isinstance(at.app.screen, SymbolScreen)
+        assert at.app.screen.query_one(Input).value == "!"
+        assert at.link.sent == []
+
+
+async def test_the_panic_key_lies_over_an_open_preview_and_esc_goes_back_to_it() -> None:
+    async with desk() as at:
+        await at.press("x", "!", "escape")
+        assert isinstance(at.preview.chosen.command, ClosePosition)
 
 
 async def test_f8_and_f9_switch_an_open_sheet() -> None:
