@@ -124,7 +124,9 @@ class TradingScreen(Screen[None]):
         if ack is not None and ack.ok:
             if self.ticket.has_focus:
                 self.bring_to_front("chart")
-            self.set_focus(self.positions)
+            # Who works through the orders goes on with the next of them.
+            if self.pane_name(self.focused) != "orders":
+                self.set_focus(self.positions)
 
     def preview_command(self, command: AnyCommand | None) -> None:
         """An edited command goes on to its preview."""

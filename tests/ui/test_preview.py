@@ -266,3 +266,12 @@ async def test_the_engine_is_told_when_an_order_was_drawn() -> None:
         at.link.views["positions"] = seeds.positions(1)
         await at.frames(6)
         assert at.link.drawn == ["O9"]
+
+
+@pytest.mark.parametrize("keys", [("c", "enter"), ("e", "5", "enter", "enter")])
+async def test_the_keys_stay_in_the_orders_after_an_order_was_changed(keys: tuple[str, ...]) -> None:
+    async with desk() as at:
+        await at.press("5", *keys)
+        assert len(at.link.sent) == 1
+        assert isinstance(at.app.screen, DeskScreen)
+        assert at.app.focused is at.app.desk.orders
