@@ -12,7 +12,7 @@ from textual.containers import Grid, Horizontal
 from textual.geometry import Size
 
 from engine.link.broadcast import RECORDED
-from engine.views import BookView, ChartView, LogLine, OrderRow, PositionRow, TradeRow
+from engine.views import BookView, ChartView, LatencyView, LogLine, OrderRow, PositionRow, TradeRow
 from hoox_tui.frame import CLOCK, LADDER, LATENCY, NORMAL, TALL_LADDER, Slot
 from hoox_tui.keys import Scope, bindings
 from hoox_tui.screens.footline import Footline
@@ -305,6 +305,9 @@ class DeskScreen(TradingScreen):
         if pane is not None and view is not None:
             # It may have come to the front just now, and not be drawn yet.
             pane.show(self.seat.convert(view), self.seat.now_ns())
+        if name == "latency":
+            self._explain_trace()
+            return
         row = pane.selected if isinstance(pane, RowsPane) else None
         if isinstance(row, OrderRow | PositionRow | TradeRow):
             self._explain(row.id)
@@ -313,7 +316,18 @@ class DeskScreen(TradingScreen):
         elif isinstance(row, LogLine):
             self.notify("This line is of the screen, not of the ledger", severity="warning")
         else:
-            self.notify("No row to explain: focus orders, positions, trades or the log", severity="warning")
+            self.notify("No row to explain: focus orders, positions, trades, latency or the log", severity="warning")
+
+    def _explain_trace(self) -> None:
+        """The order or signal whose waterfall is on show."""
+        view, trace = self.seat.link.views.get("latency"), self.latency.trace
+        name = trace.id if trace is not None else view.order if isinstance(view, LatencyView) else ""
+        if trace is not None and trace.path == "probe":
+            self.notify("A probe only tries the way: the ledger knows nothing of it", severity="warning")
+        elif name:
+            self._explain(name)
+        else:
+            self.notify("No order or signal measured yet", severity="warning")
 
     def _explain(self, name: str) -> None:
         # Only who asks why pays for the import.

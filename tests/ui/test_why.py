@@ -10,6 +10,7 @@ import pytest
 
 from engine.link.base import LinkLost
 from engine.model.market import Top
+from engine.views import LatencySpan, LatencyTrace
 from engine.views.why import Answer, Compared, Origin, OriginKind, Step
 from hoox_tui.screens.desk import PANES, DeskScreen
 from hoox_tui.screens.why import WhyScreen
@@ -154,3 +155,31 @@ async def test_without_a_row_it_says_where_to_look() -> None:
         await at.press("1", "w")
         assert isinstance(at.app.screen, DeskScreen)
         assert link.names == []
+
+
+def _trace(name: str, path: str) -> LatencyTrace:
+    return LatencyTrace(name, path, "paper", "hand", (LatencySpan("intent", 0.0, 40.0), LatencySpan("risk", 40.0, 6.0)))
+
+
+async def test_on_the_latency_pane_it_explains_the_order_or_signal_on_show() -> None:
+    link = WhyLink()
+    link.views["latency"] = msgspec.structs.replace(
+        seeds.latency(), traces=(_trace("O17", "order"), _trace("s-tv-k1", "signal"), _trace("probe-1", "probe"))
+    )
+    async with desk(link) as at:
+        await at.press("8", "w")
+        assert isinstance(at.app.screen, WhyScreen)
+        await at.press("escape", "down", "w", "escape")
+        assert link.names == ["why:O17", "why:s-tv-k1"]
+        await at.press("down", "w")
+        assert isinstance(at.app.screen, DeskScreen)
+        assert "ledger knows nothing" in [note.message for note in at.app._notifications][-1]
+
+
+async def test_on_a_latency_pane_with_nothing_measured_it_says_so() -> None:
+    link = WhyLink()
+    del link.views["latency"]
+    async with desk(link) as at:
+        await at.press("8", "w")
+        assert link.names == []
+        assert "measured yet" in [note.message for note in at.app._notifications][-1]
