@@ -27,15 +27,35 @@ _WORDS = {
     OrderStatus.UNKNOWN: "UNKNOWN ?",
 }
 _TYPES = {
-    "MARKET": "market",
-    "LIMIT": "limit",
-    "STOP": "stop",
-    "STOP_LIMIT": "stop-lmt",
-    "TAKE_PROFIT": "tp",
-    "TAKE_PROFIT_LIMIT": "tp-lmt",
-    "TRAILING_STOP": "trail",
-    "TRAILING_TAKE_PROFIT": "trail-tp",
+    "STOP LIMIT": "stop-lmt",
+    "TAKE PROFIT": "tp",
+    "TAKE PROFIT LIMIT": "tp-lmt",
+    "TRAILING STOP": "trail",
+    "TRAILING TAKE PROFIT": "trail-tp",
 }
+_SHORT_TYPES = {"stop-lmt": "stop-l", "tp-lmt": "tp-l", "trail-tp": "trl-tp"}
+_TRAIL = "TRAIL "
+"""What the type of a trailing stop begins with; its distance follows."""
+
+
+def _type(row: OrderRow) -> str:
+    """In as few cells for a trailing stop as for any other: its distance has a column of its own."""
+    if row.type.startswith(_TRAIL):
+        return "trail"
+    return _TYPES.get(row.type.replace("_", " "), row.type.lower())
+
+
+def _short_type(row: OrderRow) -> str:
+    return _SHORT_TYPES.get(_type(row), _type(row))
+
+
+def _trail(row: OrderRow) -> str:
+    return row.type.removeprefix(_TRAIL) if row.type.startswith(_TRAIL) else ""
+
+
+def _level(row: OrderRow) -> str:
+    """What it waits for: the trigger of what is held here, else its price where it has one."""
+    return known(row.trigger if row.status == OrderStatus.HELD or not row.price else row.price)
 
 
 def _status(row: OrderRow) -> str:
@@ -60,19 +80,29 @@ class OrdersPane(RowsPane[OrdersView, OrderRow]):
     COLUMNS = (
         Column("symbol", 7, 0, lambda r, _: r.symbol, left=True),
         Column("side", 4, 0, lambda r, _: r.side, lambda r: side_tone(r.side), left=True),
-        Column("type", 8, 3, lambda r, _: _TYPES.get(r.type, r.type.lower()), left=True),
-        Column("size", 7, 1, lambda r, _: r.size),
-        Column("filled", 7, 5, lambda r, _: r.filled),
-        Column("price", 8, 2, lambda r, _: known(r.price)),
-        Column("trigger", 8, 3, lambda r, _: known(r.trigger)),
-        Column("dist", 7, 6, lambda r, _: _distance(r)),
+        Column("type", 8, 3, lambda r, _: _type(r), left=True),
+        Column("size", 6, 1, lambda r, _: r.size),
+        Column("filled", 6, 6, lambda r, _: r.filled),
+        Column("price", 7, 2, lambda r, _: known(r.price)),
+        Column("trigger", 7, 3, lambda r, _: known(r.trigger)),
+        Column("dist", 7, 7, lambda r, _: _distance(r)),
         Column("status", 9, 0, lambda r, _: _status(r), _status_tone, left=True),
         Column("tif", 3, 9, lambda r, _: r.tif, left=True),
-        Column("ro", 2, 7, lambda r, _: "RO" if r.reduce_only else "", left=True),
-        Column("where", 5, 10, lambda r, _: r.where, lambda _: Tone.DIM, left=True),
+        Column("ro", 2, 4, lambda r, _: "RO" if r.reduce_only else "", left=True),
+        Column("trail", 7, 10, lambda r, _: _trail(r)),
+        Column("where", 5, 11, lambda r, _: r.where, lambda _: Tone.DIM, left=True),
         Column("age", 4, 8, lambda r, now: since(r.created_ns, now), lambda _: Tone.DIM),
-        Column("owner", 8, 11, lambda r, _: clean(r.owner), lambda _: Tone.DIM, left=True),
-        Column("reason", 10, 12, lambda r, _: clean(r.reason), lambda _: Tone.DIM, left=True),
+        Column("owner", 8, 12, lambda r, _: clean(r.owner), lambda _: Tone.DIM, left=True),
+        Column("reason", 10, 13, lambda r, _: clean(r.reason), lambda _: Tone.DIM, left=True),
+    )
+    NARROW = (
+        Column("symbol", 7, 0, lambda r, _: r.symbol, left=True),
+        Column("side", 4, 0, lambda r, _: r.side, lambda r: side_tone(r.side), left=True),
+        Column("type", 6, 1, lambda r, _: _short_type(r), left=True),
+        Column("size", 6, 2, lambda r, _: r.size),
+        Column("level", 7, 1, lambda r, _: _level(r)),
+        Column("status", 9, 0, lambda r, _: _status(r), _status_tone, left=True),
+        Column("ro", 2, 3, lambda r, _: "RO" if r.reduce_only else "", left=True),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "request_cancel", "Cancel", id="orders.cancel", tooltip="Cancel this order"),

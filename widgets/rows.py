@@ -38,6 +38,9 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
     """Rows under a header. The cursor stays with its row's key, not with its place."""
 
     COLUMNS: ClassVar[tuple[Column, ...]] = ()
+    NARROW: ClassVar[tuple[Column, ...]] = ()
+    """The columns of a pane narrower than NARROW_BELOW, where they are others."""
+    NARROW_BELOW: ClassVar[int] = 60
     EMPTY: ClassVar[str] = ""
     HEADER: ClassVar[int] = 1
     """Rows the header takes; 0 for a table that needs none."""
@@ -56,7 +59,8 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         self._cursor = 0
         self._cursor_key = ""
         self._top = 0
-        self._widths = [max(column.width, len(column.title)) for column in self.COLUMNS]
+        self._columns: tuple[Column, ...] = ()
+        self._widths: list[int] = []
 
     # --- what a table says about itself ---
 
@@ -141,8 +145,9 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
             self.border_subtitle = count
         if not rows:
             return [Line(((Tone.DIM, left(f" {self.EMPTY}", width)),)), *notes]
+        self._choose_columns(width)
         shown = rows[self._top : self._top + self._page(height)]
-        cells = [[column.text(row, self._now_ns) for column in self.COLUMNS] for row in shown]
+        cells = [[column.text(row, self._now_ns) for column in self._columns] for row in shown]
         chosen, widths, gap = self._fit(cells, width)
         body = [
             self._line(row, texts, chosen, widths, gap, self.has_focus and self._top + i == self._cursor)
@@ -168,16 +173,22 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         self._top = min(max(self._top, self._cursor - page + 1), self._cursor)
         self._top = max(min(self._top, len(rows) - page), 0)
 
+    def _choose_columns(self, width: int) -> None:
+        columns = self.NARROW if self.NARROW and width < self.NARROW_BELOW else self.COLUMNS
+        if columns is not self._columns:
+            self._columns = columns
+            self._widths = [max(column.width, len(column.title)) for column in columns]
+
     def _fit(self, cells: list[list[str]], width: int) -> tuple[list[int], list[int], str]:
         """Columns that fit, their widths, the gap. Widths only grow, so that columns do not jump with their values."""
-        for i, column in enumerate(self.COLUMNS):
+        for i, column in enumerate(self._columns):
             if not column.stretch:
                 self._widths[i] = max(self._widths[i], *(len(texts[i]) for texts in cells))
         room = width - 1
         chosen: list[int] = []
-        for i in sorted(range(len(self.COLUMNS)), key=lambda i: self.COLUMNS[i].rank):
+        for i in sorted(range(len(self._columns)), key=lambda i: self._columns[i].rank):
             need = self._widths[i] + (1 if chosen else 0)
-            if self.COLUMNS[i].stretch:
+            if self._columns[i].stretch:
                 need = min(need, room)
             if need > room and chosen:
                 break
@@ -185,7 +196,7 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
             room -= need
         chosen.sort()
         widths = [self._widths[i] for i in chosen]
-        spare = next((at for at, i in enumerate(chosen) if self.COLUMNS[i].stretch), None)
+        spare = next((at for at, i in enumerate(chosen) if self._columns[i].stretch), None)
         if spare is not None:
             others = sum(widths) - widths[spare] + len(chosen)
             widths[spare] = max(width - others, 0)
@@ -195,7 +206,7 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
 
     def _header(self, chosen: list[int], widths: list[int], gap: str) -> Line:
         titles = (
-            left(self.COLUMNS[i].title, w) if self.COLUMNS[i].left else right(self.COLUMNS[i].title, w)
+            left(self._columns[i].title, w) if self._columns[i].left else right(self._columns[i].title, w)
             for i, w in zip(chosen, widths, strict=True)
         )
         return Line(((Tone.HEAD, " " + gap.join(titles)),))
@@ -203,7 +214,7 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
     def _line(self, row: RowT, texts: list[str], chosen: list[int], widths: list[int], gap: str, lit: bool) -> Line:
         runs: list[Run] = [(Tone.ACCENT, "▸" if lit else " ")]
         for at, (i, w) in enumerate(zip(chosen, widths, strict=True)):
-            column = self.COLUMNS[i]
+            column = self._columns[i]
             if at:
                 runs.append((Tone.PLAIN, gap))
             runs.append((column.tone(row), left(texts[i], w) if column.left else right(texts[i], w)))

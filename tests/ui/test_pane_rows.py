@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from engine.views import LogLine, LogView, OrdersView, PositionsView
+from engine.views import LogLine, LogView, OrderRow, OrdersView, PositionsView
 from tests.ui import seeds
+from tests.ui.desk_host import SIZES, desk
+from tests.ui.fake_link import FakeLink, full_views
 from tests.ui.hosts import Host, colour, count_lines, drawn
 from widgets.log import LINES, LogPane
 from widgets.orders import OrdersPane
@@ -345,3 +347,46 @@ async def test_a_position_the_venue_states_otherwise_says_so() -> None:
         rows = drawn(pane)
     assert "≠0.010" in rows[1]
     assert rows[2] == " BTCUSDT DIFFERS: venue says +0.007, ledger +0.010"
+
+
+def listed(*orders: OrderRow) -> OrdersView:
+    return OrdersView(seeds.NOW, orders, len(orders))
+
+
+STOP = seeds.order(1, type="STOP", price=None, trigger="60100.0", status="HELD", where="local", reduce_only=True)
+TARGET = seeds.order(2, type="TAKE PROFIT", price=None, trigger="61500.0", status="HELD", reduce_only=True)
+TRAILING = seeds.order(3, type="TRAIL 120.5 bps", price=None, trigger="60250.5", status="HELD", reduce_only=True)
+
+
+async def test_the_small_desk_tells_a_stop_from_a_target_and_says_where_it_fires() -> None:
+    link = FakeLink({**full_views(), "orders": listed(STOP, TARGET, TRAILING, seeds.order(4))})
+    async with desk(link, size=SIZES["80x24"]) as at:
+        await at.press("5")
+        rows = [row for row in at.text().splitlines() if "BTCUSDT" in row and ("held" in row or "working" in row)]
+        for row, words in zip(rows, ("stop 60100.0", "tp 61500.0", "trail 60250.5", "limit 60500.0"), strict=True):
+            assert all(word in row for word in words.split()), row
+            assert "0.010" in row
+
+
+async def test_a_trailing_stop_does_not_push_the_reduce_only_mark_away() -> None:
+    link = FakeLink({**full_views(), "orders": listed(STOP, TRAILING)})
+    async with desk(link, size=SIZES["120x40"]) as at:
+        await at.press("5")
+        rows = [row for row in at.text().splitlines() if "held" in row]
+        assert len(rows) == 2
+        assert all("RO" in row for row in rows)
+
+
+async def test_a_wide_pane_says_the_distance_of_a_trailing_stop() -> None:
+    pane = OrdersPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(listed(TRAILING), seeds.NOW)
+        assert "120.5 bps" in drawn(pane)[1]
+
+
+async def test_maximized_positions_of_the_small_desk_show_target_and_stop() -> None:
+    view = PositionsView(seeds.NOW, (seeds.position(stop_loss="60100.5", take_profit="61500.0"),))
+    async with desk(FakeLink({**full_views(), "positions": view}), size=SIZES["80x24"]) as at:
+        await at.press("4", "z")
+        assert "61500.0" in at.text()
+        assert "60100.5" in at.text()
