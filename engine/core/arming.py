@@ -9,7 +9,7 @@ from engine.core.kernel import Kernel
 from engine.core.market import Market, watched_by
 from engine.core.triggers import INF, Kind, Watched
 from engine.model.account import Execution, Position
-from engine.model.instrument import MarkSource
+from engine.model.instrument import Instrument, MarkSource
 from engine.model.market import Side
 from engine.model.money import ONE, ceil_to, floor_to
 from engine.model.order import Order, OrderType, Role
@@ -56,11 +56,17 @@ def arm_order(kernel: Kernel, order: Order) -> None:
 def trail_level(market: Market, order: Order, extremum: Decimal) -> Decimal:
     """Where a trailing stop stands for an extremum, rounded towards it."""
     terms = order.terms
-    distance = terms.trail_offset if terms.trail_offset is not None else extremum * (terms.trail_bps or 0) / BPS
-    tick = market.instrument.tick
-    if terms.side is Side.SELL:
-        return ceil_to(extremum - distance, tick)
-    return floor_to(extremum + distance, tick)
+    return trailed(market.instrument, terms.side, extremum, terms.trail_bps, terms.trail_offset)
+
+
+def trailed(
+    instrument: Instrument, side: Side, extremum: Decimal, bps: Decimal | None, offset: Decimal | None = None
+) -> Decimal:
+    """The level a distance behind an extremum, rounded towards it; `side` is the order's own."""
+    distance = offset if offset is not None else extremum * (bps or 0) / BPS
+    if side is Side.SELL:
+        return ceil_to(extremum - distance, instrument.tick)
+    return floor_to(extremum + distance, instrument.tick)
 
 
 def _tightens_at(market: Market, order: Order) -> float:

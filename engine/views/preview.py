@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
+from engine.core.arming import trailed
 from engine.core.desk import Desk
 from engine.core.doubts import not_attestable
 from engine.core.intents import closing_size
 from engine.core.kernel import Kernel
-from engine.core.margin import with_liquidation
-from engine.core.plan import Plan, hypothetical, plan_order, sweep
-from engine.core.positions import apply_fill, split_fill
+from engine.core.plan import sweep, trail_distance
+from engine.core.positions import apply_fill, break_even
 from engine.core.protecting import protection_refusal
 from engine.core.risk import not_carried
 from engine.core.rounding import round_stop, round_take_profit
@@ -25,14 +25,13 @@ from engine.model import command as cmd
 from engine.model.account import Position
 from engine.model.instrument import Instrument
 from engine.model.market import Side
-from engine.model.money import ZERO, round_fee
-from engine.model.order import Order, OrderType, Role
+from engine.model.money import ZERO, ceil_to, floor_to, round_fee
+from engine.model.order import Order, Role
 from engine.views import format as fmt
 from engine.views.approval import approve, decline, replay
+from engine.views.placing import Rows, age_row, exit_text, named, place, position_after
 from engine.views.structs import Preview
 from engine.views.tables import stale, trail
-
-Rows = list[tuple[str, str]]
 
 
 def preview(desk: Desk, command: cmd.AnyCommand, now_ns: int) -> Preview:
@@ -50,152 +49,6 @@ def _build(kernel: Kernel, account: str, command: cmd.AnyCommand, now_ns: int) -
     return _BUILDERS[type(command)](kernel, account, command, now_ns)
 
 
-def _place(kernel: Kernel, account: str, command: cmd.PlaceOrder, now_ns: int) -> Preview:
-    if command.instrument not in kernel.state.instruments:
-        return Preview("order", (), (f"instrument: {command.instrument!r} is not known",))
-    instrument = kernel.instrument(command.instrument)
-    plan = plan_order(kernel, account, command)
-    kind = command.type.replace("_", " ")
-    only = "REDUCE-ONLY " if command.reduce_only else ""
-    # Refused before it was rounded it has no size of its own: then what was asked for is shown.
-    size = fmt.size(instrument, plan.size) if plan.size else f"{command.size:f}"
-    title = f"{command.side} {size} {instrument.symbol}  {only}{kind}"
-    rows: Rows = []
-    warnings: list[str] = []
-    if plan.expected is not None:
-        rows.extend(_price_rows(kernel, instrument, command, plan, warnings))
-        rows.extend(_result_rows(kernel, account, instrument, command, plan, warnings))
-    else:
-        rows.extend(_asked_rows(command))
-    rows.append(_age_row(kernel, instrument, now_ns))
-    if not command.reduce_only and plan.stop_loss is None and plan.leverage >= 20:
-        warnings.append(
-            f"{plan.leverage}x without a stop loss: a move of about {100 / plan.leverage:.1f}% liquidates it"
-        )
-    errors = () if plan.refusal is None else (plan.refusal.message,)
-    return Preview(title, tuple(rows), errors, tuple(warnings), entry=not command.reduce_only)
-
-
-def _asked_rows(command: cmd.PlaceOrder) -> Rows:
-    """What was asked for, as it was typed: nothing could be reckoned from it."""
-    asked = {
-        "limit": command.price,
-        "trigger": command.trigger,
-        "trails by": command.trail_offset,
-        "trails by, bps": command.trail_bps,
-        "leverage": command.leverage,
-        "take profit": command.take_profit,
-        "stop loss": command.stop_loss,
-    }
-    return [
-        (label, f"{value:f}" if isinstance(value, Decimal) else str(value)) for label, value in asked.items() if value
-    ]
-
-
-def _price_rows(
-    kernel: Kernel, instrument: Instrument, command: cmd.PlaceOrder, plan: Plan, warnings: list[str]
-) -> Rows:
-    assert plan.expected is not None
-    rows: Rows = []
-    if plan.trigger is not None:
-        word = "activates at" if command.type.trails else "triggers at"
-        rows.append((word, f"{fmt.price(instrument, plan.trigger)} ({command.source})"))
-    if command.type.trails:
-        distance = f"{command.trail_bps} bps" if command.trail_bps is not None else f"{command.trail_offset}"
-        rows.append(("trails by", distance))
-    if plan.price is not None:
-        rows.append(
-            (
-                "limit",
-                f"{fmt.price(instrument, plan.price)} {command.tif}" + (" post-only" if command.post_only else ""),
-            )
-        )
-    if command.type is OrderType.MARKET:
-        market = kernel.market(instrument.id)
-        best = market.taker_price(command.side)
-        taken, _, _ = sweep(market.book, command.side, plan.size)
-        slip = ZERO if not best else (plan.expected - best) * command.side.sign / best * 10_000
-        rows.append(("expected", f"{fmt.price(instrument, plan.expected)}  ({slip:z.2f} bps from the best price)"))
-        if taken < plan.size:
-            warnings.append(f"the visible book holds {taken}; the rest would be cancelled")
-    rows.append(("notional", f"{fmt.money(plan.size * plan.expected)} {instrument.quote}"))
-    resting = command.post_only or (command.type.has_price and plan.expected == plan.price)
-    rate = instrument.maker_fee if resting else instrument.taker_fee
-    fee = round_fee(plan.size * plan.expected * rate)
-    rows.append(
-        ("fee", f"{fee:.4f} {instrument.settle_asset}  ({'maker' if resting else 'taker'} {rate * 10_000:.1f} bps)")
-    )
-    return rows
-
-
-def _result_rows(
-    kernel: Kernel, account: str, instrument: Instrument, command: cmd.PlaceOrder, plan: Plan, warnings: list[str]
-) -> Rows:
-    assert plan.expected is not None
-    held = kernel.state.position_of(account, instrument.id)
-    after = _after(instrument, account, held, command.side, plan.size, plan.expected, plan.leverage)
-    rows: Rows = [("position", f"{_named(instrument, held)} -> {_named(instrument, after)}")]
-    if held is not None and held.size * after.size < 0:
-        warnings.append("this flips the position")
-    wallet = kernel.state.accounts[account]
-    asset = instrument.settle_asset
-    if not command.reduce_only and plan.reserve:
-        rows.append(
-            (
-                "margin",
-                f"{fmt.money(plan.reserve)} {asset} reserved at {plan.leverage}x, {fmt.money(wallet.free(asset))} free",
-            )
-        )
-    if after.size:
-        rows.append(("liquidation", fmt.price(instrument, after.liquidation) or "none"))
-    if plan.take_profit is not None:
-        rows.append(("take profit", _exit_text(instrument, after, plan.take_profit)))
-    if plan.stop_loss is not None:
-        rows.append(("stop loss", _exit_text(instrument, after, plan.stop_loss)))
-    return rows
-
-
-def _after(
-    instrument: Instrument,
-    account: str,
-    held: Position | None,
-    side: Side,
-    size: Decimal,
-    price: Decimal,
-    leverage: int,
-) -> Position:
-    """The position as it would be after a fill of all at a price."""
-    position = held
-    for part in split_fill(held, side, size, ZERO):
-        if part.closing and position is not None:
-            position, _ = apply_fill(position, part.size * side.sign, price)
-        elif position is None or not position.size:
-            position = hypothetical(instrument, account, side, part.size, price, leverage)
-        else:
-            position, _ = apply_fill(position, part.size * side.sign, price)
-    return with_liquidation(instrument, position) if position is not None else Position("", account, instrument.id)
-
-
-def _named(instrument: Instrument, position: Position | None) -> str:
-    if position is None or not position.size:
-        return "flat"
-    word = "long" if position.size > 0 else "short"
-    return f"{word} {fmt.size(instrument, position.size)} @ {fmt.price(instrument, position.entry)}"
-
-
-def _exit_text(instrument: Instrument, position: Position, level: Decimal) -> str:
-    pnl = position.unrealised(level)
-    return f"{fmt.price(instrument, level)}  ({fmt.signed(pnl)} {instrument.settle_asset})"
-
-
-def _age_row(kernel: Kernel, instrument: Instrument, now_ns: int) -> tuple[str, str]:
-    quote = kernel.market(instrument.id).quote
-    if quote is None:
-        return ("price age", "no price yet")
-    seconds = max(0, now_ns - quote.time_ns) / 1e9
-    return ("price age", f"{seconds:.1f} s" + ("  STALE" if stale(kernel, instrument.id, now_ns) else ""))
-
-
 def _close(kernel: Kernel, account: str, command: cmd.ClosePosition, now_ns: int) -> Preview:
     position = kernel.state.positions.get(command.position)
     if position is None:
@@ -203,7 +56,7 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition, now_ns: int
     instrument = kernel.instrument(position.instrument)
     size = closing_size(kernel, position, command.fraction)
     side = Side.SELL if position.size > 0 else Side.BUY
-    title = f"CLOSE {command.fraction:.0%} of {_named(instrument, position)} {instrument.symbol}"
+    title = f"CLOSE {command.fraction:.0%} of {named(instrument, position)} {instrument.symbol}"
     if size <= ZERO:
         return Preview(title, (), (f"{command.fraction:.0%} of {position.size} is below the step {instrument.step}",))
     if refusal := not_carried(kernel, account, kernel.market(instrument.id)):
@@ -211,7 +64,7 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition, now_ns: int
     rows: Rows = [("order", f"{side} {fmt.size(instrument, size)} MARKET, reduce-only")]
     warnings: list[str] = []
     rows.extend(_closing_rows(kernel, instrument, position, size, warnings))
-    rows.append(_age_row(kernel, instrument, now_ns))
+    rows.append(age_row(kernel, instrument, now_ns))
     if stale(kernel, position.instrument, now_ns):
         warnings.append("the price is stale: the fill may be far from what is shown")
     return Preview(title, tuple(rows), (), tuple(warnings))
@@ -234,7 +87,7 @@ def _closing_rows(
             "PnL",
             f"{fmt.signed(realised)} {instrument.settle_asset}, {fmt.signed(realised - fee)} after the fee of {fee:.4f}",
         ),
-        ("position", f"{_named(instrument, position)} -> {_named(instrument, after)}"),
+        ("position", f"{named(instrument, position)} -> {named(instrument, after)}"),
         ("margin back", f"{fmt.money(position.margin - after.margin)} {instrument.settle_asset}"),
     ]
     if taken < size:
@@ -249,23 +102,43 @@ def _protect(kernel: Kernel, account: str, command: cmd.SetProtection, now_ns: i
     instrument = kernel.instrument(position.instrument)
     closing = Side.SELL if position.size > 0 else Side.BUY
     take, stop = command.take_profit, command.stop_loss
+    now = kernel.market(position.instrument).price_of(command.source, closing)
     rows: Rows = []
     if take is not None:
         take = round_take_profit(instrument, closing, take)
-        rows.append(("take profit", _exit_text(instrument, position, take)))
+        rows.append(("take profit", exit_text(instrument, position, take)))
     if stop is not None:
         stop = round_stop(instrument, closing, stop)
-        rows.append(("stop loss", _exit_text(instrument, position, stop)))
+        rows.append(("stop loss", exit_text(instrument, position, stop)))
     if command.trail_bps is not None:
         rows.append(("trailing stop", f"{command.trail_bps} bps behind the best {command.source}"))
+        if now is not None:
+            first = trailed(instrument, closing, now, command.trail_bps)
+            rows.append(("first trigger", exit_text(instrument, position, first)))
     rows.append(("liquidation", fmt.price(instrument, position.liquidation) or "none"))
-    rows.append(_age_row(kernel, instrument, now_ns))
-    refusal = protection_refusal(kernel, position, command.source, take, stop)
+    rows.append(age_row(kernel, instrument, now_ns))
+    refusal = trail_distance(instrument, now, command.trail_bps) or protection_refusal(
+        kernel, position, command.source, take, stop
+    )
     warnings: tuple[str, ...] = ()
     if stop is None and command.trail_bps is None:
         warnings = ("this leaves the position without a stop loss",)
-    title = f"PROTECT {_named(instrument, position)} {instrument.symbol}"
+    elif stop is not None:
+        warnings = _short_of_fees(instrument, position, stop)
+    title = f"PROTECT {named(instrument, position)} {instrument.symbol}"
     return Preview(title, tuple(rows), () if refusal is None else (refusal.message,), warnings)
+
+
+def _short_of_fees(instrument: Instrument, position: Position, stop: Decimal) -> tuple[str, ...]:
+    """A stop at the entry or a little better still loses the fees of both ways (P8)."""
+    sign, fee = (1 if position.size > 0 else -1), instrument.taker_fee
+    if position.entry is None:
+        return ()
+    even = break_even(sign, position.entry, fee, fee)
+    if not (position.entry - stop) * sign <= ZERO < (even - stop) * sign:
+        return ()
+    covered = fmt.price(instrument, (ceil_to if sign > 0 else floor_to)(even, instrument.tick))
+    return (f"this stop does not cover the fees of both ways: break-even with taker fees is {covered}",)
 
 
 def _orders_rows(kernel: Kernel, orders: list[Order]) -> Rows:
@@ -283,7 +156,12 @@ def _orders_rows(kernel: Kernel, orders: list[Order]) -> Rows:
 
 def _unprotected(orders: list[Order]) -> tuple[str, ...]:
     stops = sum(order.terms.role in (Role.STOP_LOSS, Role.TRAILING) for order in orders)
-    return (f"{fmt.count(stops, 'stop loss order')} among these: the positions stay open without",) if stops else ()
+    if not stops:
+        return ()
+    if len(orders) == 1:
+        return ("this is a stop loss order: its position stays open without it",)
+    whose = "the position it guards stays" if stops == 1 else "the positions they guard stay"
+    return (f"{fmt.count(stops, 'stop loss order')} among these: {whose} open without a stop loss",)
 
 
 def _cancel(kernel: Kernel, account: str, command: cmd.CancelOrder, now_ns: int) -> Preview:
@@ -300,7 +178,7 @@ def _cancel_all(kernel: Kernel, account: str, command: cmd.CancelAll, now_ns: in
         if command.instrument in kernel.state.instruments
         else "all symbols"
     )
-    title = f"CANCEL {command.scope} of {where}: {len(orders)} orders"
+    title = f"CANCEL {command.scope} of {where}: {fmt.count(len(orders), 'order')}"
     errors = () if orders else ("there is nothing to cancel",)
     return Preview(title, tuple(_orders_rows(kernel, orders)), errors, _unprotected(orders))
 
@@ -312,22 +190,22 @@ def _flatten(kernel: Kernel, account: str, command: cmd.FlattenAll, now_ns: int)
     warnings: list[str] = []
     for position in positions:
         instrument = kernel.instrument(position.instrument)
-        rows.append((instrument.symbol, f"close {_named(instrument, position)} at market"))
+        rows.append((instrument.symbol, f"close {named(instrument, position)} at market"))
         rows.extend(_closing_rows(kernel, instrument, position, abs(position.size), warnings)[:2])
         if stale(kernel, position.instrument, now_ns):
             warnings.append(f"the price of {instrument.symbol} is stale")
-    rows.append(("cancel", f"{len(orders)} working orders"))
+    rows.append(("cancel", fmt.count(len(orders), "working order")))
     errors = () if positions or orders else ("there is nothing open",)
-    return Preview(f"FLATTEN ALL: {len(positions)} positions", tuple(rows), errors, tuple(warnings))
+    return Preview(f"FLATTEN ALL: {fmt.count(len(positions), 'position')}", tuple(rows), errors, tuple(warnings))
 
 
 def _kill(kernel: Kernel, account: str, command: cmd.SetKill, now_ns: int) -> Preview:
     state = kernel.state
     entries = sum(not order.terms.reduce_only for order in state.orders.values())
     rows: Rows = [
-        ("positions", f"{len(state.positions)} stay open"),
-        ("exits", f"{len(state.orders) - entries} stops and targets go on working"),
-        ("entries", f"{entries} working entries stay at the venue" if command.on else f"{entries} working"),
+        ("positions", f"{len(state.positions)} open, nothing is closed"),
+        ("exits", f"{len(state.orders) - entries}, stops and targets go on working"),
+        ("entries", f"{entries} working" + (", left at the venue" if command.on else "")),
         ("new entries", "refused until it is lifted" if command.on else "allowed again"),
         ("closes", "always work"),
     ]
@@ -348,9 +226,13 @@ def _amend(kernel: Kernel, account: str, command: cmd.AmendOrder, now_ns: int) -
     ):
         if after is not None:
             rows.append((label, f"{before} -> {after}"))
-    rows.append(_age_row(kernel, instrument, now_ns))
+    rows.append(age_row(kernel, instrument, now_ns))
     title = f"AMEND {order.terms.id} {order.terms.side} {instrument.symbol} {order.terms.type.replace('_', ' ')}"
     errors = () if len(rows) > 1 else ("nothing is changed",)
+    held = kernel.state.position_of(account, instrument.id, order.terms.leg)
+    level = command.trigger or command.price or order.trigger or order.price
+    if not errors and order.terms.reduce_only and held is not None and held.size and level is not None:
+        rows.append(("closes at", exit_text(instrument, held, level, command.size or order.remaining)))
     return Preview(title, tuple(rows), errors, entry=not order.terms.reduce_only)
 
 
@@ -370,12 +252,12 @@ def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int)
         at, size = fmt.price(instrument, command.price), fmt.size(instrument, command.filled)
         fee = round_fee(command.price * command.filled * instrument.taker_fee)
         leverage = kernel.leverage(account, instrument.id)
-        after = _after(instrument, account, held, terms.side, command.filled, command.price, leverage)
+        after = position_after(instrument, account, held, terms.side, command.filled, command.price, leverage)
         rows.append(("booked", f"{size} filled @ {at}, fee {fee:.4f} {asset} (taker)"))
-        rows.append(("position", f"{_named(instrument, held)} -> {_named(instrument, after)}"))
+        rows.append(("position", f"{named(instrument, held)} -> {named(instrument, after)}"))
     else:
         rows.append(("booked", "nothing: it never arrived"))
-        rows.append(("position", f"{_named(instrument, held)}, unchanged"))
+        rows.append(("position", f"{named(instrument, held)}, unchanged"))
     rows.append(("order", "ends; the venue is not asked about it any more"))
     if order.reserve:
         rows.append(("margin back", f"{fmt.money(order.reserve)} {asset} no longer set aside"))
@@ -402,7 +284,7 @@ def _plain(kernel: Kernel, account: str, command: Any, now_ns: int) -> Preview:
 
 
 _BUILDERS: dict[type, Callable[[Kernel, str, Any, int], Preview]] = {
-    cmd.PlaceOrder: _place,
+    cmd.PlaceOrder: place,
     cmd.ClosePosition: _close,
     cmd.SetProtection: _protect,
     cmd.CancelOrder: _cancel,

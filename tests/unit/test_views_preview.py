@@ -5,10 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.model import command as cmd
-from engine.model.order import OrderType
+from engine.model.order import OrderType, Role
 from engine.views import Preview
 from engine.views.preview import preview
-from tests.kit import BUY, Bench
+from tests.kit import BUY, SELL, Bench, instrument
 
 D = Decimal
 
@@ -43,3 +43,74 @@ def test_a_size_below_the_step_is_shown_as_asked() -> None:
     shown = asked(at, buy(at, size=D("0.0004")))
     assert shown.errors
     assert "BUY 0.0004 BTCUSDT" in shown.title
+
+
+def test_a_cancel_of_stops_says_what_stays_open_for_one_and_for_many() -> None:
+    at = bench()
+    at.open(BUY, "0.01", stop_loss="60000")
+    stop = next(o for o in at.desk.state.orders.values() if o.terms.role is Role.STOP_LOSS)
+    alone = asked(at, cmd.CancelOrder(request_id="c", order=stop.id))
+    assert alone.warnings == ("this is a stop loss order: its position stays open without it",)
+    at.limit(BUY, "0.01", "50000")
+    among = asked(at, cmd.CancelAll(request_id="c"))
+    assert among.warnings == ("1 stop loss order among these: the position it guards stays open without a stop loss",)
+
+
+def test_one_is_not_many() -> None:
+    at = bench()
+    at.open(BUY, "0.01", stop_loss="60000")
+    assert asked(at, cmd.CancelAll(request_id="c")).title.endswith(": 1 order")
+    flat = asked(at, cmd.FlattenAll(request_id="f"))
+    assert flat.title == "FLATTEN ALL: 1 position"
+    assert ("cancel", "1 working order") in flat.rows
+
+
+def test_a_trailing_stop_says_where_it_stands_first_and_what_that_brings() -> None:
+    at = bench()
+    position = at.open(BUY, "0.01")
+    shown = asked(at, cmd.SetProtection(request_id="t", position=position.id, trail_bps=D(100)))
+    assert ("first trigger", "60390.0  (-6.10 USDT)") in shown.rows
+    at.ask(cmd.SetProtection, position=position.id, trail_bps=D(100))
+    at.mark("61000")
+    stop = next(o for o in at.desk.state.orders.values() if o.terms.role is Role.TRAILING)
+    assert stop.trigger == D("60390")
+
+
+def test_a_trail_too_close_is_refused_before_it_is_sent() -> None:
+    at = bench()
+    position = at.open(BUY, "0.01")
+    assert asked(at, cmd.SetProtection(request_id="t", position=position.id, trail_bps=D("0.001"))).errors
+
+
+def test_an_order_that_trails_says_where_it_stands_first() -> None:
+    at = bench()
+    at.open(BUY, "0.01")
+    order = cmd.PlaceOrder(
+        request_id="p", instrument=at.instruments[0].id, side=SELL, type=OrderType.TRAILING_STOP, size=D("0.01"),
+        trail_bps=D(100), reduce_only=True,
+    )  # fmt: skip
+    assert ("first trigger", "60390.0") in asked(at, order).rows
+
+
+def test_an_amended_stop_says_what_it_brings() -> None:
+    at = bench()
+    at.open(BUY, "0.02", stop_loss="60000")
+    stop = next(o for o in at.desk.state.orders.values() if o.terms.role is Role.STOP_LOSS)
+    shown = dict(asked(at, cmd.AmendOrder(request_id="a", order=stop.id, trigger=D("60500"))).rows)
+    assert shown["closes at"] == "60500.0  (-10.00 USDT)"
+
+
+def test_a_stop_at_the_entry_says_that_fees_are_not_covered() -> None:
+    at = Bench(instrument())
+    at.quote("60999.9", "61000")
+    at.mark("61000")
+    position = at.open(BUY, "0.01")
+    assert position.entry == D(61000)
+    at.market("61500")
+    stop = cmd.SetProtection(request_id="s", position=position.id, stop_loss=D(61000))
+    (warning,) = asked(at, stop).warnings
+    assert warning == "this stop does not cover the fees of both ways: break-even with taker fees is 61061.1"
+    covered = cmd.SetProtection(request_id="s", position=position.id, stop_loss=D("61061.1"))
+    assert asked(at, covered).warnings == ()
+    loss = cmd.SetProtection(request_id="s", position=position.id, stop_loss=D(60000))
+    assert asked(at, loss).warnings == ()

@@ -1,0 +1,175 @@
+"""The preview of an order: what it would meet, cost and leave behind; and the words other previews share."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.arming import trailed
+from engine.core.kernel import Kernel
+from engine.core.margin import with_liquidation
+from engine.core.plan import Plan, hypothetical, plan_order, sweep
+from engine.core.positions import apply_fill, split_fill
+from engine.model import command as cmd
+from engine.model.account import Position
+from engine.model.instrument import Instrument
+from engine.model.market import Side
+from engine.model.money import ONE, ZERO, round_fee
+from engine.model.order import OrderType
+from engine.views import format as fmt
+from engine.views.structs import Preview
+from engine.views.tables import stale
+
+Rows = list[tuple[str, str]]
+
+
+def place(kernel: Kernel, account: str, command: cmd.PlaceOrder, now_ns: int) -> Preview:
+    if command.instrument not in kernel.state.instruments:
+        return Preview("order", (), (f"instrument: {command.instrument!r} is not known",))
+    instrument = kernel.instrument(command.instrument)
+    plan = plan_order(kernel, account, command)
+    kind = command.type.replace("_", " ")
+    only = "REDUCE-ONLY " if command.reduce_only else ""
+    # Refused before it was rounded it has no size of its own: then what was asked for is shown.
+    size = fmt.size(instrument, plan.size) if plan.size else f"{command.size:f}"
+    title = f"{command.side} {size} {instrument.symbol}  {only}{kind}"
+    rows: Rows = []
+    warnings: list[str] = []
+    if plan.expected is not None:
+        rows.extend(_price_rows(kernel, instrument, command, plan, warnings))
+        rows.extend(_result_rows(kernel, account, instrument, command, plan, warnings))
+    else:
+        rows.extend(_asked_rows(command))
+    rows.append(age_row(kernel, instrument, now_ns))
+    if not command.reduce_only and plan.stop_loss is None and plan.leverage >= 20:
+        warnings.append(
+            f"{plan.leverage}x without a stop loss: a move of about {100 / plan.leverage:.1f}% liquidates it"
+        )
+    errors = () if plan.refusal is None else (plan.refusal.message,)
+    return Preview(title, tuple(rows), errors, tuple(warnings), entry=not command.reduce_only)
+
+
+def _asked_rows(command: cmd.PlaceOrder) -> Rows:
+    """What was asked for, as it was typed: nothing could be reckoned from it."""
+    asked = {
+        "limit": command.price,
+        "trigger": command.trigger,
+        "trails by": command.trail_offset,
+        "trails by, bps": command.trail_bps,
+        "leverage": command.leverage,
+        "take profit": command.take_profit,
+        "stop loss": command.stop_loss,
+    }
+    return [
+        (label, f"{value:f}" if isinstance(value, Decimal) else str(value)) for label, value in asked.items() if value
+    ]
+
+
+def _price_rows(
+    kernel: Kernel, instrument: Instrument, command: cmd.PlaceOrder, plan: Plan, warnings: list[str]
+) -> Rows:
+    assert plan.expected is not None
+    rows: Rows = []
+    if plan.trigger is not None:
+        word = "activates at" if command.type.trails else "triggers at"
+        rows.append((word, f"{fmt.price(instrument, plan.trigger)} ({command.source})"))
+    if command.type.trails:
+        distance = f"{command.trail_bps} bps" if command.trail_bps is not None else f"{command.trail_offset}"
+        rows.append(("trails by", distance))
+        begun = plan.trigger or kernel.market(instrument.id).price_of(command.source, command.side)
+        if begun is not None:
+            first = trailed(instrument, command.side, begun, command.trail_bps, command.trail_offset)
+            rows.append(("first trigger", f"{fmt.price(instrument, first)}" + (" once active" if plan.trigger else "")))
+    if plan.price is not None:
+        rows.append(
+            (
+                "limit",
+                f"{fmt.price(instrument, plan.price)} {command.tif}" + (" post-only" if command.post_only else ""),
+            )
+        )
+    if command.type is OrderType.MARKET:
+        market = kernel.market(instrument.id)
+        best = market.taker_price(command.side)
+        taken, _, _ = sweep(market.book, command.side, plan.size)
+        slip = ZERO if not best else (plan.expected - best) * command.side.sign / best * 10_000
+        rows.append(("expected", f"{fmt.price(instrument, plan.expected)}  ({slip:z.2f} bps from the best price)"))
+        if taken < plan.size:
+            warnings.append(f"the visible book holds {taken}; the rest would be cancelled")
+    rows.append(("notional", f"{fmt.money(plan.size * plan.expected)} {instrument.quote}"))
+    resting = command.post_only or (command.type.has_price and plan.expected == plan.price)
+    rate = instrument.maker_fee if resting else instrument.taker_fee
+    fee = round_fee(plan.size * plan.expected * rate)
+    rows.append(
+        ("fee", f"{fee:.4f} {instrument.settle_asset}  ({'maker' if resting else 'taker'} {rate * 10_000:.1f} bps)")
+    )
+    return rows
+
+
+def _result_rows(
+    kernel: Kernel, account: str, instrument: Instrument, command: cmd.PlaceOrder, plan: Plan, warnings: list[str]
+) -> Rows:
+    assert plan.expected is not None
+    held = kernel.state.position_of(account, instrument.id)
+    after = position_after(instrument, account, held, command.side, plan.size, plan.expected, plan.leverage)
+    rows: Rows = [("position", f"{named(instrument, held)} -> {named(instrument, after)}")]
+    if held is not None and held.size * after.size < 0:
+        warnings.append("this flips the position")
+    wallet = kernel.state.accounts[account]
+    asset = instrument.settle_asset
+    if not command.reduce_only and plan.reserve:
+        rows.append(
+            (
+                "margin",
+                f"{fmt.money(plan.reserve)} {asset} reserved at {plan.leverage}x, {fmt.money(wallet.free(asset))} free",
+            )
+        )
+    if after.size:
+        rows.append(("liquidation", fmt.price(instrument, after.liquidation) or "none"))
+    if plan.take_profit is not None:
+        rows.append(("take profit", exit_text(instrument, after, plan.take_profit)))
+    if plan.stop_loss is not None:
+        rows.append(("stop loss", exit_text(instrument, after, plan.stop_loss)))
+    return rows
+
+
+def position_after(
+    instrument: Instrument,
+    account: str,
+    held: Position | None,
+    side: Side,
+    size: Decimal,
+    price: Decimal,
+    leverage: int,
+) -> Position:
+    """The position as it would be after a fill of all at a price."""
+    position = held
+    for part in split_fill(held, side, size, ZERO):
+        if part.closing and position is not None:
+            position, _ = apply_fill(position, part.size * side.sign, price)
+        elif position is None or not position.size:
+            position = hypothetical(instrument, account, side, part.size, price, leverage)
+        else:
+            position, _ = apply_fill(position, part.size * side.sign, price)
+    return with_liquidation(instrument, position) if position is not None else Position("", account, instrument.id)
+
+
+def named(instrument: Instrument, position: Position | None) -> str:
+    if position is None or not position.size:
+        return "flat"
+    word = "long" if position.size > 0 else "short"
+    return f"{word} {fmt.size(instrument, position.size)} @ {fmt.price(instrument, position.entry)}"
+
+
+def exit_text(instrument: Instrument, position: Position, level: Decimal, size: Decimal | None = None) -> str:
+    """A level and what leaving there would bring, of all of a position or of a size of it."""
+    pnl = position.unrealised(level)
+    if size is not None:
+        pnl *= min(size / abs(position.size), ONE)
+    return f"{fmt.price(instrument, level)}  ({fmt.signed(pnl)} {instrument.settle_asset})"
+
+
+def age_row(kernel: Kernel, instrument: Instrument, now_ns: int) -> tuple[str, str]:
+    quote = kernel.market(instrument.id).quote
+    if quote is None:
+        return ("price age", "no price yet")
+    seconds = max(0, now_ns - quote.time_ns) / 1e9
+    return ("price age", f"{seconds:.1f} s" + ("  STALE" if stale(kernel, instrument.id, now_ns) else ""))
