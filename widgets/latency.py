@@ -10,7 +10,8 @@ from textual.binding import Binding, BindingType
 
 from engine.views import LatencyGroup, LatencyRow, LatencySpan, LatencyTrace, LatencyView
 from engine.views.format import clean
-from widgets.pane import Line, Pane, Tone, merged
+from engine.views.format import count as counted
+from widgets.pane import Line, Pane, Part, Tone, merged, packed
 from widgets.text import left, micros, right
 from widgets.waterfall import NARROWEST, bar_of, whole
 
@@ -60,7 +61,11 @@ class LatencyPane(Pane[LatencyView]):
         title = f"{self.TITLE} {micros(total or None)} {name}".rstrip()
         group = self.group
         count = (
-            f"{group.samples} {group.path}s" if group is not None else f"{view.samples} orders" if view.samples else ""
+            counted(group.samples, group.path)
+            if group is not None
+            else counted(view.samples, "order")
+            if view.samples
+            else ""
         )
         if (self.border_title, self.border_subtitle) != (title, count):
             self.border_title, self.border_subtitle = title, count
@@ -121,7 +126,7 @@ class LatencyPane(Pane[LatencyView]):
         table = _table(rows, spans, width)
         if not roomy:
             return table
-        return [self._heading(view), *table, Line(), *self._list(view, width, height - len(table) - 2)]
+        return [self._heading(view, width), *table, Line(), *self._list(view, width, height - len(table) - 2)]
 
     def _rows(self, view: LatencyView) -> tuple[list[LatencyRow], dict[str, LatencySpan]]:
         """Stages with what each took last, and where its bar stands; the border says the whole."""
@@ -138,19 +143,28 @@ class LatencyPane(Pane[LatencyView]):
             replace(row, last=spans[row.stage].took if row.stage in spans else None) for row in _stages(group.rows)
         ], spans
 
-    def _heading(self, view: LatencyView) -> Line:
+    def _heading(self, view: LatencyView, width: int) -> Line:
+        """Whose percentiles these are and the whole of them, the last figures dropped first."""
         group = self.group
         if group is None:
             return Line()
         named = " · ".join(part for part in (f"{group.path}s", group.venue, group.source) if part)
         whole_row = next((row for row in group.rows if row.stage == _TOTAL), None)
-        total = (
-            f"   total p50 {micros(whole_row.p50)}  p95 {micros(whole_row.p95)}  p99 {micros(whole_row.p99)}"
-            if whole_row
-            else ""
+        figures = () if whole_row is None else (whole_row.p95, whole_row.p99)
+        return packed(
+            (
+                Part(0, Tone.ACCENT, f" {clean(named)}"),
+                Part(1, Tone.DIM, f"total p50 {micros(whole_row.p50)}" if whole_row is not None else ""),
+                *(
+                    Part(3 + at, Tone.DIM, f"{name} {micros(value)}")
+                    for at, (name, value) in enumerate(zip(("p95", "p99"), figures, strict=False))
+                ),
+                Part(1, Tone.DIM, f"←→ {len(view.groups)} to choose from", f"←→ {len(view.groups)}")
+                if len(view.groups) > 1
+                else Part(9, Tone.DIM, ""),
+            ),
+            width,
         )
-        more = f"   ←→ {len(view.groups)} to choose from" if len(view.groups) > 1 else ""
-        return Line(((Tone.ACCENT, f" {clean(named)}"), (Tone.DIM, f"{total}{more}")))
 
     def _list(self, view: LatencyView, width: int, height: int) -> list[Line]:
         """The last orders and signals, the one on show marked."""

@@ -37,6 +37,16 @@ def _size_tone(row: PositionRow) -> Tone:
     return Tone.UNKNOWN if row.differs else Tone.PLAIN
 
 
+def _none(text: str | None) -> str:
+    """What the ledger knows that there is none of; the dash is for what is not known."""
+    return text or "none"
+
+
+def _liquidation(row: PositionRow) -> str:
+    # Without margin figures it is not known whether a price would liquidate it.
+    return row.liquidation or (DASH if row.margin_left is None else "none")
+
+
 def _left(row: PositionRow) -> str:
     return DASH if row.margin_left is None else row.margin_left.removesuffix("%") + "%"
 
@@ -56,9 +66,9 @@ class PositionsPane(RowsPane[PositionsView, PositionRow]):
         Column("%", 7, 8, lambda r, _: _percent(r.upnl_pct, r.upnl_sign), lambda r: gain_tone(r.upnl_sign)),
         Column("lev", 4, 9, lambda r, _: f"{r.leverage}x"),
         Column("left", 5, 10, lambda r, _: _left(r)),
-        Column("liq", 8, 5, lambda r, _: known(r.liquidation)),
-        Column("TP", 8, 7, lambda r, _: known(r.take_profit)),
-        Column("SL", 8, 6, lambda r, _: known(r.stop_loss)),
+        Column("liq", 8, 5, lambda r, _: _liquidation(r)),
+        Column("TP", 8, 7, lambda r, _: _none(r.take_profit)),
+        Column("SL", 8, 6, lambda r, _: _none(r.stop_loss)),
         Column("notional", 9, 12, lambda r, _: known(r.notional)),
         Column("margin", 8, 13, lambda r, _: r.margin),
         Column("realised", 8, 14, lambda r, _: r.realised),

@@ -101,7 +101,7 @@ class CandleStudy(Widget, can_focus=True):
         for line in view.lines:
             if low <= line.price <= high:
                 plt.hline(line.price, self._rgb("study--line"))
-                label = line.label or line.kind
+                label = f"{line.label or line.kind} {line.price:.{view.price_places}f}"
                 plt.text(label, 0, line.price, color=self._rgb("study--line"), background=background, alignment="left")
         plt.xlim(-1, max(len(candles), _LEAST))
         self._write_times(plt, candles, view.seconds)

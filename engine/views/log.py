@@ -42,6 +42,13 @@ def _order(level: str, verb: str) -> Callable[[State, ev.Event, Any], tuple[str,
     return tell
 
 
+def _accepted(state: State, event: ev.Event, body: ev.OrderAccepted) -> tuple[str, str]:
+    order = state.orders.get(body.order)
+    # A market order never rests: it is filled or gone.
+    rests = order is not None and order.terms.type.has_price
+    return "info", f"{'resting' if rests else 'accepted'} {_order_text(state, body.order)}"
+
+
 def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> tuple[str, str]:
     instrument = state.instruments[event.instrument]
     size, price = fmt.size(instrument, body.size), fmt.price(instrument, body.price)
@@ -197,7 +204,7 @@ _TELLERS: dict[type, Callable[[State, ev.Event, Any], tuple[str, str]]] = {
     ev.RiskRejected: _refused,
     ev.IntentRefused: _refused,
     ev.OrderCreated: _created,
-    ev.OrderAccepted: _order("info", "resting"),
+    ev.OrderAccepted: _accepted,
     ev.OrderRejected: _order("error", "rejected"),
     ev.OrderCancelled: _order("warn", "cancelled"),
     ev.OrderExpired: _order("warn", "expired"),

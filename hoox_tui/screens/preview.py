@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from engine.link.base import LinkLost
 from engine.link.messages import Ack
+from engine.model.command import DeclineSignal, SetKill
 from engine.views import Preview
 from hoox_tui.intents import Choice, EnterGuard
 from hoox_tui.screens.modal import BACK, FramedModal
@@ -23,6 +24,10 @@ OLD_NS = 5 * SECOND
 """A preview older than this is not sent for an entry; an exit is, with a warning."""
 WIDTH = 66
 """Cells inside the frame, as the style sheet has it."""
+
+
+_DONE: dict[type, str] = {DeclineSignal: "done", SetKill: "done"}
+"""What is said of a command that was carried out where the venue need not accept anything."""
 
 
 class Stage(StrEnum):
@@ -171,7 +176,7 @@ class PreviewScreen(FramedModal[Ack | None]):
             self.stage = Stage.DONE if ack.ok else Stage.REFUSED
             title = self.preview.title if self.preview else self.chosen.label
             if ack.ok:
-                self.app.notify(f"{title}: accepted")
+                self.app.notify(f"{title}: {_DONE.get(type(self.chosen.command), 'accepted')}")
             else:
                 self.app.notify(f"{title}: {ack.code}", severity="error")
         self._finish()

@@ -219,5 +219,7 @@ async def test_what_is_said_hides_no_row_of_numbers() -> None:
         await at.pilot.pause()
         rows = at.text().splitlines()
         assert "BUY 0.100 BTCUSDT  MARKET: accepted" in rows[-1]
+        assert rows[-1].rstrip(" ▐").endswith("? help")
+        assert "x close" in rows[-1]
         assert not any("[x] first" in row for row in rows)
         assert not any("accepted" in row for row in rows[:-1])

@@ -64,3 +64,23 @@ async def test_what_was_never_measured_is_a_dash() -> None:
         await pilot.press("down", "down")
         sign = next(line for line in drawn(pane) if "sign " in line)
         assert sign.count("–") == 4
+
+
+async def test_a_heading_that_does_not_fit_loses_figures_not_half_a_word() -> None:
+    for width in (49, 60, 78):
+        pane = LatencyPane()
+        async with Host(pane).run_test(size=(width, 22)) as pilot:
+            pane.focus()
+            pane.show(measured())
+            await pilot.press("right", "right", "right")
+            heading = drawn(pane)[0]
+        assert len(heading) <= width
+        assert "total p50" in heading
+        assert heading.rstrip().endswith(("choose from", "←→ 5")), heading
+
+
+async def test_one_order_is_counted_as_one() -> None:
+    pane = LatencyPane()
+    async with Host(pane).run_test(size=(80, 22)):
+        pane.show(measured())
+        assert str(pane.border_subtitle) == "1 order"

@@ -262,7 +262,8 @@ async def test_the_study_is_drawn_again_at_most_once_a_second() -> None:
         await pilot.pause()
         text = str(study.query_one("#study-price").render())
         assert "BTCUSDT 60 s" in text
-        assert "entry" in text
+        entry = next(line.price for line in view.lines if line.kind == "entry")
+        assert f"entry {entry:.1f}" in text
         soon = replace(view, symbol="SOON", time_ns=view.time_ns + seeds.SECOND - 1)
         study.show(soon)
         await pilot.pause()

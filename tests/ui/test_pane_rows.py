@@ -40,8 +40,20 @@ async def test_a_position_shows_all_its_figures() -> None:
     ]
     assert row.split() == [
         *("▸BTCUSDT", "L", "0.010", "60940.0", "61000.2", "+0.60", "+0.99%", "10x", "96.2%", "55120.4"),
-        *("61500.0", "–", "610.00", "60.94", "0.00", "12m"),
+        *("61500.0", "none", "610.00", "60.94", "0.00", "12m"),
     ]
+
+
+async def test_no_liquidation_price_is_none_and_an_unknown_one_a_dash() -> None:
+    pane = PositionsPane()
+    async with Host(pane).run_test(size=WIDE):
+        pane.show(
+            PositionsView(
+                seeds.NOW, (seeds.position(liquidation=None), seeds.position(2, liquidation=None, margin_left=None))
+            )
+        )
+        rows = drawn(pane)[1:3]
+    assert [row.split()[9] for row in rows] == ["none", "–"]
 
 
 async def test_a_loss_carries_its_minus_and_a_short_its_letter() -> None:

@@ -253,3 +253,12 @@ async def test_what_comes_is_drawn_at_the_next_tick_but_one() -> None:
             link.views["signals"] = seed.signals(()) if link.views["signals"].rows else seed.signals()  # type: ignore[union-attr]
             await at.frames(FOLLOW)
             assert ("SOLUSDT" in at.text()) == bool(link.views["signals"].rows)  # type: ignore[union-attr]
+
+
+async def test_a_decline_is_done_not_accepted() -> None:
+    async with desk(inbox(), size=SIZES["120x40"]) as at:
+        await opened(at)
+        await at.press("D", "enter")
+        said = [note.message for note in at.app._notifications][-1]
+    assert "accepted" not in said
+    assert said.endswith(": done")
