@@ -90,7 +90,7 @@ def reset(kernel: Kernel, account: str, command: cmd.ResetAccount) -> Refusal | 
     open_orders = sum(o.terms.account == account for o in state.orders.values())
     if open_positions or open_orders:
         return Refusal(
-            "NOT_FLAT", f"{open_positions} positions and {open_orders} orders are open; `hoox close --all` first"
+            "NOT_FLAT", f"still open: positions {open_positions}, orders {open_orders}; `hoox close --all` first"
         )
     refusal = _paper(kernel, account) or _asset(kernel, account, command.asset)
     if refusal is not None:

@@ -11,7 +11,7 @@ from engine.core.plan import Plan, hypothetical, plan_order, sweep
 from engine.core.positions import apply_fill, split_fill
 from engine.model import command as cmd
 from engine.model.account import Position
-from engine.model.instrument import Instrument
+from engine.model.instrument import Instrument, MarginModel
 from engine.model.market import Side
 from engine.model.money import ONE, ZERO, round_fee
 from engine.model.order import OrderType
@@ -123,7 +123,7 @@ def _result_rows(
             )
         )
     if after.size:
-        rows.append(("liquidation", fmt.price(instrument, after.liquidation) or "none"))
+        rows.append(("liquidation", liquidation_text(instrument, after)))
     if plan.take_profit is not None:
         rows.append(("take profit", exit_text(instrument, after, plan.take_profit)))
     if plan.stop_loss is not None:
@@ -157,6 +157,12 @@ def named(instrument: Instrument, position: Position | None) -> str:
         return "flat"
     word = "long" if position.size > 0 else "short"
     return f"{word} {fmt.size(instrument, position.size)} @ {fmt.price(instrument, position.entry)}"
+
+
+def liquidation_text(instrument: Instrument, position: Position) -> str:
+    """Its liquidation price, none where no price would liquidate it, a dash where its margin rules are not known."""
+    known = instrument.is_spot or instrument.tiers or instrument.profile.margin_model is MarginModel.FRACTION
+    return fmt.price(instrument, position.liquidation) or ("none" if known else "–")
 
 
 def exit_text(instrument: Instrument, position: Position, level: Decimal, size: Decimal | None = None) -> str:

@@ -29,7 +29,7 @@ from engine.model.money import ZERO, ceil_to, floor_to, round_fee
 from engine.model.order import Order, Role
 from engine.views import format as fmt
 from engine.views.approval import approve, decline, replay
-from engine.views.placing import Rows, age_row, exit_text, named, place, position_after
+from engine.views.placing import Rows, age_row, exit_text, liquidation_text, named, place, position_after
 from engine.views.structs import Preview
 from engine.views.tables import stale, trail
 
@@ -115,7 +115,7 @@ def _protect(kernel: Kernel, account: str, command: cmd.SetProtection, now_ns: i
         if now is not None:
             first = trailed(instrument, closing, now, command.trail_bps)
             rows.append(("first trigger", exit_text(instrument, position, first)))
-    rows.append(("liquidation", fmt.price(instrument, position.liquidation) or "none"))
+    rows.append(("liquidation", liquidation_text(instrument, position)))
     rows.append(age_row(kernel, instrument, now_ns))
     refusal = trail_distance(instrument, now, command.trail_bps) or protection_refusal(
         kernel, position, command.source, take, stop

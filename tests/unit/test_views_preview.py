@@ -114,3 +114,10 @@ def test_a_stop_at_the_entry_says_that_fees_are_not_covered() -> None:
     assert asked(at, covered).warnings == ()
     loss = cmd.SetProtection(request_id="s", position=position.id, stop_loss=D(60000))
     assert asked(at, loss).warnings == ()
+
+
+def test_no_liquidation_price_is_none_and_unknown_margin_rules_are_a_dash() -> None:
+    for tiers, word in ((instrument().tiers, "none"), ((), "–")):
+        at = Bench(instrument(tiers=tiers))
+        at.market("61000")
+        assert dict(asked(at, buy(at, leverage=1)).rows)["liquidation"] == word
