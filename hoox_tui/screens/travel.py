@@ -142,7 +142,7 @@ class TravelScreen(Screen[None]):
         if live is None:
             return damage and f"LEDGER DAMAGED: {damage}"
         banner = live.banner()
-        if banner is not None:
+        if banner is not None and banner[1] == "error":
             return f"LIVE NOW: {banner[0]}"
         log = live.link.views.get("log")
         for line in reversed(log.lines if isinstance(log, LogView) else ()):
@@ -150,6 +150,8 @@ class TravelScreen(Screen[None]):
                 break
             if line.level == "error":
                 return f"LIVE NOW: {line.text}   (Esc goes there)"
+        if banner is not None:  # a recording's end lasts: it must not hide an alarm
+            return f"LIVE NOW: {banner[0]}"
         return damage and f"LEDGER DAMAGED: {damage}"
 
     def on_resize(self) -> None:

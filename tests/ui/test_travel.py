@@ -239,6 +239,17 @@ async def test_an_alarm_on_the_live_desk_is_one_line(ledger: Path) -> None:
         assert "LIVE NOW: EXITS_BLIND: quote of BTCUSDT is down   (Esc goes there)" in at.text()
 
 
+async def test_the_end_of_a_recording_hides_no_alarm(ledger: Path) -> None:
+    async with past(ledger) as (at, _):
+        at.link.change_status(ended_ns=seeds.NOW)
+        await at.frames()
+        assert "LIVE NOW: RECORDING ENDED" in at.text()
+        line = LogLine(500, seeds.NOW, "error", "AlarmRaised", "EXITS_BLIND: quote of BTCUSDT is down")
+        at.link.views["log"] = LogView(seeds.NOW, (*seeds.log(12).lines, line))
+        await at.frames()
+        assert "LIVE NOW: EXITS_BLIND" in at.text()
+
+
 async def test_a_lost_engine_is_said_in_time_travel_too(ledger: Path) -> None:
     async with past(ledger) as (at, _):
         at.link.lose()
