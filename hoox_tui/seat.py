@@ -172,7 +172,7 @@ class Seat:
             return f"DISPLAY PAUSED {seconds} s: the engine goes on; p resumes", "warn"
         if status is not None and status.ended_ns:
             at = datetime.fromtimestamp(status.ended_ns // SECOND, UTC)
-            return f"RECORDING ENDED at {at:%H:%M:%S} UTC: no new prices, no entries; closes still work", "warn"
+            return f"RECORDING ENDED at {at:%H:%M:%S} UTC: no new prices; closes still work", "warn"
         return None
 
     def convert(self, view: View) -> View:

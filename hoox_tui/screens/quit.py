@@ -74,8 +74,8 @@ def _signals(status: StatusView | None) -> list[str]:
     if status.mailbox:
         lines.append("It reads signals from a mailbox: stopped, it does not.")
     if status.waiting:
-        wait = "waits" if status.waiting == 1 else "wait"
-        lines.append(f"{count(status.waiting, 'signal')} {wait}: stopped, nothing becomes of them until it starts.")
+        wait, them = ("waits", "it") if status.waiting == 1 else ("wait", "them")
+        lines.append(f"{count(status.waiting, 'signal')} {wait}: stopped, nothing becomes of {them} until it starts.")
     lines += [f"DIFFERS: {clean(text)}" for text in status.differs[:1]]
     return lines
 

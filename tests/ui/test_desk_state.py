@@ -120,8 +120,9 @@ async def test_an_order_ends_the_pause_so_that_its_result_shows() -> None:
         assert len(at.app.desk.positions.rows()) == 0
 
 
-async def test_the_end_of_a_recording_is_across_the_screen() -> None:
-    async with desk(FakeLink(full_views(ended_ns=seeds.NOW))) as at:
+@pytest.mark.parametrize("size", ["80x24", "120x40"])
+async def test_the_end_of_a_recording_is_across_the_screen(size: str) -> None:
+    async with desk(FakeLink(full_views(ended_ns=seeds.NOW)), size=SIZES[size]) as at:
         assert "RECORDING ENDED at 08:53:20 UTC" in at.text()
         assert "closes still work" in at.text()
 
