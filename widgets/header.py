@@ -112,7 +112,7 @@ def _hand(view: StatusView, has_hand: bool) -> tuple[Part, ...]:
         return Part(0, Tone.DIM, "○ disarmed"), Part(4, Tone.WARN, "hand: nobody")
     name = clean(view.hand) or "nobody"
     name = left(name, _NAME).rstrip()
-    return (Part(0, Tone.WARN, f"watching, hand: {name}", "watching"),)
+    return (Part(0, Tone.WARN, f"watching, hand: {name}", f"hand: {name}"),)
 
 
 def _mode(view: StatusView) -> tuple[Part, ...]:

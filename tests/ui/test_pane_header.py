@@ -82,7 +82,7 @@ async def test_a_screen_without_the_hand_never_reads_as_armed(width: int, more: 
     first, _ = await header(seeds.status(armed=True, hand="pts/3#2", **more), width, hand=False)
     assert "ARMED" not in first
     assert "armed" not in first
-    assert "watching" in first
+    assert "hand: pts/3#2" in first
 
 
 async def test_at_80_columns_a_screen_without_the_hand_names_who_has_it() -> None:
