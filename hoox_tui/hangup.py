@@ -30,10 +30,12 @@ def leave_anyway() -> None:
 
 
 def watch_terminal(gone: Callable[[], object]) -> None:
-    """Tell `gone`, from a thread, that the terminal is; and end the process in a while.
+    """Tell `gone`, from a thread, that the terminal is; and end the process in a while. Where there was none nothing can go.
 
     A loop that waits for a writer looks at nothing and hears no signal.
     """
+    if terminal_gone():
+        return
 
     def look() -> None:
         while not terminal_gone():

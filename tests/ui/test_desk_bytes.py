@@ -16,12 +16,6 @@ ANSI, TRUECOLOR = 60_000, 90_000
 """Bytes a second a desk of 160x45 may send."""
 
 
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver only says that there is a terminal: where standard input is none, the desk would take it for gone."""
-    monkeypatch.setattr("hoox_tui.app.watch_terminal", lambda gone: None)
-
-
 @pytest.mark.parametrize(("theme", "budget"), [("ansi-dark", ANSI), ("hoox-dark", TRUECOLOR)])
 async def test_a_busy_second_stays_within_its_budget(theme: str, budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLORTERM", "truecolor")
