@@ -14,8 +14,7 @@ from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.chain import GENESIS, columns_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnvironment, WrongFeed, ledger_error
-from engine.ledger.files import remove_database
-from engine.ledger.head import Head, HeadFile, compare_head, head_path, read_head
+from engine.ledger.head import Head, HeadFile, compare_head, read_head
 from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
 from engine.ledger.migrate import migrate
@@ -57,7 +56,6 @@ class Ledger:
         self._last = _last_event(db)
         self._projector = Projector(schema.StoredRows(db))
         self._warnings: list[str] = []
-        self._made = False
 
     @classmethod
     def open(
@@ -99,8 +97,7 @@ class Ledger:
                 lock = FileLock(path)
                 undo.callback(lock.release)
                 lock.describe(f"pid {os.getpid()} since {stamps['created']} UTC")
-                made = not path.exists()
-                if made:
+                if not path.exists():
                     path.touch(mode=0o600)
                 db = undo.enter_context(closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)))
                 _set_durable(db)
@@ -111,7 +108,6 @@ class Ledger:
                     _refuse_damage(find_damage(db))
                 head = undo.enter_context(closing(HeadFile(path)))
                 ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
-                ledger._made = made
                 ledger._check_head()
                 ledger._check_tail()
                 head.write(ledger._last)
@@ -231,16 +227,6 @@ class Ledger:
         self._db.close()
         self._head.close()
         self._lock.release()
-
-    def close_or_withdraw(self) -> None:
-        """Close; a file that was made by this opening, and that no event came to, is not left behind."""
-        if self._made and self.seq == 0:
-            self._db.close()
-            # The lock is still held: nobody else has written to it, or will.
-            remove_database(self._path)
-            head_path(self._path).unlink(missing_ok=True)
-            self._reserve.free()
-        self.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -28,9 +28,9 @@ class Opened(Struct):
     damage: str = ""
 
     def close(self) -> None:
-        """Let the next engine in; a start that failed before its first event leaves no new ledger."""
+        """Let the next engine in."""
         if self.ledger is not None:
-            self.ledger.close_or_withdraw()
+            self.ledger.close()
         if self.lock is not None:
             self.lock.release()
 

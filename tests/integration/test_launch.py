@@ -18,7 +18,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.ledger.store import Ledger
 from engine.link.address import socket_path
 from engine.link.base import LinkState
 from engine.link.client import SocketLink
@@ -248,24 +247,3 @@ def test_every_setting_that_a_start_obeys_is_compared(key: str, settings: Settin
     config = engine_config(msgspec.structs.replace(settings, webhook="127.0.0.1:1"))
     group, _, name = place(key).rpartition(".")
     assert name in (config[group] if group else config)
-
-
-@pytest.mark.parametrize("given", [{"feed": "recording:/no/file.gz", "env": "paper"}, {"symbols": "DOGEUSDT"}])
-def test_a_start_that_failed_leaves_no_new_ledger(given: dict[str, str], tmp_path: Path) -> None:
-    settings = load(given, environ={"HOOX_HOME": str(tmp_path)}, folder=tmp_path).settings
-    process = EngineProcess(settings)
-    with pytest.raises(Problem, match="the engine did not start"):
-        process.wait_ready(socket_path(settings.ledger_path))
-    kept = [path.name for path in tmp_path.iterdir() if path.name != "logs"]
-    assert kept == [f"{settings.ledger_path.name}.lock"]
-
-
-def test_a_start_that_failed_leaves_a_ledger_that_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "sim.sqlite"
-    Ledger.open(path, env="sim", feed="simulated", now_ns=1).close()
-    before = path.read_bytes()
-    settings = load({"symbols": "DOGEUSDT"}, environ={"HOOX_HOME": str(tmp_path)}, folder=tmp_path).settings
-    with pytest.raises(Problem, match="the engine did not start"):
-        EngineProcess(settings).wait_ready(socket_path(path))
-    assert path.read_bytes() == before
-    assert (tmp_path / "sim.sqlite.reserve").exists()
