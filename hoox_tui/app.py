@@ -19,6 +19,7 @@ from textual.screen import Screen
 
 from engine.clock import mono_ns
 from engine.link.base import EngineLink
+from engine.link.messages import Ack
 from hoox_tui import themes
 from hoox_tui.backlog import output_backlogged
 from hoox_tui.frame import CLOCK, NORMAL, TICK, FrameClock
@@ -28,6 +29,7 @@ from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, TRAVEL, Action, Scope, bindin
 from hoox_tui.screens.desk import DeskScreen
 from hoox_tui.screens.help import HelpScreen, help_text
 from hoox_tui.screens.modal import Beats, Follows
+from hoox_tui.screens.panic import PanicScreen
 from hoox_tui.screens.preview import PreviewScreen
 from hoox_tui.screens.quit import Leaving, QuitScreen, without_asking
 from hoox_tui.seat import Seat
@@ -284,7 +286,17 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         else:
             killed = self.seat.status is not None and self.seat.status.kill
             choices = panic_choices(killed, self.seat.ids)
-            self.push_screen(PanicScreen(self.seat, choices, chosen=PANIC.index(which)))
+            self.push_screen(PanicScreen(self.seat, choices, chosen=PANIC.index(which)), self._after_panic)
+
+    def _after_panic(self, ack: Ack | None) -> None:
+        """What was drafted was meant before the panic: no further Enter sends it."""
+        if ack is not None and ack.ok:
+            self.call_later(self._end_drafts)
+
+    def _end_drafts(self) -> None:
+        self.desk.ticket.end_draft()
+        while isinstance(self.screen, PreviewScreen):
+            self.pop_screen()
 
     def action_toggle_pause(self) -> None:
         """Stop drawing, or go on; the engine never notices."""
@@ -350,12 +362,6 @@ def freeze() -> None:
     """What is alive now stays alive: later collections need not look at it. Nor does a start: it leaves next to no garbage."""
     gc.freeze()
     gc.enable()
-
-
-class PanicScreen(PreviewScreen):
-    """Cancel all, flatten all, kill switch: the sheet is their preview."""
-
-    TITLE_TEXT = "panic"
 
 
 def run_desk(

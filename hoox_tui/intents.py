@@ -46,6 +46,11 @@ class EnterGuard:
         if self._painted is None:
             self._painted = now_ns
 
+    def uncover(self, now_ns: int) -> None:
+        """What lay over it is gone: as if it were painted for the first time, an Enter was meant for the other."""
+        if self._painted is not None:
+            self._painted = now_ns
+
     def allows(self, now_ns: int) -> bool:
         """Record an Enter and say whether it counts."""
         last, self._last = self._last, now_ns

@@ -89,8 +89,11 @@ class TicketPane(Pane[Preview]):
 
     def aim(self, instrument_id: str) -> None:
         """Another instrument is on screen: a draft of the last one ends, it would trade what no title names."""
-        if self._instrument is None or self._instrument.id == instrument_id:
-            return
+        if self._instrument is not None and self._instrument.id != instrument_id:
+            self.end_draft()
+
+    def end_draft(self) -> None:
+        """Nothing is drafted any more."""
         self._instrument, self._draft, self._view = None, dict(_EMPTY), None
         self.border_title = self.TITLE
         self._changed()

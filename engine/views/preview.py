@@ -13,11 +13,11 @@ from engine.core.desk import Desk
 from engine.core.doubts import not_attestable
 from engine.core.intents import closing_size
 from engine.core.kernel import Kernel
-from engine.core.plan import sweep, trail_distance
+from engine.core.plan import round_trigger, sweep, trail_distance
 from engine.core.positions import apply_fill, break_even
 from engine.core.protecting import protection_refusal
 from engine.core.risk import not_carried
-from engine.core.rounding import round_stop, round_take_profit
+from engine.core.rounding import round_limit, round_stop, round_take_profit
 from engine.core.sanity import malformed
 from engine.core.unknown import live_order, unknown
 from engine.core.working import in_scope
@@ -232,8 +232,18 @@ def _amend(kernel: Kernel, account: str, command: cmd.AmendOrder, now_ns: int) -
     held = kernel.state.position_of(account, instrument.id, order.terms.leg)
     level = command.trigger or command.price or order.trigger or order.price
     if not errors and order.terms.reduce_only and held is not None and held.size and level is not None:
-        rows.append(("closes at", exit_text(instrument, held, level, command.size or order.remaining)))
+        left = (command.size or order.size) - order.filled
+        if left > ZERO:
+            rows.append(("closes at", exit_text(instrument, held, _levelled(instrument, order, command, level), left)))
     return Preview(title, tuple(rows), errors, entry=not order.terms.reduce_only)
+
+
+def _levelled(instrument: Instrument, order: Order, command: cmd.AmendOrder, level: Decimal) -> Decimal:
+    """The new level as the order would stand there."""
+    terms = order.terms
+    if command.trigger is not None:
+        return round_trigger(instrument, terms.side, terms.type, level, reduce_only=terms.reduce_only)
+    return round_limit(instrument, order.terms.side, level) if command.price is not None else level
 
 
 def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int) -> Preview:

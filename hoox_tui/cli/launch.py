@@ -79,6 +79,8 @@ class EngineProcess:
     def __init__(self, settings: Settings) -> None:
         """Start it; raises OSError."""
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.slow = False
+        """It runs, and did not answer for longer than a screen waits."""
         self.log = _log_file(settings)
         self._begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
@@ -124,7 +126,11 @@ class EngineProcess:
             patience -= LOOK_AGAIN_S
         if self.ended():
             raise Problem(f"the engine did not start: {self.last_words()}\nits output is in {self.log}")
-        raise Problem(f"the engine did not answer within {START_S:g} s; its output is in {self.log}")
+        self.slow = True
+        raise Problem(
+            f"the engine did not answer within {START_S:g} s; it goes on starting (pid {self.pid}), and hoox attaches to it"
+            f" once it answers; its output is in {self.log}"
+        )
 
 
 class Keeper(threading.Thread):

@@ -20,7 +20,7 @@ def rows(ledger: Path, name: str) -> list[Row]:
 def view(ledger: Path, name: str, *, say: bool = True) -> Row:
     """What the engine would answer to `status`, `positions`, `orders`, `trades` or `balance`, with None for what takes a price.
 
-    `say`: on stderr, that it comes from the file, and where its events end early. Raises Problem, LedgerError.
+    `say`: on stderr, that it comes from the file. Raises Problem where its events end early, LedgerError.
     """
     from msgspec import to_builtins
 
@@ -35,8 +35,11 @@ def view(ledger: Path, name: str, *, say: bool = True) -> Row:
     desk = recorded.desk_at(folded.state, {})
     if say:
         note(f"no engine is running: read from {ledger}, without prices")
-    if say and damage:
-        note(f"{damage}; this is the state after event {folded.state.seq}, the last good one")
+    if damage:
+        # A table would read as flat to whoever looks only at it.
+        raise Problem(
+            f"{damage}; hoox ledger replay --until {folded.state.seq} shows what was before, hoox ledger verify says more"
+        )
     if name == "status":
         built: Any = recorded.status_view(desk, {}, now, ledger.name)
     else:

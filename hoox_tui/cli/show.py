@@ -105,20 +105,22 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, keep
             before=before,
         )
     except BaseException:
-        # A desk that never saw its engine leaves none behind; one that did leaves it to watch.
-        if started is not None and link.welcome is None:
+        # A desk that never saw its engine leaves none behind; one that did, or whose engine is only slow, leaves it to watch.
+        if started is not None and link.welcome is None and not started.slow:
             started.end()
         raise
     finally:
         if keeper is not None:
             keeper.close()
-    note(farewell(how, settings.ledger_path, _pid(link)))
+    note(farewell(how, settings.ledger_path, _pid(link), there=answers(path)))
 
 
-def farewell(how: str, ledger: Path, pid: int) -> str:
-    """What became of the engine, said once the screen is gone; `pid` 0 where it is not known."""
+def farewell(how: str, ledger: Path, pid: int, *, there: bool = True) -> str:
+    """What became of the engine, said once the screen is gone; `pid` 0 where it is not known, `there`: it still answers."""
     if how == "stop":
         return f"the engine of {ledger} was told to stop; hoox starts it again"
+    if not there:
+        return f"no engine answers on {ledger}: stops held there do not fire until hoox starts it"
     end = f"kill {pid} stops it" if pid else "its palette (ctrl+p) has: Stop the engine"
     return f"the engine goes on watching {ledger}; hoox attaches to it again, {end}"
 

@@ -182,7 +182,8 @@ class PreviewScreen(FramedModal[Ack | None]):
         self._finish()
 
     def on_screen_resume(self) -> None:
-        """Another modal lay over this one when the answer came."""
+        """Another modal lay over this one, perhaps when the answer came."""
+        self._guard.uncover(self.seat.mono())
         self._finish()
 
     def _finish(self) -> None:

@@ -26,7 +26,9 @@ class Leaving(StrEnum):
 def without_asking(seat: Seat, *, owner: bool) -> Leaving | None:
     """The way out where nobody need be asked; `owner` says that this screen started the engine. None: ask."""
     status = seat.status
-    if seat.lost or status is None or seat.at_risk:
+    if seat.old or status is None or seat.at_risk:
+        return None
+    if in_this_process(seat) and status.screens > 1:
         return None
     if not owner or status.screens > 1:
         return Leaving.DETACH

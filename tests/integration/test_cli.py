@@ -278,6 +278,17 @@ class TestLedger:
             assert result.exit_code != 0
             assert says in " ".join(result.stderr.replace("│", " ").split()), text
 
+    @pytest.mark.parametrize("words", [["positions"], ["orders", "--json"], ["balance"], ["account", "show"]])
+    def test_a_damaged_ledger_is_not_told_as_flat(self, cli: Cli, ledger: Path, words: list[str]) -> None:
+        with sqlite3.connect(ledger) as db:
+            db.execute("DROP TRIGGER events_are_never_updated")
+            db.execute("UPDATE events SET owner = 'me' WHERE seq = 9")
+        db.close()
+        result = cli(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "event 9" in result.stderr
+        assert "hoox ledger replay --until 8" in result.stderr
+
     def test_replay_of_a_damaged_ledger_ends_at_the_last_good_event_and_fails(self, cli: Cli, ledger: Path) -> None:
         with sqlite3.connect(ledger) as db:
             db.execute("DROP TRIGGER events_are_never_updated")

@@ -8,11 +8,11 @@ from textual.command import CommandPalette
 from textual.widgets import Input
 
 from engine.model.command import CancelAll, CancelOrder, ClosePosition, FlattenAll, PlaceOrder
-from hoox_tui.app import PanicScreen
 from hoox_tui.keys import ACTIONS, PALETTE_HIDDEN, Scope
 from hoox_tui.screens.desk import PANES, DeskScreen
 from hoox_tui.screens.edit import EditScreen
 from hoox_tui.screens.help import HelpScreen
+from hoox_tui.screens.panic import PanicScreen
 from hoox_tui.screens.preview import PreviewScreen
 from hoox_tui.screens.quit import QuitScreen
 from hoox_tui.screens.symbols import SymbolScreen

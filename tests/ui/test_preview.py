@@ -275,3 +275,24 @@ async def test_the_keys_stay_in_the_orders_after_an_order_was_changed(keys: tupl
         assert len(at.link.sent) == 1
         assert isinstance(at.app.screen, DeskScreen)
         assert at.app.focused is at.app.desk.orders
+
+
+async def test_no_enter_after_a_panic_sends_what_lay_under_its_sheet() -> None:
+    async with desk(FakeLink(full_views(armed=True))) as at:
+        await at.press("b", *"0.01", "enter", "!", "enter", "enter", "enter")
+        assert [type(command).__name__ for command in at.link.sent] == ["CancelAll"]
+        assert isinstance(at.app.screen, DeskScreen)
+
+
+async def test_an_enter_meant_for_what_lay_above_is_not_taken() -> None:
+    async with desk(FakeLink(full_views(armed=True))) as at:
+        await at.press("b", *"0.01", "enter", "!")
+        await at.pilot.press("escape")
+        await at.settled()
+        at.clock.advance(150 * MS)
+        await at.pilot.press("enter")
+        await at.settled()
+        assert at.link.sent == []
+        at.clock.advance(100 * MS)
+        await at.press("enter")
+        assert len(at.link.sent) == 1

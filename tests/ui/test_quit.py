@@ -132,3 +132,28 @@ def test_what_became_of_the_engine_is_said_after_leaving() -> None:
     )
     assert "told to stop" in farewell("stop", Path("sim.sqlite"), 4711)
     assert "kill" not in farewell("detach", Path("sim.sqlite"), 0)
+
+
+async def test_an_engine_that_says_nothing_any_more_is_not_stopped_unasked() -> None:
+    link = FakeLink(full_views(**FLAT))
+    async with desk(link, owns_engine=mine) as at:
+        link.last_frame_ns = at.clock.now_ns()
+        at.clock.advance(60_000_000_000)
+        await at.press("Q")
+        assert isinstance(at.app.screen, QuitScreen)
+        assert link.stopped == []
+
+
+async def test_an_engine_in_this_process_that_others_watch_is_asked_about() -> None:
+    link = FakeLink(full_views(**FLAT, screens=2))
+    assert link.welcome is not None
+    link.welcome = replace(link.welcome, pid=os.getpid())
+    async with desk(link, owns_engine=mine) as at:
+        await at.press("Q")
+        assert isinstance(at.app.screen, QuitScreen)
+
+
+def test_an_engine_that_is_gone_is_not_said_to_watch() -> None:
+    said = farewell("detach", Path("sim.sqlite"), 4711, there=False)
+    assert "no engine answers on sim.sqlite: stops held there do not fire" in said
+    assert "4711" not in said

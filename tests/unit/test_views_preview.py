@@ -100,6 +100,19 @@ def test_an_amended_stop_says_what_it_brings() -> None:
     assert shown["closes at"] == "60500.0  (-10.00 USDT)"
 
 
+def test_what_an_amend_brings_is_of_what_is_left_and_at_the_level_it_gets() -> None:
+    at = bench()
+    position = at.open(BUY, "0.1")
+    assert position.entry is not None
+    at.place(SELL, "0.08", OrderType.LIMIT, price="61500", reduce_only=True)
+    limit = at.last_order
+    at.report(limit.id, "f1", "61500", "0.06")
+    amend = cmd.AmendOrder(request_id="a", order=limit.id, price=D("61600.04"), size=D("0.081"))
+    level, won = dict(asked(at, amend).rows)["closes at"].split("  ")
+    assert level == "61600.1"
+    assert won == f"({(D('61600.1') - position.entry) * D('0.021'):+,.2f} USDT)"
+
+
 def test_a_stop_at_the_entry_says_that_fees_are_not_covered() -> None:
     at = Bench(instrument())
     at.quote("60999.9", "61000")
