@@ -75,12 +75,7 @@ class PositionsPane(RowsPane[PositionsView, PositionRow]):
         Column("age", 4, 11, lambda r, now: since(r.opened_ns, now), lambda _: Tone.DIM),
     )
     NARROW = (
-        Column("symbol", 7, 0, lambda r, _: r.symbol, left=True),
-        Column("", 1, 0, lambda r, _: r.side, lambda r: side_tone(r.side), left=True),
-        Column("size", 7, 1, lambda r, _: f"≠{r.size}" if r.differs else r.size, _size_tone),
-        Column("entry", 8, 3, lambda r, _: r.entry),
-        Column("mark", 8, 4, lambda r, _: _mark(r)),
-        Column("uPnL", 8, 0, lambda r, _: signed(r.upnl, r.upnl_sign), lambda r: gain_tone(r.upnl_sign)),
+        *COLUMNS[:6],
         Column("%", 7, 2, lambda r, _: _percent(r.upnl_pct, r.upnl_sign), lambda r: gain_tone(r.upnl_sign)),
     )
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -45,8 +45,8 @@ class ProjectionTables:
 def rebuild_projections(path: Path, kept_as: str = "damaged") -> Path:
     """Put every projection right: events and good snapshots are copied to a new file, whose projections are made anew.
 
-    The old file stays beside it, with `kept_as` and a number in its name; its path is returned. Works however badly a projection's pages are damaged, and brings
-    a file of an earlier schema to today's. Raises LedgerBroken when the events themselves are damaged or fewer than HEAD
+    The old file stays beside it, with `kept_as` and a number in its name; its path is returned. Works however badly a
+    projection's pages are damaged, and brings a file of an earlier schema to today's. Raises LedgerBroken when the events themselves are damaged or fewer than HEAD
     knows, LedgerBusy while an engine runs, LedgerLocked while another program has it open. Nothing is changed then.
     """
     path = path.resolve()

@@ -25,6 +25,9 @@ async def follow(feed: Feed, keeper: Keeper) -> None:
         except FeedError as error:
             log.warning("%s; going on with the instruments as they were", error)
             continue
+        except Exception:  # an answer that nobody foresaw is no reason to stop an engine with its stops
+            log.exception("the instruments could not be read; going on with them as they were")
+            continue
         for instrument in found:
             known = keeper.desk.state.instruments.get(instrument.id)
             if known is None:

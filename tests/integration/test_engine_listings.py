@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine.feeds.live import LiveFeed
 from engine.model import event as ev
 from engine.runtime import Engine
 from tests.engine_process import config_for, events_of, until
@@ -31,6 +32,10 @@ def exchange_info(tick: str, status: str) -> bytes:
         "baseAsset": "BTC", "quoteAsset": "USDT", "marginAsset": "USDT", "filters": filters,
     }  # fmt: skip
     return msgspec.json.encode({"symbols": [symbol]})
+
+
+async def _fails(feed: LiveFeed) -> None:
+    raise KeyError("nobody foresaw this")
 
 
 async def test_a_new_tick_and_a_halt_reach_the_desk_while_it_runs(
@@ -55,6 +60,13 @@ async def test_a_new_tick_and_a_halt_reach_the_desk_while_it_runs(
             exchange.replies["/fapi/v1/exchangeInfo"] = lambda: (503, b"down")
             await asyncio.sleep(0.1)
             assert known[BTC].halted, "no answer says nothing"
+            exchange.replies["/fapi/v1/exchangeInfo"] = lambda: (200, exchange_info("what", "TRADING"))
+            await asyncio.sleep(0.1)
+            assert known[BTC].halted
+            with monkeypatch.context() as broken:
+                broken.setattr(LiveFeed, "_traded", _fails)
+                await asyncio.sleep(0.1)
+            assert not engine._stopping.is_set(), "what cannot be read stops no engine"
             exchange.replies["/fapi/v1/exchangeInfo"] = lambda: (200, exchange_info("0.50", "TRADING"))
             await until(lambda: not known[BTC].halted)
             assert known[BTC].profile.entry_latency_ns == travels_ns == config.latency_ns
