@@ -59,13 +59,13 @@ class SmallEngine:
         errors = (entry.message,) if opens and not entry.allowed else self.refusals
         return Preview(type(command).__name__, (("size", "0.1"), ("gives", "6100 USDT")), errors=errors, entry=opens)
 
-    def query(self, name: str) -> Any:
+    async def query(self, name: str) -> Any:
         if name not in self.answers:
             raise KeyError(f"the engine knows no query {name!r}")
         return self.answers[name]
 
     async def why(self, name: str) -> Any:
-        return self.query(f"why:{name}")
+        return await self.query(f"why:{name}")
 
     def control_feed(self, action: str, value: float) -> None:
         raise ValueError("a live market does not pause")

@@ -122,7 +122,7 @@ class Hub:
         """(data, error) of a named read; `why:NAME` asks the ledger, the rest what the engine knows."""
         kind, _, rest = name.partition(":")
         try:
-            return (await self.port.why(rest) if kind == "why" else self.port.query(name)), ""
+            return await (self.port.why(rest) if kind == "why" else self.port.query(name)), ""
         except KeyError as error:
             return None, str(error.args[0])
         except Exception as error:  # one question that fails is no reason to leave the asker without an answer

@@ -69,8 +69,10 @@ class EnginePort(Protocol):
         """What the command would do now; a missing permit is an error of the preview when it adds exposure."""
         ...
 
-    def query(self, name: str) -> Any:
-        """A named read as plain data for JSON; raises KeyError when the name is unknown.
+    async def query(self, name: str) -> Any:
+        """A named read as plain data for JSON, with all that was decided before it was asked for.
+
+        Raises KeyError when the name is unknown, or a slow disk lets nothing be said yet.
 
         status, positions, orders, trades, balance, latency and log answer `msgspec.to_builtins` of that topic's view.
         """

@@ -1,4 +1,4 @@
-"""DeskPort: the engine as its screens see it. Views are released when what they show is durable."""
+"""DeskPort: the engine as its screens see it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from engine.clock import mono_ns
 from engine.core.inputs import Input, Intent
 from engine.core.rounding import Refusal
 from engine.core.state import KEEP_REQUESTS
@@ -37,6 +36,7 @@ from engine.model.command import (
 )
 from engine.model.event import Event
 from engine.runtime.config import EngineConfig
+from engine.runtime.durable_views import DurableViews
 from engine.runtime.inbox import Inbox
 from engine.runtime.keeper import Keeper, NotDurable
 from engine.runtime.status import StatusSource
@@ -47,14 +47,12 @@ from engine.views.candles import CandleBook
 from engine.views.log import log_line
 from engine.views.market import book_view, chart_lines
 from engine.views.preview import preview
-from engine.views.structs import BookView, ChartView, StatusView
+from engine.views.structs import ChartView
 
 KEEP_ACKS = 10_000
 LOG_LINES = 200
 RATES = {"status": 4.0, "book": 20.0, "chart": 4.0, "latency": 2.0, "balance": 1.0}
 OTHER_RATE = 4.0
-PATIENCE_NS = 250_000_000
-"""A commit that takes longer does not hold back the prices."""
 
 
 class DeskPort:
@@ -72,10 +70,7 @@ class DeskPort:
         self._acks: OrderedDict[str, Ack] = OrderedDict()
         self._reading = asyncio.Lock()
         self._lines: deque[LogLine] = deque(maxlen=LOG_LINES)
-        self._shown: dict[str, tuple[View, View]] = {}
-        """Topic -> (view, the same without its time)."""
-        self._held: dict[str, tuple[int, View, int]] = {}
-        """Topic -> (seq, view that waits for its commit, since when, mono ns)."""
+        self._views: DurableViews
         self.on_feed: Callable[[str, float], None]
         self.on_stop: Callable[[str], None]
         self.on_durable: Callable[[], None] = lambda: None
@@ -83,6 +78,7 @@ class DeskPort:
     def attach(self, keeper: Keeper, status: StatusSource) -> None:
         """Serve this keeper's desk."""
         self._keeper = keeper
+        self._views = DurableViews(keeper, self._build)
         self.status = status
         self.timing = Timing(keeper)
         keeper.listeners.add(self.timing)
@@ -106,7 +102,7 @@ class DeskPort:
 
     def dropped(self, seq: int) -> None:
         """What followed `seq` did not happen: it is never shown."""
-        self._held.clear()
+        self._views.dropped()
         while self._lines and self._lines[-1].seq > seq:
             self._lines.pop()
 
@@ -131,37 +127,11 @@ class DeskPort:
         return self._keeper.durable_seq
 
     def view(self, topic: str) -> View | None:
-        """See EnginePort: what runs ahead of the disk is held back until it is durable; prices go on meanwhile."""
-        keeper = self._keeper
-        held = self._held.get(topic)
-        if held is not None and keeper.durable_seq >= held[0]:
-            del self._held[topic]
-            self._show(topic, held[1])
-            held = None
-        seq = keeper.desk.state.seq
-        if held is None or mono_ns() - held[2] > PATIENCE_NS:
-            built = self._build(topic, keeper.now_ns())
-            if built is None:
-                return None
-            if keeper.durable_seq >= seq:
-                self._show(topic, built)
-            elif held is None:
-                self._held[topic] = (seq, built, mono_ns())
-            else:
-                self._show(topic, durable_part(built, self._shown.get(topic, (None,))[0], seq - keeper.durable_seq))
-        shown = self._shown.get(topic)
-        return shown[0] if shown is not None else None
+        """See EnginePort."""
+        return self._views.now(topic)
 
-    def _show(self, topic: str, view: View | None) -> None:
-        if view is None:
-            return
-        plain = replace(view, time_ns=0)
-        shown = self._shown.get(topic)
-        if topic == "status" or shown is None or shown[1] != plain:
-            self._shown[topic] = (view, plain)
-
-    def _build(self, topic: str, now_ns: int) -> View | None:
-        desk = self._keeper.desk
+    def _build(self, topic: str) -> View | None:
+        desk, now_ns = self._keeper.desk, self._keeper.now_ns()
         name, _, rest = topic.partition(":")
         match name:
             case "status":
@@ -290,7 +260,7 @@ class DeskPort:
             errors.insert(0, self._keeper.mode_reason)
         return replace(shown, errors=tuple(errors))
 
-    def query(self, name: str) -> Any:
+    async def query(self, name: str) -> Any:
         """See EnginePort: a view's topic, `config` for what it was started with, or `engine` for counters.
 
         `engine:5000`: ages of the last 5,000 ticks only.
@@ -301,11 +271,7 @@ class DeskPort:
             return self.status.counters(self._keeper)
         if name.startswith("engine:") and name[7:].isdecimal():
             return self.status.counters(self._keeper, int(name[7:]))
-        view = self.view(name)
-        if view is None:
-            known = self._build(name, self._keeper.now_ns()) is not None
-            raise KeyError("a commit is under way; ask again" if known else f"the engine knows no query {name!r}")
-        return fmt.without_separators(msgspec.to_builtins(view))
+        return fmt.without_separators(msgspec.to_builtins(await self._views.soon(name)))
 
     async def why(self, name: str) -> Any:
         """See EnginePort; one at a time, in a thread."""
@@ -337,28 +303,6 @@ class DeskPort:
 def saves(command: AnyCommand) -> bool:
     """Whether a command may use the room kept back on a full disk: exits, protection, the kill switch."""
     return is_exit(command) or isinstance(command, SetKill | SetProtection | DeclineSignal)
-
-
-def durable_part(view: View, before: View | None, pending: int) -> View | None:
-    """What may be shown while a commit takes long: prices, and of what is recorded only what was shown before."""
-    match view:
-        case BookView():
-            bids, asks = (tuple(replace(row, own="") for row in rows) for rows in (view.bids, view.asks))
-            return replace(view, bids=bids, asks=asks)
-        case ChartView():
-            return replace(view, lines=before.lines if isinstance(before, ChartView) else ())
-        case StatusView() if isinstance(before, StatusView):
-            slow = f"the disk is slow: {pending} events wait for it"
-            return replace(
-                before,
-                time_ns=view.time_ns,
-                mode_reason=view.mode_reason or slow,
-                durable_seq=view.durable_seq,
-                seq=view.seq,
-                streams=view.streams,
-                ticks_per_second=view.ticks_per_second,
-            )
-    return None
 
 
 def adds_exposure(keeper: Keeper, command: AnyCommand) -> bool:

@@ -56,10 +56,47 @@ async def test_nothing_recorded_is_shown_or_answered_before_its_commit_while_pri
         positions = link.views["positions"]
         assert isinstance(positions, PositionsView)
         assert positions.rows == ()
-        assert engine.port.query("positions")["rows"] == []
+        assert (await engine.port.query("positions"))["rows"] == []
         blocker.execute("ROLLBACK")
         assert (await asked).ok
-        await until(lambda: bool(engine.port.query("positions")["rows"]))
+        assert (await engine.port.query("positions"))["rows"]
+    finally:
+        blocker.close()
+        await link.close()
+        await engine.stop("test")
+
+
+async def test_what_is_asked_while_a_commit_is_under_way_is_answered_with_what_it_commits(tmp_path: Path) -> None:
+    path = tmp_path / "sim.sqlite"
+    engine, link = await started(path)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        bought = asyncio.create_task(link.submit(market_buy("slow")))
+        await until(lambda: bool(engine.keeper.desk.state.positions))
+        asked = asyncio.create_task(link.query("positions"))
+        await asyncio.sleep(0)
+        blocker.execute("ROLLBACK")
+        assert (await asked)["rows"]
+        assert (await bought).ok
+    finally:
+        blocker.close()
+        await link.close()
+        await engine.stop("test")
+
+
+async def test_what_a_slow_disk_does_not_let_an_engine_say_is_refused_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "sim.sqlite"
+    engine, link = await started(path)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        bought = asyncio.create_task(link.submit(market_buy("slow")))
+        await until(lambda: bool(engine.keeper.desk.state.positions))
+        with pytest.raises(RuntimeError, match="events wait for a slow disk; ask again"):
+            await link.query("trades")
+        blocker.execute("ROLLBACK")
+        assert (await bought).ok
     finally:
         blocker.close()
         await link.close()
