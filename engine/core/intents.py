@@ -6,7 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from engine.core.amending import amend
 from engine.core.brackets import client_id, next_order_id
+from engine.core.cancelling import cancel, cancel_all
 from engine.core.closing import close_at_market, flatten
 from engine.core.doubts import attest
 from engine.core.funds import adjust_margin, change_leverage, deposit, reset
@@ -20,7 +22,6 @@ from engine.core.rounding import Refusal, round_size
 from engine.core.sanity import LONGEST_ID, malformed
 from engine.core.unknown import open_position, unknown
 from engine.core.waiting import approve, decline
-from engine.core.working import amend, cancel, cancel_all
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Position

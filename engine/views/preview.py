@@ -8,19 +8,20 @@ from typing import Any
 
 import msgspec
 
+from engine.core.amending import plan_amend
 from engine.core.arming import trailed
+from engine.core.cancelling import in_scope
 from engine.core.desk import Desk
 from engine.core.doubts import not_attestable
 from engine.core.intents import closing_size
 from engine.core.kernel import Kernel
-from engine.core.plan import round_trigger, sweep, trail_distance
+from engine.core.plan import sweep, trail_distance
 from engine.core.positions import apply_fill, break_even
 from engine.core.protecting import protection_refusal
 from engine.core.risk import not_carried
-from engine.core.rounding import round_limit, round_stop, round_take_profit
+from engine.core.rounding import Refusal, round_stop, round_take_profit
 from engine.core.sanity import malformed
 from engine.core.unknown import live_order, unknown
-from engine.core.working import in_scope
 from engine.model import command as cmd
 from engine.model.account import Position
 from engine.model.instrument import Instrument
@@ -217,33 +218,29 @@ def _amend(kernel: Kernel, account: str, command: cmd.AmendOrder, now_ns: int) -
     order = kernel.state.orders.get(command.order)
     if order is None:
         return Preview("amend", (), (f"order {command.order} is not working (any more)",))
-    instrument = kernel.instrument(order.terms.instrument)
-    rows: Rows = []
-    for label, before, after in (
-        ("price", order.price, command.price),
-        ("trigger", order.trigger, command.trigger),
-        ("size", order.size, command.size),
-    ):
-        if after is not None:
-            rows.append((label, f"{before} -> {after}"))
-    rows.append(age_row(kernel, instrument, now_ns))
-    title = f"AMEND {order.terms.id} {order.terms.side} {instrument.symbol} {order.terms.type.replace('_', ' ')}"
-    errors = () if len(rows) > 1 else ("nothing is changed",)
-    held = kernel.state.position_of(account, instrument.id, order.terms.leg)
-    level = command.trigger or command.price or order.trigger or order.price
-    if not errors and order.terms.reduce_only and held is not None and held.size and level is not None:
-        left = (command.size or order.size) - order.filled
-        if left > ZERO:
-            rows.append(("closes at", exit_text(instrument, held, _levelled(instrument, order, command, level), left)))
-    return Preview(title, tuple(rows), errors, entry=not order.terms.reduce_only)
-
-
-def _levelled(instrument: Instrument, order: Order, command: cmd.AmendOrder, level: Decimal) -> Decimal:
-    """The new level as the order would stand there."""
     terms = order.terms
-    if command.trigger is not None:
-        return round_trigger(instrument, terms.side, terms.type, level, reduce_only=terms.reduce_only)
-    return round_limit(instrument, order.terms.side, level) if command.price is not None else level
+    instrument = kernel.instrument(terms.instrument)
+    title = f"AMEND {terms.id} {terms.side} {instrument.symbol} {terms.type.replace('_', ' ')}"
+    planned = plan_amend(kernel, account, command)
+    if isinstance(planned, Refusal):
+        asked = _changes(order, command.price, command.trigger, command.size)
+        return Preview(title, tuple(asked), (planned.message,), entry=not terms.reduce_only)
+    rows = _changes(order, planned.price, planned.trigger, planned.size)
+    if planned.aside != order.reserve:
+        before, after = fmt.money(order.reserve), fmt.money(planned.aside)
+        rows.append(("margin and fees set aside", f"{before} -> {after} {instrument.settle_asset}"))
+    rows.append(age_row(kernel, instrument, now_ns))
+    held = kernel.state.position_of(account, instrument.id, terms.leg)
+    level = planned.trigger or planned.price or order.trigger or order.price
+    if terms.reduce_only and held is not None and held.size and level is not None:
+        left = (planned.size or order.size) - order.filled
+        rows.append(("closes at", exit_text(instrument, held, level, left)))
+    return Preview(title, tuple(rows), entry=not terms.reduce_only)
+
+
+def _changes(order: Order, price: Decimal | None, trigger: Decimal | None, size: Decimal | None) -> Rows:
+    levels = (("price", order.price, price), ("trigger", order.trigger, trigger), ("size", order.size, size))
+    return [(label, f"{before} -> {after}") for label, before, after in levels if after is not None]
 
 
 def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int) -> Preview:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.model import command as cmd
+from engine.model import event as ev
 from engine.model.order import OrderType, Role
 from engine.views import Preview
 from engine.views.preview import preview
@@ -111,6 +112,28 @@ def test_what_an_amend_brings_is_of_what_is_left_and_at_the_level_it_gets() -> N
     level, won = dict(asked(at, amend).rows)["closes at"].split("  ")
     assert level == "61600.1"
     assert won == f"({(D('61600.1') - position.entry) * D('0.021'):+,.2f} USDT)"
+
+
+def test_an_amend_that_the_engine_would_refuse_is_refused_in_its_preview() -> None:
+    at = bench()
+    at.open(BUY, "0.02", stop_loss="60000")
+    stop = next(o for o in at.desk.state.orders.values() if o.terms.role is Role.STOP_LOSS)
+    for field, value in (("trigger", D("62000")), ("size", D("5")), ("price", D("60000"))):
+        shown = asked(at, cmd.AmendOrder(request_id="a", order=stop.id, **{field: value}))
+        done = at.ask(cmd.AmendOrder, order=stop.id, **{field: value})
+        (refused,) = [event.body.message for event in done if isinstance(event.body, ev.IntentRefused)]
+        assert shown.errors == (refused,), field
+        assert [label for label, _ in shown.rows] == [field]
+
+
+def test_an_amended_entry_says_what_it_sets_aside_and_is_refused_beyond_what_is_free() -> None:
+    at = bench()
+    order = at.limit(BUY, "0.01", "60000")
+    shown = asked(at, cmd.AmendOrder(request_id="a", order=order.id, size=D("0.02")))
+    assert shown.entry
+    assert not shown.errors
+    assert any(label == "margin and fees set aside" for label, _ in shown.rows)
+    assert asked(at, cmd.AmendOrder(request_id="b", order=order.id, size=D("900"))).errors
 
 
 def test_a_stop_at_the_entry_says_that_fees_are_not_covered() -> None:

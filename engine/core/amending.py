@@ -1,13 +1,14 @@
-"""Cancelling and amending what works."""
+"""Amending a working order: what it would become is planned first, and passes the rules a new one passes."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from engine.core.arming import arm_order
 from engine.core.brackets import cap_reduce_only
 from engine.core.kernel import Kernel, share
-from engine.core.lifecycle import at_venue, request_cancel
+from engine.core.lifecycle import at_venue
 from engine.core.margin import reserve
 from engine.core.paper import amend_resting
 from engine.core.plan import check_trigger, round_trigger
@@ -23,36 +24,38 @@ from engine.model.money import ZERO
 from engine.model.order import Order, OrderStatus, OrderType
 
 
-def cancel(kernel: Kernel, account: str, command: cmd.CancelOrder) -> Refusal | None:
-    """Cancel one order."""
-    order = live_order(kernel, account, command.order)
-    if order is None:
-        return unknown("order", command.order, kernel.state.orders)
-    request_cancel(kernel, order, "cancelled on request")
-    return None
+class Amendment(NamedTuple):
+    """What an order would become: rounded levels and size (None: unchanged), and the margin set aside for it, settle asset."""
 
-
-def in_scope(order: Order, command: cmd.CancelAll, account: str) -> bool:
-    """Whether a CancelAll means this order."""
-    terms = order.terms
-    if terms.account != account or (command.instrument and terms.instrument != command.instrument):
-        return False
-    return command.scope == "all" or (command.scope == "stops") is terms.type.waits
-
-
-def cancel_all(kernel: Kernel, account: str, command: cmd.CancelAll) -> Refusal | None:
-    """Cancel what is in scope."""
-    if command.scope not in ("limits", "stops", "all"):
-        return Refusal("SCOPE", f"scope: {command.scope!r} is not known; choose limits, stops or all")
-    if command.instrument and command.instrument not in kernel.state.instruments:
-        return unknown("instrument", command.instrument, kernel.state.instruments)
-    for order in [o for o in kernel.state.orders.values() if in_scope(o, command, account)]:
-        request_cancel(kernel, order, f"cancel {command.scope}")
-    return None
+    order: Order
+    price: Decimal | None
+    trigger: Decimal | None
+    size: Decimal | None
+    aside: Decimal
 
 
 def amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Refusal | None:
-    """Change a working order; what it would become passes the rules a new one passes."""
+    """Change a working order."""
+    planned = plan_amend(kernel, account, command)
+    if isinstance(planned, Refusal):
+        return planned
+    order, price, trigger, size, aside = planned
+    terms = order.terms
+    if at_venue(kernel, order):
+        kernel.journal.emit_order(order, ev.AmendRequested(terms.id, price, size, aside))
+        return None
+    kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, aside))
+    if order.status is OrderStatus.HELD:
+        arm_order(kernel, order)
+    else:
+        amend_resting(kernel, order)
+    if terms.reduce_only:
+        cap_reduce_only(kernel, account, terms.instrument)
+    return None
+
+
+def plan_amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Amendment | Refusal:
+    """What an amend would do at this moment; changes nothing."""
     order = live_order(kernel, account, command.order)
     if order is None:
         return unknown("order", command.order, kernel.state.orders)
@@ -83,17 +86,7 @@ def amend(kernel: Kernel, account: str, command: cmd.AmendOrder) -> Refusal | No
         refusal = _entry(kernel, account, instrument, order, left, limit, valued, aside)
         if refusal is not None:
             return refusal
-    if at_venue(kernel, order):
-        kernel.journal.emit_order(order, ev.AmendRequested(terms.id, price, size, aside))
-        return None
-    kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, trigger, size, aside))
-    if order.status is OrderStatus.HELD:
-        arm_order(kernel, order)
-    else:
-        amend_resting(kernel, order)
-    if terms.reduce_only:
-        cap_reduce_only(kernel, account, instrument.id)
-    return None
+    return Amendment(order, price, trigger, size, aside)
 
 
 def _shape(order: Order, command: cmd.AmendOrder) -> Refusal | None:
