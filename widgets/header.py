@@ -15,6 +15,8 @@ _ENVIRONMENTS = {"sim": Tone.SIM, "paper": Tone.PAPER, "live": Tone.LIVE}
 _NAME = 12
 """Cells for the name of the screen that holds the hand."""
 _NOTHING = Part(99, Tone.PLAIN, "")
+_FIRST = -1
+"""Rank of what no crowd of alarms takes off the line: where orders would go, and whether they may."""
 
 
 class HeaderPalette(Palette):
@@ -83,13 +85,13 @@ def _short_prices(text: str) -> str:
 
 def _safety(view: StatusView, place: Part, has_hand: bool) -> tuple[Part, ...]:
     return (
-        Part(0, _ENVIRONMENTS.get(view.env, Tone.PLAIN), f" {view.env.upper()} "),
+        Part(_FIRST, _ENVIRONMENTS.get(view.env, Tone.PLAIN), f" {view.env.upper()} "),
         Part(0, Tone.WARN, REHEARSAL, REHEARSAL.partition(",")[0]) if view.rehearsal else _NOTHING,
         Part(0, Tone.WARN if "SIMULATED" in view.prices else Tone.PLAIN, view.prices, _short_prices(view.prices)),
         place,
-        Part(0, Tone.ALARM, " KILL ON ") if view.kill else Part(1, Tone.DIM, "kill off"),
-        _count("UNKNOWN", view.unknown),
-        _count("DIFFERS", view.differs),
+        Part(_FIRST, Tone.ALARM, " KILL ON ", " KILL ") if view.kill else Part(1, Tone.DIM, "kill off"),
+        _count("UNKNOWN", "UNK", view.unknown),
+        _count("DIFFERS", "DIF", view.differs),
         Part(0, Tone.UNKNOWN, f" F4 APPROVE {view.approvals} ", f" F4: {view.approvals} ")
         if view.approvals
         else _NOTHING,
@@ -105,14 +107,14 @@ def _hand(view: StatusView, has_hand: bool) -> tuple[Part, ...]:
     """Whether this keyboard may enter. Armed is the screen with the hand; the others watch, whatever that one may."""
     if has_hand:
         return (
-            Part(0, Tone.WARN, "● ARMED") if view.armed else Part(0, Tone.DIM, "○ disarmed"),
+            Part(_FIRST, Tone.WARN, "● ARMED") if view.armed else Part(_FIRST, Tone.DIM, "○ disarmed"),
             Part(4, Tone.DIM, "hand: you"),
         )
     if not view.screens:  # a moment of the past: nobody watched it like this
-        return Part(0, Tone.DIM, "○ disarmed"), Part(4, Tone.WARN, "hand: nobody")
+        return Part(_FIRST, Tone.DIM, "○ disarmed"), Part(4, Tone.WARN, "hand: nobody")
     name = clean(view.hand) or "nobody"
     name = left(name, _NAME).rstrip()
-    return (Part(0, Tone.WARN, f"watching, hand: {name}", f"hand: {name}"),)
+    return (Part(_FIRST, Tone.WARN, f"watching, hand: {name}", f"hand: {name}"),)
 
 
 def _mode(view: StatusView) -> tuple[Part, ...]:
@@ -122,8 +124,8 @@ def _mode(view: StatusView) -> tuple[Part, ...]:
     return (Part(0, Tone.ALARM, f" {words} "), Part(2, Tone.WARN, clean(view.mode_reason)))
 
 
-def _count(word: str, found: tuple[str, ...]) -> Part:
-    return Part(0, Tone.ALARM, f" {word} {len(found)} ") if found else _NOTHING
+def _count(word: str, short: str, found: tuple[str, ...]) -> Part:
+    return Part(0, Tone.ALARM, f" {word} {len(found)} ", f" {short} {len(found)} ") if found else _NOTHING
 
 
 def _told(view: StatusView) -> tuple[Part, ...]:

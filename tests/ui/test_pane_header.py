@@ -118,6 +118,28 @@ async def test_a_rehearsal_says_so_beside_the_environment(width: int, said: str)
     assert f" SIM   {said}" in first
 
 
+ALL_ALARMS = {
+    "rehearsal": True,
+    "kill": True,
+    "approvals": 12,
+    "unknown": ("O4 ...",) * 11,
+    "differs": ("ETHUSDT venue says +1",) * 10,
+    "armed": True,
+}
+
+
+async def test_at_80_columns_every_alarm_at_once_leaves_what_may_trade_and_each_alarm_on_the_line() -> None:
+    first, _ = await header(seeds.status(**ALL_ALARMS), 78)
+    for words in (" SIM ", "REHEARSAL", "SIM PRICES", " KILL ", " UNK 11 ", " DIF 10 ", " F4: 12 ", "● ARMED"):
+        assert words in first
+
+
+async def test_no_crowd_of_alarms_takes_environment_kill_and_arm_off_a_narrow_line() -> None:
+    first, _ = await header(seeds.status(**ALL_ALARMS), 60)
+    for words in (" SIM ", " KILL ", "● ARMED"):
+        assert words in first
+
+
 async def test_streams_carry_a_tick_only_when_all_are_live() -> None:
     live, ended = StreamView(seeds.BTC, "quotes", "live", 1), StreamView(seeds.BTC, "feed", "ended", None)
     _, second = await header(seeds.status(streams=(live, ended)), 78)
