@@ -16,6 +16,7 @@ import msgspec
 from engine.core.state import State, decode_state, encode_state
 from engine.ledger.chain import GENESIS
 from engine.ledger.errors import LedgerBroken, LedgerError, missing, number_in
+from engine.ledger.head import compare_head, readable_head
 from engine.ledger.replay import connect_readonly, fold_verified, verified_events
 from engine.ledger.schema import ORDER_FLOW, RARE, read_meta
 from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
@@ -92,7 +93,7 @@ class History:
             while self._spacing and self.last.seq > self._spacing * KEPT:
                 self._spacing *= 2
             self._fold(self._front, 1)
-            if self.damage:
+            if not self._front.state.seq:
                 raise LedgerError(f"nothing of {path} can be trusted: {self.damage}")
         except sqlite3.DatabaseError as error:
             self._db.close()
@@ -123,9 +124,15 @@ class History:
         self._db.close()
 
     def renew(self) -> None:
-        """Take in events written since."""
-        if not self.damage:
-            self.last = self._edge("DESC")
+        """Take in events written since. Where HEAD knows more than there are, history ends with those there are."""
+        if self.damage:
+            return
+        head = readable_head(self._path)
+        self.last = self._edge("DESC")
+        try:
+            compare_head(self._db, head)
+        except LedgerBroken as broken:
+            self._ends(broken, broken.seq or self.last.seq)
 
     # --- moments ---
 

@@ -48,7 +48,7 @@ def replay(
             print_json(data)
         else:
             _print(data)
-        if history.damage:
+        if history.damage and data["seq"] == history.last.seq:
             note(f"{history.damage}; this is the state after event {data['seq']}, the last good one")
             raise typer.Exit(FAILED)
 
@@ -97,7 +97,7 @@ def _point(history: History, text: str | None) -> Point:
     until = _until(history, text)
     if until.seq is not None:
         if until.seq > history.last.seq:
-            raise Problem(f"there is no event {until.seq} yet: the last one is {history.last.seq}")
+            raise Problem(history.damage or f"there is no event {until.seq} yet: the last one is {history.last.seq}")
         return history.at_seq(until.seq)
     assert until.time_ns is not None
     if until.time_ns < history.first.time_ns:

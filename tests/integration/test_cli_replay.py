@@ -71,3 +71,28 @@ def test_until_a_time_in_a_ledger_that_lacks_an_event_names_the_event(ledger: Pa
         assert result.exception is None or isinstance(result.exception, SystemExit), text
         named += "event 6 is missing" in result.stderr
     assert named
+
+
+def cut(ledger: Path, last: int) -> None:
+    """Somebody takes away what followed an event."""
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("DROP TRIGGER events_are_never_deleted")
+        db.execute("DELETE FROM events WHERE seq > ?", (last,))
+        db.commit()
+
+
+def test_a_ledger_whose_end_was_cut_off_says_so_beside_its_last_good_state(ledger: Path) -> None:
+    cut(ledger, 8)
+    result = CliRunner().invoke(app, ["ledger", "replay", "--ledger", str(ledger), "--json"])
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["seq"] == 8
+    assert "are missing: HEAD says the last one is" in result.stderr
+    assert "after event 8, the last good one" in result.stderr
+
+
+def test_a_moment_before_the_cut_is_as_good_as_ever_and_one_after_it_is_missed(ledger: Path) -> None:
+    cut(ledger, 8)
+    assert until(ledger, "7").exit_code == 0
+    after = until(ledger, "9")
+    assert after.exit_code == 1
+    assert "events 9.." in after.stderr
