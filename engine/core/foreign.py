@@ -9,6 +9,7 @@ from engine.core.brackets import next_order_id
 from engine.core.kernel import KEEP_HEARD, Kernel
 from engine.core.lifecycle import create, send
 from engine.core.margin import reserve
+from engine.core.state import pair_key
 from engine.model.money import ZERO
 from engine.model.order import AT_VENUE, Order, OrderStatus, OrderTerms, OrderType, Role
 from engine.model.report import VenueOrder
@@ -44,7 +45,8 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     live = said.status in AT_VENUE
     if not live and not said.filled and not said.fills:
         return None
-    if not live and _before(said, state.accounts[account].opened_ns):
+    known_ns = max(state.accounts[account].opened_ns, kernel.taken_over.get(pair_key(account, said.instrument), 0))
+    if not live and _before(said, known_ns):
         return None
     name = _name(said)
     if said.instrument not in state.instruments:
@@ -93,9 +95,9 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     return order
 
 
-def _before(said: VenueOrder, opened_ns: int) -> bool:
-    """All of it happened before the account was kept here: it is in the position that was found then."""
-    return bool(said.fills) and all(0 < fill.time_ns < opened_ns for fill in said.fills)
+def _before(said: VenueOrder, known_ns: int) -> bool:
+    """All of it happened before the account was kept here, or the position taken over: it is in what was found then."""
+    return bool(said.fills) and all(0 < fill.time_ns < known_ns for fill in said.fills)
 
 
 def _name(said: VenueOrder) -> str:

@@ -62,6 +62,7 @@ class Kernel:
         "siblings",
         "state",
         "stood",
+        "taken_over",
         "timers_made",
         "unprotected",
     )
@@ -100,6 +101,8 @@ class Kernel:
         """Accounts that were held against what their venue has, since this began."""
         self.adopted: dict[tuple[str, str], str] = {}
         """Orders of strangers, by (account, what the venue knows them by)."""
+        self.taken_over: dict[str, int] = {}
+        """Fills of strangers up to this time, ns, are in the position that was taken over from the venue: by account|instrument."""
         self.halted = ""
         """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
 

@@ -179,6 +179,8 @@ def _adjust(
     apply_report(kernel, order, name, price, abs(missing), ZERO, maker=False)
     kernel.told(order)
     kernel.moved(pair_key(account, instrument))
+    # What explains the difference happened before it was first seen.
+    kernel.taken_over[pair_key(account, instrument)] = order.terms.created_ns - SETTLE_NS
 
 
 def _price(

@@ -305,6 +305,16 @@ def test_a_difference_that_stays_is_adopted_with_an_alarm(bench: Bench) -> None:
     assert bench.stands(position("0.4")) == []
 
 
+def test_a_fill_elsewhere_that_is_told_after_its_position_was_taken_over_is_not_booked_again(bench: Bench) -> None:
+    late = VenueFill("w1", D(60000), D("0.4"), time_ns=bench.now)
+    stays(bench, position("0.4"))
+    assert bench.hear(foreign(S.FILLED, "0.4", late, size="0.4")) == []
+    assert bench.size == D("0.4")
+    newer = VenueFill("w2", D(60000), D("0.1"), time_ns=bench.now)
+    bench.hear(msgspec.structs.replace(foreign(S.FILLED, "0.1", newer, size="0.1"), client_id="web-78"))
+    assert bench.size == D("0.5")
+
+
 def test_a_position_opened_elsewhere_is_booked_at_the_venues_entry(bench: Bench) -> None:
     stays(bench, position("-2", "61000"))
     assert (bench.size, bench.position.entry) == (D(-2), D(61000))
