@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from engine.link.local import InProcessLink
+from engine.link.messages import Ack
 from engine.model.command import PlaceOrder, SetKill
 from engine.model.market import Side
 from engine.model.order import OrderType
@@ -41,66 +45,56 @@ async def started(path: Path) -> tuple[Engine, InProcessLink]:
     return engine, link
 
 
-async def test_nothing_recorded_is_shown_or_answered_before_its_commit_while_prices_go_on(tmp_path: Path) -> None:
-    path = tmp_path / "sim.sqlite"
-    engine, link = await started(path)
-    blocker = sqlite3.connect(path, isolation_level=None)
-    try:
-        blocker.execute("BEGIN IMMEDIATE")
-        asked = asyncio.create_task(link.submit(market_buy("slow")))
-        await until(lambda: bool(engine.keeper.desk.state.positions))
-        book = link.views[f"book:{BTC}"]
-        assert isinstance(book, BookView)
-        await until(lambda: link.views[f"book:{BTC}"] is not book)
-        assert not asked.done()
-        positions = link.views["positions"]
-        assert isinstance(positions, PositionsView)
-        assert positions.rows == ()
-        assert (await engine.port.query("positions"))["rows"] == []
-        blocker.execute("ROLLBACK")
-        assert (await asked).ok
-        assert (await engine.port.query("positions"))["rows"]
-    finally:
-        blocker.close()
-        await link.close()
-        await engine.stop("test")
+class Hung(NamedTuple):
+    """An engine that has decided to buy, and whose commit of that does not come through until it is let go."""
+
+    engine: Engine
+    link: InProcessLink
+    bought: asyncio.Task[Ack]
+    let_go: Callable[[], object]
 
 
-async def test_what_is_asked_while_a_commit_is_under_way_is_answered_with_what_it_commits(tmp_path: Path) -> None:
+@pytest.fixture
+async def hung(tmp_path: Path) -> AsyncIterator[Hung]:
     path = tmp_path / "sim.sqlite"
     engine, link = await started(path)
-    blocker = sqlite3.connect(path, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
         blocker.execute("BEGIN IMMEDIATE")
         bought = asyncio.create_task(link.submit(market_buy("slow")))
         await until(lambda: bool(engine.keeper.desk.state.positions))
-        asked = asyncio.create_task(link.query("positions"))
-        await asyncio.sleep(0)
-        blocker.execute("ROLLBACK")
-        assert (await asked)["rows"]
-        assert (await bought).ok
-    finally:
-        blocker.close()
-        await link.close()
-        await engine.stop("test")
+        yield Hung(engine, link, bought, lambda: blocker.execute("ROLLBACK"))
+    await link.close()
+    await engine.stop("test")
 
 
-async def test_what_a_slow_disk_does_not_let_an_engine_say_is_refused_with_the_reason(tmp_path: Path) -> None:
-    path = tmp_path / "sim.sqlite"
-    engine, link = await started(path)
-    blocker = sqlite3.connect(path, isolation_level=None)
-    try:
-        blocker.execute("BEGIN IMMEDIATE")
-        bought = asyncio.create_task(link.submit(market_buy("slow")))
-        await until(lambda: bool(engine.keeper.desk.state.positions))
-        with pytest.raises(RuntimeError, match="events wait for a slow disk; ask again"):
-            await link.query("trades")
-        blocker.execute("ROLLBACK")
-        assert (await bought).ok
-    finally:
-        blocker.close()
-        await link.close()
-        await engine.stop("test")
+async def test_nothing_recorded_is_shown_or_answered_before_its_commit_while_prices_go_on(hung: Hung) -> None:
+    link = hung.link
+    book = link.views[f"book:{BTC}"]
+    assert isinstance(book, BookView)
+    await until(lambda: link.views[f"book:{BTC}"] is not book)
+    assert not hung.bought.done()
+    positions = link.views["positions"]
+    assert isinstance(positions, PositionsView)
+    assert positions.rows == ()
+    assert (await link.query("positions"))["rows"] == []
+    hung.let_go()
+    assert (await hung.bought).ok
+    assert (await link.query("positions"))["rows"]
+
+
+async def test_what_is_asked_while_a_commit_is_under_way_is_answered_with_what_it_commits(hung: Hung) -> None:
+    asked = asyncio.create_task(hung.link.query("positions"))
+    await asyncio.sleep(0)
+    hung.let_go()
+    assert (await asked)["rows"]
+    assert (await hung.bought).ok
+
+
+async def test_what_a_slow_disk_does_not_let_an_engine_say_is_refused_with_the_reason(hung: Hung) -> None:
+    with pytest.raises(RuntimeError, match="events wait for a slow disk; ask again"):
+        await hung.link.query("trades")
+    hung.let_go()
+    assert (await hung.bought).ok
 
 
 async def test_a_preview_of_numbers_no_market_has_is_a_refusal_and_keeps_the_line(tmp_path: Path) -> None:

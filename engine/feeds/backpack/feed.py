@@ -6,17 +6,15 @@ import random
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-import httpx
 import msgspec
 
 from engine.clock import Clock
 from engine.feeds.backpack import rest
 from engine.feeds.backpack.frames import FrameDecoder
-from engine.feeds.funding import Settlement
 from engine.feeds.line import Line
 from engine.feeds.live import LiveFeed, Timing
-from engine.feeds.sequence import BackpackRule, Rule, Snapshot
-from engine.model.instrument import Instrument, InstrumentId
+from engine.feeds.restful import RestVenue
+from engine.feeds.sequence import BackpackRule, Rule
 
 STREAM_URL = "wss://ws.backpack.exchange"
 REST_URL = "https://api.backpack.exchange"
@@ -26,7 +24,7 @@ TIMING = Timing(silence={"quote": 60.0, "depth": 60.0, "mark": 30.0})
 _STREAMS = {"quote": "bookTicker", "depth": "depth", "trade": "trade", "mark": "markPrice"}
 
 
-class Backpack:
+class Backpack(RestVenue):
     """The Backpack venue of a LiveFeed."""
 
     name = "backpack"
@@ -38,17 +36,12 @@ class Backpack:
         rest_url: str = REST_URL,
         timing: Timing = TIMING,
     ) -> None:
-        self.rest_url = rest_url
         self.rule: Rule = BackpackRule()
         self.timing = timing
         self._stream_url = stream_url
         self._ids = {symbol: rest.instrument_of(symbol) for symbol in map(str.upper, symbols)}
-        self._symbols = {instrument: symbol for symbol, instrument in self._ids.items()}
+        super().__init__(rest, rest_url, {instrument: symbol for symbol, instrument in self._ids.items()})
         self.decode_frame = FrameDecoder(self._ids).decode_frame
-
-    def wanted(self) -> tuple[InstrumentId, ...]:
-        """Instruments asked for."""
-        return tuple(self._symbols)
 
     def lines(self) -> tuple[Line, ...]:
         """One socket for everything; spot has no mark price."""
@@ -62,23 +55,6 @@ class Backpack:
         request = msgspec.json.encode({"method": "SUBSCRIBE", "params": names}).decode()
         keys = tuple((self._ids[symbol], stream) for symbol, stream in wanted)
         return (Line(self._stream_url, keys, (request,)),)
-
-    async def instruments(self, http: httpx.AsyncClient) -> list[Instrument]:
-        """Open spot and perpetual markets."""
-        return await rest.get_instruments(http)
-
-    async def snapshot(self, http: httpx.AsyncClient, instrument: InstrumentId, clock: Clock) -> Snapshot:
-        """A book of 1,000 levels a side."""
-        body = await rest.get_depth(http, self._symbols[instrument])
-        return rest.parse_depth(body, instrument, clock.now_ns())
-
-    async def settlements(self, http: httpx.AsyncClient, instrument: InstrumentId, since_ns: int) -> list[Settlement]:
-        """Funding settled after `since_ns`."""
-        return await rest.get_settlements(http, self._symbols[instrument], since_ns)
-
-    async def server_time_ns(self, http: httpx.AsyncClient) -> int:
-        """The venue's clock."""
-        return await rest.get_time_ns(http)
 
 
 def backpack_feed(

@@ -6,16 +6,14 @@ import random
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-import httpx
-
 from engine.clock import Clock
 from engine.feeds.binance import rest
 from engine.feeds.binance.frames import FrameDecoder
-from engine.feeds.funding import Settlement
 from engine.feeds.line import Line
 from engine.feeds.live import LiveFeed, Timing
-from engine.feeds.sequence import Rule, Snapshot, UsdmRule
-from engine.model.instrument import Instrument, InstrumentId, instrument_id
+from engine.feeds.restful import RestVenue
+from engine.feeds.sequence import Rule, UsdmRule
+from engine.model.instrument import instrument_id
 
 STREAM_URL = "wss://fstream.binance.com"
 REST_URL = "https://fapi.binance.com"
@@ -23,7 +21,7 @@ TIMING = Timing(silence={"quote": 15.0, "depth": 15.0, "mark": 10.0})
 """Trades are not watched: a quiet symbol may have none. A dead /market line shows by its marks, sent every second."""
 
 
-class BinanceUsdm:
+class BinanceUsdm(RestVenue):
     """The USD-M venue of a LiveFeed."""
 
     name = "binance"
@@ -35,17 +33,12 @@ class BinanceUsdm:
         rest_url: str = REST_URL,
         timing: Timing = TIMING,
     ) -> None:
-        self.rest_url = rest_url
         self.rule: Rule = UsdmRule()
         self.timing = timing
         self._stream_url = stream_url.rstrip("/")
         self._ids = {symbol.lower(): instrument_id("binance", "perp", symbol.upper()) for symbol in symbols}
-        self._symbols = {instrument: symbol.upper() for symbol, instrument in self._ids.items()}
+        super().__init__(rest, rest_url, {instrument: symbol.upper() for symbol, instrument in self._ids.items()})
         self.decode_frame = FrameDecoder(self._ids).decode_frame
-
-    def wanted(self) -> tuple[InstrumentId, ...]:
-        """Instruments asked for."""
-        return tuple(self._symbols)
 
     def lines(self) -> tuple[Line, ...]:
         """One socket a category: a connection serves one only."""
@@ -58,23 +51,6 @@ class BinanceUsdm:
         names = "/".join(f"{symbol}@{name}" for symbol in self._ids for name in streams.values())
         keys = tuple((instrument, stream) for instrument in self._ids.values() for stream in streams)
         return Line(f"{self._stream_url}/{category}/stream?streams={names}", keys)
-
-    async def instruments(self, http: httpx.AsyncClient) -> list[Instrument]:
-        """Tradable perpetuals."""
-        return await rest.get_instruments(http)
-
-    async def snapshot(self, http: httpx.AsyncClient, instrument: InstrumentId, clock: Clock) -> Snapshot:
-        """A book of 1,000 levels a side."""
-        body = await rest.get_depth(http, self._symbols[instrument])
-        return rest.parse_depth(body, instrument, clock.now_ns())
-
-    async def settlements(self, http: httpx.AsyncClient, instrument: InstrumentId, since_ns: int) -> list[Settlement]:
-        """Funding settled after `since_ns`."""
-        return await rest.get_settlements(http, self._symbols[instrument], since_ns)
-
-    async def server_time_ns(self, http: httpx.AsyncClient) -> int:
-        """The venue's clock."""
-        return await rest.get_time_ns(http)
 
 
 def binance_feed(

@@ -1,0 +1,67 @@
+"""The half of a live feed's venue that is asked over HTTP; what differs from venue to venue is a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import httpx
+
+from engine.clock import Clock
+from engine.feeds.funding import Settlement
+from engine.feeds.sequence import Snapshot
+from engine.model.instrument import Instrument, InstrumentId
+
+
+class Rest(Protocol):
+    """A venue's `rest` module; a symbol is spelled as the venue does. What fails raises one of REST_ERRORS."""
+
+    async def get_instruments(self, http: httpx.AsyncClient) -> list[Instrument]:
+        """Every instrument the venue trades."""
+        ...
+
+    async def get_depth(self, http: httpx.AsyncClient, symbol: str) -> bytes:
+        """A book of 1,000 levels a side, undecoded: it is stamped with the time it arrived."""
+        ...
+
+    def parse_depth(self, body: bytes, instrument: InstrumentId, now_ns: int) -> Snapshot:
+        """Such a book, decoded."""
+        ...
+
+    async def get_settlements(self, http: httpx.AsyncClient, symbol: str, since_ns: int) -> list[Settlement]:
+        """Funding settled after `since_ns`, with the mark of each time."""
+        ...
+
+    async def get_time_ns(self, http: httpx.AsyncClient) -> int:
+        """The venue's clock."""
+        ...
+
+
+class RestVenue:
+    """Answers a LiveFeed by instrument from a venue that is asked by symbol."""
+
+    def __init__(self, rest: Rest, rest_url: str, symbols: Mapping[InstrumentId, str]) -> None:
+        self.rest_url = rest_url
+        self._rest = rest
+        self._symbols = symbols
+
+    def wanted(self) -> tuple[InstrumentId, ...]:
+        """Instruments asked for."""
+        return tuple(self._symbols)
+
+    async def instruments(self, http: httpx.AsyncClient) -> list[Instrument]:
+        """Every instrument the venue trades."""
+        return await self._rest.get_instruments(http)
+
+    async def snapshot(self, http: httpx.AsyncClient, instrument: InstrumentId, clock: Clock) -> Snapshot:
+        """A book, stamped when it arrived."""
+        body = await self._rest.get_depth(http, self._symbols[instrument])
+        return self._rest.parse_depth(body, instrument, clock.now_ns())
+
+    async def settlements(self, http: httpx.AsyncClient, instrument: InstrumentId, since_ns: int) -> list[Settlement]:
+        """Funding settled after `since_ns`."""
+        return await self._rest.get_settlements(http, self._symbols[instrument], since_ns)
+
+    async def server_time_ns(self, http: httpx.AsyncClient) -> int:
+        """The venue's clock."""
+        return await self._rest.get_time_ns(http)
