@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,8 @@ class SocketLink:
         self.views: dict[str, View] = {}
         self.holder = ""
         self.stopped = ""
+        self.explain: Callable[[], str] = str
+        """Whoever starts engines says here why there is none; empty where it does not know either."""
         self.last_frame_ns = 0
         self._path = path
         self._hello = frame(encode(Hello(PROTOCOL, name, kind)))
@@ -173,7 +176,7 @@ class SocketLink:
                 await self._read(reader)
             except (OSError, FrameTooLong, msgspec.DecodeError) as error:
                 self.state = LinkState.LOST
-                self.detail = f"the engine stopped: {self.stopped}" if self.stopped else _reason(error, self._path)
+                self.detail = f"the engine stopped: {self.stopped}" if self.stopped else self._reason(error)
             finally:
                 self._hang_up()
             self._tried.set()
@@ -230,6 +233,13 @@ class SocketLink:
             case Welcome():
                 raise ConnectionError("the engine greeted twice")
 
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return self.explain() or f"no engine answers at {self._path}"
+        if isinstance(error, TimeoutError):
+            return "the engine accepted the connection but said nothing"
+        return str(error)
+
     def _hang_up(self) -> None:
         if self._writer is not None:
             self._writer.close()
@@ -239,11 +249,3 @@ class SocketLink:
 def _settle(answer: asyncio.Future[Answer], value: Answer) -> None:
     if not answer.done():
         answer.set_result(value)
-
-
-def _reason(error: Exception, path: Path) -> str:
-    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        return f"no engine answers at {path}"
-    if isinstance(error, TimeoutError):
-        return "the engine accepted the connection but said nothing"
-    return str(error)

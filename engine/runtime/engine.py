@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
-import signal
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -134,10 +131,16 @@ class Engine:
             self._feed, self.keeper, status, self.candles, ages=simulated, since_ns=since_ns, also=also
         )
         if config.record is not None:
-            self._player.record(config.record, list(instruments))
+            try:
+                self._player.record(config.record, list(instruments))
+            except FeedError as error:
+                self._go_without(self.keeper, error)
         self.hub = Hub(self.port)
         if config.intake is not None:
-            await self._listen(config.intake, self.keeper, status)
+            try:
+                await self._listen(config.intake, self.keeper, status)
+            except StartError as error:
+                self._go_without(self.keeper, error)
         if config.socket is not None:
             self._server = LinkServer(config.socket, self.hub)
             await self._server.start()
@@ -227,6 +230,14 @@ class Engine:
         status.webhook = await self._intake.start()
         status.mailbox = bool(config.mail)
         status.senders = self._intake.senders
+
+    @staticmethod
+    def _go_without(keeper: Keeper, error: FeedError | StartError) -> None:
+        """What is open must be guarded now; recordings and signals can wait until somebody mends this. Else it is a refusal."""
+        if not (keeper.desk.state.positions or keeper.desk.state.orders):
+            raise error
+        text = f"{error}. Something is open, so the engine runs without it: mend it, then start the engine again"
+        keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("NOT_STARTED", text)))
 
     # --- Running ------------------------------------------------------------------------------------
 
@@ -360,30 +371,3 @@ async def _each(seconds: float, work: Callable[[], None]) -> None:
             log.warning("%s", error)
         except Exception:  # the desk goes on without it
             log.exception("%s failed", work.__name__)
-
-
-async def serve(config: EngineConfig) -> None:
-    """Run an engine until it is told to stop; SIGTERM, SIGINT and a closed terminal tell it."""
-    engine = Engine(config)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            loop.add_signal_handler(number, engine.request_stop, signal.Signals(number).name)
-    await engine.start()
-    # What a start leaves lives as long as the engine: no collection walks over it again.
-    gc.collect()
-    gc.freeze()
-    reason = await engine.wait()
-    await engine.stop(reason)
-
-
-def run_engine(config: EngineConfig) -> None:
-    """Run an engine in this process; raises StartError."""
-    # A tick must not wait for what the writer's thread computes, 5 ms as Python has it.
-    sys.setswitchinterval(0.0005)
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(serve(config))
-    else:
-        uvloop.run(serve(config))

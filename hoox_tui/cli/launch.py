@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +107,15 @@ class EngineProcess:
         self._process.terminate()
 
     def last_words(self) -> str:
-        """The last line it wrote."""
+        """The last line it wrote, without its time."""
         with self.log.open("rb") as file:
             file.seek(self._begin)
             lines = file.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"it ended with code {self._process.returncode} and wrote nothing"
+        return (
+            lines[-1].rpartition(" ERROR ")[2]
+            if lines
+            else f"it ended with code {self._process.returncode} and wrote nothing"
+        )
 
     def wait_ready(self, socket: Path) -> None:
         """Returns when it answers at its socket; raises Problem with its own words when it ends or takes too long."""
@@ -145,6 +149,7 @@ class Keeper(threading.Thread):
         self._settings = settings
         self._process = process
         self._over = threading.Event()
+        self._refusal = ""
 
     def process_ended(self) -> bool:
         """The engine this keeper started or was given is not running any more; so is one it never had."""
@@ -154,6 +159,10 @@ class Keeper(threading.Thread):
         """That engine is one this keeper started or was given."""
         return self._process is not None and self._process.pid == pid
 
+    def explain(self) -> str:
+        """Why there is no engine; empty while none that was started again has failed."""
+        return f"it does not start again: {self._refusal}" if self._refusal else ""
+
     def close(self) -> None:
         """Stop keeping; the engine goes on."""
         self._over.set()
@@ -161,21 +170,39 @@ class Keeper(threading.Thread):
 
     def run(self) -> None:
         """Look five times a second; wait longer after each start that did not last."""
-        delay = FIRST_DELAY_S
+        delay, again = FIRST_DELAY_S, False
         while not self._over.wait(LOOK_S):
             if self._lost():
-                with suppress(OSError):
-                    self._process = EngineProcess(self._settings)
+                if again and self._process is not None:
+                    self._refusal = self._process.last_words()
+                again = self._start()
                 self._over.wait(delay)
                 delay = min(delay * 2, LAST_DELAY_S)
             elif self._connected():
-                delay = max(FIRST_DELAY_S, delay * 0.98)
+                delay, again, self._refusal = max(FIRST_DELAY_S, delay * 0.98), False, ""
+
+    def _start(self) -> bool:
+        settings = self._settings
+        if settings.record is not None:
+            settings = msgspec.structs.replace(settings, record=next_record(settings.record))
+        try:
+            self._process = EngineProcess(settings)
+        except OSError as error:
+            self._refusal = str(error)
+            return False
+        return True
 
     def _connected(self) -> bool:
         return self._link.state == "connected"
 
     def _lost(self) -> bool:
         return self._link.state == "lost" and not self._link.stopped and self.process_ended()
+
+
+def next_record(path: Path) -> Path:
+    """Where a recording goes on whose engine died: nothing is overwritten, and what was written stays readable."""
+    later = (path.with_stem(f"{path.stem}.{number}") for number in count(2))
+    return next(file for file in chain((path,), later) if not file.exists())
 
 
 def _log_file(settings: Settings) -> Path:

@@ -92,6 +92,7 @@ def _show(settings: Settings, path: Path, started: EngineProcess | None, *, keep
     before = partial(started.wait_ready, path) if started is not None and not answers(path) else None
     keeper = Keeper(link, settings, started) if keeps else None
     if keeper is not None:
+        link.explain = keeper.explain
         keeper.start()
     try:
         how = run_desk(

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import pytest
 from engine.link.address import socket_path
 from engine.link.base import LinkState
 from engine.link.client import SocketLink
+from engine.link.messages import Welcome
 from engine.model.account import RiskLimits
 from engine.views import StatusView
 from hoox_tui.cli.ask import with_engine
@@ -93,31 +94,62 @@ def test_an_engine_that_cannot_start_says_why_in_its_own_words(settings: Setting
 
 
 async def test_a_killed_engine_is_started_again_disarmed_and_a_stopped_one_is_not(settings: Settings) -> None:
+    async with kept(settings) as (link, first, keeper):
+        link.set_armed(True)
+        await until(lambda: armed(link))
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: link.state is LinkState.CONNECTED and link.welcome is not first)
+        assert link.welcome is not None
+        assert link.welcome.epoch == first.epoch + 1
+        await until(lambda: status(link).epoch == first.epoch + 1)
+        assert not armed(link)
+
+        link.stop_engine("enough")
+        await until(lambda: link.stopped)
+        assert link.stopped == "enough"
+        await until(keeper.process_ended)
+        assert link.state is LinkState.LOST
+
+
+async def test_a_recording_whose_engine_died_goes_on_in_another_file(settings: Settings, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(settings, record=tmp_path / "day.gz")
+    async with kept(settings) as (link, first, _):
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: link.state is LinkState.CONNECTED and link.welcome is not first)
+        await until(lambda: "status" in link.views and status(link).recording == "day.2.gz")
+        assert (tmp_path / "day.gz").exists()
+
+
+async def test_why_an_engine_does_not_start_again_is_told_to_the_screen(settings: Settings, tmp_path: Path) -> None:
+    async with kept(settings) as (link, first, _):
+        settings.ledger_path.with_suffix(".sqlite.lock").unlink()
+        settings.ledger_path.with_suffix(".sqlite.lock").mkdir()
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: link.detail.startswith("it does not start again: "))
+        assert "sim.sqlite.lock" in link.detail
+        settings.ledger_path.with_suffix(".sqlite.lock").rmdir()
+        await until(lambda: link.state is LinkState.CONNECTED and link.welcome is not first)
+
+
+@asynccontextmanager
+async def kept(settings: Settings) -> AsyncIterator[tuple[SocketLink, Welcome, Keeper]]:
+    """A screen's link to an engine that is started again when it dies."""
     process = EngineProcess(settings)
     path = socket_path(settings.ledger_path)
     await asyncio.to_thread(process.wait_ready, path)
     link = SocketLink(path, "screen")
-    await link.start()
     keeper = Keeper(link, settings, process)
+    link.explain = keeper.explain
+    await link.start()
     keeper.start()
-    link.set_armed(True)
-    await until(lambda: armed(link))
     assert link.welcome is not None
-    first = link.welcome
-
-    os.kill(process.pid, signal.SIGKILL)
-    await until(lambda: link.state is LinkState.CONNECTED and link.welcome is not first)
-    assert link.welcome.epoch == first.epoch + 1
-    await until(lambda: status(link).epoch == link.welcome.epoch)
-    assert not armed(link)
-
-    link.stop_engine("enough")
-    await until(lambda: link.stopped)
-    assert link.stopped == "enough"
-    await until(keeper.process_ended)
-    keeper.close()
-    assert link.state is LinkState.LOST
-    await link.close()
+    try:
+        yield link, link.welcome, keeper
+    finally:
+        link.stop_engine("the test is over")
+        await until(keeper.process_ended)
+        keeper.close()
+        await link.close()
 
 
 def status(link: SocketLink) -> StatusView:
