@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.server import ServerState
 
-from engine.intake.addresses import parsed
 from engine.intake.connection import Connection, Door, Handshake
 from engine.intake.endpoints import Endpoints
-from engine.intake.listening import ListenerConfig, ListenerError, check, shown_address
+from engine.intake.listening import ListenerConfig, bound, check, shown_address
 from engine.intake.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -55,7 +53,7 @@ class Listener:
     async def start(self) -> None:
         """Listen; raises ListenerError."""
         settings = _settings(self._config, self._endpoints.app())
-        listening = _bound(self._config)
+        listening = bound(self._config)
         door, tls = Door(), settings.ssl
 
         def connection() -> Connection:
@@ -111,21 +109,3 @@ def _settings(config: ListenerConfig, app: Starlette) -> uvicorn.Config:
     )
     settings.load()
     return settings
-
-
-def _bound(config: ListenerConfig) -> socket.socket:
-    address = parsed(config.host)
-    family = socket.AF_INET6 if address is not None and address.version == 6 else socket.AF_INET
-    # The protocol is named: only then does asyncio send answers at once (TCP_NODELAY), not 40 ms later.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((config.host, config.port))
-    except OSError as error:
-        listening.close()
-        at = shown_address(config.host, config.port)
-        raise ListenerError(
-            f"webhook: cannot listen at {at}: {error.strerror}; is another engine there? choose another port"
-        ) from None
-    listening.setblocking(False)
-    return listening

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -82,3 +83,22 @@ def _check_pair(config: ListenerConfig) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert or "", config.tls_key, lambda: "")
     except (OSError, ValueError) as error:
         raise ListenerError(f"webhook_tls_cert, webhook_tls_key: {error}; give a PEM certificate and its key") from None
+
+
+def bound(config: ListenerConfig) -> socket.socket:
+    """A socket at its address, not listening yet; raises ListenerError where that is taken, or none of this machine's."""
+    address = parsed(config.host)
+    family = socket.AF_INET6 if address is not None and address.version == 6 else socket.AF_INET
+    # The protocol is named: only then does asyncio send answers at once (TCP_NODELAY), not 40 ms later.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        at = shown_address(config.host, config.port)
+        raise ListenerError(
+            f"webhook: cannot listen at {at}: {error.strerror}; is another engine there? choose another port"
+        ) from None
+    listening.setblocking(False)
+    return listening

@@ -30,22 +30,24 @@ def refusals(settings: Settings) -> Iterator[str]:
 
 
 def check_listener(settings: Settings) -> None:
-    """Raises ListenerError where the listener would not be allowed to start."""
-    from engine.intake.listening import ListenerConfig, check, where
+    """Raises ListenerError where the listener would not be allowed to start, or somebody else is at its address."""
+    from engine.intake.listening import ListenerConfig, bound, check, where
+    from hoox_tui.cli.ask import running_socket
 
     if not settings.webhook:
         return
     host, port = where(settings.webhook)
-    check(
-        ListenerConfig(
-            host=host,
-            port=port,
-            proxies=settings.webhook_proxies,
-            tls_cert=settings.webhook_tls_cert,
-            tls_key=settings.webhook_tls_key,
-            behind_proxy=settings.behind_proxy,
-        )
+    config = ListenerConfig(
+        host=host,
+        port=port,
+        proxies=settings.webhook_proxies,
+        tls_cert=settings.webhook_tls_cert,
+        tls_key=settings.webhook_tls_key,
+        behind_proxy=settings.behind_proxy,
     )
+    check(config)
+    if running_socket(settings) is None:  # else it is this ledger's own engine that is there
+        bound(config).close()
 
 
 def _mail(settings: Settings) -> None:

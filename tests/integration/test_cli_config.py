@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,16 @@ def test_what_a_start_would_refuse_is_named_with_its_remedy(
     result = check()
     assert result.exit_code == 2
     assert re.search(says, result.stderr), result.stderr
+
+
+def test_a_webhook_address_at_which_somebody_listens_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        monkeypatch.setenv("HOOX_WEBHOOK", address)
+        result = check()
+    assert result.exit_code == 2
+    assert f"cannot listen at {address}: Address already in use" in result.stderr
+    assert check().exit_code == 0
 
 
 def test_everything_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
