@@ -111,6 +111,9 @@ class ToldVenue:
         self.since.append(since_ns)
         return await self._call("orders_since", "", lambda: tuple(o for o in self.orders.values() if o.filled))
 
+    async def isolate_margin(self, instrument: str) -> None:
+        await self._call("isolate_margin", instrument, lambda: None)
+
     async def set_leverage(self, instrument: str, leverage: int) -> None:
         await self._call("set_leverage", f"{leverage}", lambda: None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
@@ -60,6 +60,8 @@ class Attempts:
         self._halted = halted
         self.unsent: set[str] = set()
         """Orders that provably have not left: nothing else is ever submitted."""
+        self._isolated: set[InstrumentId] = set()
+        """Where the venue was told to isolate the margin."""
         self._leverage: dict[InstrumentId, int] = {}
         """What the venue was last told; nothing where it is not known."""
 
@@ -115,7 +117,7 @@ class Attempts:
         if not self._still_leaves(work):
             return
         if not terms.reduce_only:
-            if not await self._set_leverage(order, effort) or not self._still_leaves(work):
+            if not await self._prepared(order, effort) or not self._still_leaves(work):
                 return
             order = self._state().orders[work.order]
         self.unsent.discard(work.order)
@@ -142,23 +144,32 @@ class Attempts:
             self._not_sent(order, refusal.code, refusal.message)
         return refusal is None
 
-    async def _set_leverage(self, order: Order, effort: Effort) -> bool:
-        """False when it could not be set: then the order does not leave, now or at all."""
-        terms = order.terms
-        if self._leverage.get(terms.instrument) == terms.leverage:
-            return True
-        self._leverage.pop(terms.instrument, None)
-        try:
-            await self._line.call(self._venue.set_leverage(terms.instrument, terms.leverage))
-        except Refused as error:
-            self._not_sent(order, "LEVERAGE", f"leverage {terms.leverage}x was refused: {explain(error)}")
-            return False
-        except VenueError as error:
-            # Setting it twice is setting it once, so an answer that was lost is no reason to give up.
-            effort.last = error
-            return False
-        self._leverage[terms.instrument] = terms.leverage
+    async def _prepared(self, order: Order, effort: Effort) -> bool:
+        """Margin mode, then leverage. False when one could not be set: then the order does not leave, now or at all."""
+        name, leverage = order.terms.instrument, order.terms.leverage
+        if name not in self._isolated:
+            if not await self._set(order, effort, "MARGIN_MODE", "isolated margin", self._venue.isolate_margin(name)):
+                return False
+            self._isolated.add(name)
+        if self._leverage.get(name) != leverage:
+            self._leverage.pop(name, None)
+            told = self._venue.set_leverage(name, leverage)
+            if not await self._set(order, effort, "LEVERAGE", f"leverage {leverage}x", told):
+                return False
+            self._leverage[name] = leverage
         return True
+
+    async def _set(self, order: Order, effort: Effort, code: str, what: str, told: Awaitable[None]) -> bool:
+        """Setting it twice is setting it once, so an answer that was lost is no reason to give up."""
+        try:
+            await self._line.call(told)
+        except Refused as error:
+            self._not_sent(order, code, f"{what} was refused: {explain(error)}")
+        except VenueError as error:
+            effort.last = error
+        else:
+            return True
+        return False
 
     async def _in_time(self, rank: Rank, effort: Effort) -> bool:
         if _now() >= effort.until:

@@ -106,6 +106,9 @@ class SimVenue:
         """GET /orders/since/NS."""
         return await self._ask_orders(f"/orders/since/{since_ns}")
 
+    async def isolate_margin(self, instrument: InstrumentId) -> None:
+        """There is no other mode here, as at venues whose leverage says it."""
+
     async def set_leverage(self, instrument: InstrumentId, leverage: int) -> None:
         """PUT /leverage."""
         asked = wire.SetLeverage(self._symbols[instrument], leverage)

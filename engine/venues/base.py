@@ -54,6 +54,10 @@ class Venue(Protocol):
         """Every order that filled or ended after `since_ns`, with its fills, other people's too: what a gap may have hidden."""
         ...
 
+    async def isolate_margin(self, instrument: InstrumentId) -> None:
+        """Isolated margin for orders to come, the one mode the desk counts in; no error where it is so already, or spot."""
+        ...
+
     async def set_leverage(self, instrument: InstrumentId, leverage: int) -> None:
         """Leverage for orders to come."""
         ...

@@ -153,6 +153,10 @@ class WatchedVenue:
         """See Venue."""
         return await self._venue.orders_since(since_ns)
 
+    async def isolate_margin(self, instrument: InstrumentId) -> None:
+        """See Venue."""
+        await self._venue.isolate_margin(instrument)
+
     async def set_leverage(self, instrument: InstrumentId, leverage: int) -> None:
         """See Venue."""
         await self._venue.set_leverage(instrument, leverage)

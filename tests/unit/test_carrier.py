@@ -324,12 +324,31 @@ async def test_an_entry_that_would_wait_too_long_for_a_rate_limit_is_given_up(de
 
 
 @carried()
-async def test_the_leverage_is_set_before_the_order_that_needs_it_and_once(desk: Carried) -> None:
+async def test_margin_mode_then_leverage_are_set_before_the_order_that_needs_them_and_once(desk: Carried) -> None:
     desk.place(BUY, "0.01", "59000")
     desk.place(BUY, "0.01", "58000")
     await asyncio.sleep(1)
-    asked = [name for _, name, _ in desk.venue.calls if name in ("set_leverage", "submit")]
-    assert asked == ["set_leverage", "submit", "submit"]
+    asked = [name for _, name, _ in desk.venue.calls if name in ("isolate_margin", "set_leverage", "submit")]
+    assert asked == ["isolate_margin", "set_leverage", "submit", "submit"]
+
+
+@carried()
+async def test_an_order_whose_margin_mode_is_refused_does_not_leave(desk: Carried) -> None:
+    desk.venue.fails("isolate_margin", Refused("-4047", "margin type cannot be changed if there exists open orders"))
+    order = desk.place(BUY, "0.01", "59000")
+    await asyncio.sleep(5)
+    assert desk.venue.times("set_leverage") == desk.venue.times("submit") == []
+    assert desk.told(ev.OrderRejected)[0].code == "MARGIN_MODE"
+    assert "there exists open orders" in desk.order(order).reason
+
+
+@carried()
+async def test_a_margin_mode_whose_answer_was_lost_is_set_again(desk: Carried) -> None:
+    desk.venue.fails("isolate_margin", Ambiguous("no answer"))
+    order = desk.place(BUY, "0.01", "59000")
+    await asyncio.sleep(5)
+    assert len(desk.venue.times("isolate_margin")) == 2
+    assert desk.status(order) is S.ACCEPTED
 
 
 @carried()
@@ -352,8 +371,9 @@ async def test_a_leverage_whose_answer_was_lost_is_set_again(desk: Carried) -> N
 
 
 @carried()
-async def test_an_exit_asks_for_no_leverage(desk: Carried) -> None:
+async def test_an_exit_asks_for_no_margin_mode_and_no_leverage(desk: Carried) -> None:
     await _long(desk)
+    desk.venue.fails("isolate_margin", *[Unreachable("no route")] * 100)
     desk.venue.fails("set_leverage", *[Unreachable("no route")] * 100)
     desk.venue.positions = (msgspec.structs.replace(desk.venue.positions[0], leverage=20),)
     await asyncio.sleep(40)
