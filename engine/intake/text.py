@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import re
+from typing import Any
 
 from engine.intake.keys import masked
 
@@ -22,6 +23,12 @@ class Problem(ValueError):
 
 class Number(str):
     """A JSON number as its digits were sent: 0.10 stays 0.10, and 1e400 is no infinity."""
+
+    __slots__ = ()
+
+
+class _Constant(Number):
+    """NaN, Infinity: what is a number to JavaScript, and none to JSON."""
 
     __slots__ = ()
 
@@ -60,11 +67,13 @@ def read_object(body: bytes) -> tuple[dict[str, Any], str]:
         field = error.args[0]
         raise Problem("DUPLICATE_FIELD", named(field), "given twice; which one counts would be a guess") from None
     except _NotANumberError as error:
-        raise Problem(
-            "BAD_JSON", "", f"{error.args[0]} is not a number; leave the field out, or give it a value"
-        ) from None
+        field, constant = error.args
+        said = f"{constant} is not a number; leave the field out, or give it a value"
+        raise Problem("BAD_JSON", named(field), said) from None
     except RecursionError:
-        raise Problem("BAD_JSON", "", "the body is nested too deeply; send one flat object") from None
+        found = _HOLDS_MORE.search(text)
+        field = named(found[1]) if found else ""
+        raise Problem("BAD_JSON", field, "the body is nested too deeply; send one flat object") from None
     except ValueError as error:
         raise Problem("BAD_JSON", "", f"the body is not JSON ({_where(error)}); send one object{_hint(text)}") from None
     if not isinstance(value, dict):
@@ -90,16 +99,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             if name in seen:
                 raise _TwiceError(name)
             seen.add(name)
+    if _Constant in map(type, fields.values()):
+        raise _NotANumberError(*next((name, value) for name, value in pairs if type(value) is _Constant))
     return fields
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    raise _NotANumberError(text)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_once, parse_float=Number, parse_int=Number, parse_constant=_refuse_constant
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=Number, parse_int=Number, parse_constant=_Constant)
+_HOLDS_MORE = re.compile(r'"(?!payload")([^"\\]*)"\s*:\s*[\[{]')
+"""A field whose value is not flat. No field of a signal is such a one."""
 
 
 def _where(error: ValueError) -> str:

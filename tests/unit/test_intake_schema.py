@@ -103,6 +103,25 @@ def test_what_json_does_not_know_is_refused(raw: bytes) -> None:
     assert problem(json.dumps(LONG).encode().replace(b": 1", b": " + raw)).code == "BAD_JSON"
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_know_is_refused_with_the_field_s_name(text: str) -> None:
+    found = problem(json.dumps(LONG).replace(": 1", f": {text}").encode())
+    assert (found.code, found.field) == ("BAD_JSON", "quantity")
+    assert text in str(found)
+    found = problem(f'{{"requestId": "r", "payload": {{"price": {text}}}}}'.encode())
+    assert (found.code, found.field) == ("BAD_JSON", "price")
+    found = problem(json.dumps(LONG).replace(": 1", f": [{text}]").encode())
+    assert (found.code, found.field) == ("BAD_FIELD", "quantity")
+    assert problem(text.encode()).code == problem(f"[{text}]".encode()).code == "BAD_JSON"
+
+
+@pytest.mark.parametrize("deep", ["[" * 4000, '{"a":' * 1500])
+@pytest.mark.parametrize("around", ['{"symbol": "BTCUSDT", "price" : ', '{"requestId": "r", "payload": {"price":'])
+def test_a_body_nested_too_deeply_is_refused_with_the_field_s_name(around: str, deep: str) -> None:
+    found = problem((around + deep).encode())
+    assert (found.code, found.field) == ("BAD_JSON", "price")
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"null", b"5", b'"a"', b"[]", b"[{}]", b"{}{}", b"{", b"\xff\xfe", b"{'a':1}", b'{"a":1,}', b"[" * 8000, b'{"a":' * 1600,
