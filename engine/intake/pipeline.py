@@ -263,12 +263,7 @@ class Pipeline:
 
     def _probed(self, member: Member, draft: Draft, key: str, walk: Walk, request_id: str = "") -> Answer:
         """The path was measured up to the look-up, and what would be refused there is; nothing is recorded."""
-        draft.body_hash()
-        self._recorder.check_unique(member.source, draft, key)
-        known = self._recorder.known(member.source.name, key or "~probe")
-        if known is None:
-            self._recorder.check_fresh(member.source, draft.time)
-        walk.stage("dedup")
+        self._recorder.probe(member.source, draft, key, walk)
         self._port.probed(member.source.name, walk.stages)
         result = {"status": "probe", "checks": walk.checks, "stages": walk.stages}
         return Answer(HTTPStatus.OK, True, result, None, None, request_id or self.request_id())

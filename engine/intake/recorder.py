@@ -12,8 +12,8 @@ from engine.intake.alarms import Alarms
 from engine.intake.answers import Refused
 from engine.intake.identity import Recent, signal_id, single_key, timed_key
 from engine.intake.port import Arrival, IntakePort, Known, Outcome
-from engine.intake.schema import Draft
-from engine.intake.sources import Source
+from engine.intake.schema import DERIVED, Draft
+from engine.intake.sources import Source, holds_secret
 from engine.intake.walk import Walk
 from engine.model.money import ZERO
 from engine.model.signal import Signal, SourceMode
@@ -77,13 +77,13 @@ class Recorder:
         if held:
             self._same(slot, body_hash, held.body_hash)
             return Recorded(await _settled(held.task), True)
-        known = self.known(source.name, key)
+        known = self._known(source.name, key)
         if known:
             self._same(slot, body_hash, known.body_hash)
             return Recorded(known.outcome, True)
         written_ns = arrived_ns if draft.time is None else draft.time
         # After the look-up: a late resend of what was recorded gets its first answer, however old it is.
-        self.check_fresh(source, written_ns)
+        self._check_fresh(source, written_ns)
         walk.passed("freshness")
         walk.passed("dedup")
         walk.stage("dedup")
@@ -97,20 +97,34 @@ class Recorder:
         task.add_done_callback(lambda task: self._let_go(slot, task))
         return Recorded(await _settled(task), False)
 
+    def probe(self, source: Source, draft: Draft, sent_key: str, walk: Walk) -> None:
+        """Go the way up to the commit, and raise Refused where a signal would. Nothing is recorded, and nobody told."""
+        body_hash = draft.body_hash()
+        self._check_key(source, draft, sent_key)
+        timed = timed_key(body_hash, draft.time) if draft.time is not None else f"{DERIVED}probe"
+        known = self._known(source.name, sent_key or timed)
+        if known is None:
+            self._check_fresh(source, draft.time)
+        elif known.body_hash != body_hash:
+            raise _reused(sent_key)
+        walk.passed("freshness")
+        walk.passed("dedup")
+        walk.stage("dedup")
+
     def _let_go(self, slot: tuple[str, str], task: asyncio.Task[Outcome]) -> None:
         del self._held[slot]
         # Looked at here too: nobody may be waiting any more, and asyncio would log the failure with all it holds.
         if not task.cancelled() and task.exception():
             log.error("the commit of signal %s failed", signal_id(*slot))
 
-    def known(self, source: str, key: str) -> Known | None:
+    def _known(self, source: str, key: str) -> Known | None:
         """What was recorded under a key; raises Refused when that cannot be told."""
         try:
             return self._port.find(source, key)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be recorded; no trace, it may hold a body
             raise _not_recorded(error) from None
 
-    def check_fresh(self, source: Source, written_ns: int | None) -> None:
+    def _check_fresh(self, source: Source, written_ns: int | None) -> None:
         """Raises Refused when the alert's own time is too old, or to come."""
         if written_ns is None:
             return
@@ -126,8 +140,12 @@ class Recorder:
                 "STALE", f"time: {-age_ns // 1_000_000_000} s in the future; check the sender's clock and zone"
             )
 
-    def check_unique(self, source: Source, draft: Draft, sent_key: str) -> None:
-        """Raises Refused where a resend could not be told from a new signal, and could become an order."""
+    def _check_key(self, source: Source, draft: Draft, sent_key: str) -> None:
+        """Raises Refused where a resend could not be told from a new signal, and could become an order; or for a secret."""
+        if holds_secret(source, sent_key):
+            raise Refused(
+                "BAD_FIELD", "idempotencyKey: is a secret of this source; keys of signals are recorded, choose another"
+            )
         if sent_key or draft.time is not None or _is_weak(source) or source.policy.mode not in _BECOME_ORDERS:
             return
         if source.hmac:
@@ -139,7 +157,7 @@ class Recorder:
         raise Refused("NOT_UNIQUE", f"idempotencyKey and time: neither is there, so {why}; {remedy}")
 
     def _key(self, source: Source, draft: Draft, sent_key: str, body_hash: str) -> str:
-        self.check_unique(source, draft, sent_key)
+        self._check_key(source, draft, sent_key)
         if sent_key:
             return sent_key
         if draft.time is not None:
@@ -164,9 +182,11 @@ class Recorder:
                 f"source {source} sent idempotency key {key} again with another body; no order was made",
                 self._clock.now_ns(),
             )
-            raise Refused(
-                "KEY_REUSED", f"idempotencyKey: {key} was used for another body; use a new key for every signal"
-            )
+            raise _reused(key)
+
+
+def _reused(key: str) -> Refused:
+    return Refused("KEY_REUSED", f"idempotencyKey: {key} was used for another body; use a new key for every signal")
 
 
 def _is_weak(source: Source) -> bool:

@@ -33,6 +33,7 @@ LARGEST_FILE = 1 << 20
 _UNREAD: tuple[int, ...] = ()
 """No file's stamp."""
 
+_SECRET = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 _POLICY_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(Policy))
 
@@ -189,6 +190,12 @@ def _check_policy(policy: Policy, wrong: Any) -> None:
     for symbol in policy.symbols:
         if not re.fullmatch(r"[A-Z0-9]{2,30}", symbol):
             raise wrong(f"symbols: {symbol!r}; write them like BTCUSDT")
+
+
+def holds_secret(source: Source, text: str) -> bool:
+    """Whether what a sender wrote holds the bare secret of one of its keys, or what it signs with."""
+    bare = any(matches(found, key) for found in _SECRET.findall(text) for key in source.keys)
+    return bare or bool(source.hmac and source.hmac in text)
 
 
 def needs_attention(source: Source) -> tuple[str, ...]:

@@ -83,6 +83,50 @@ async def test_a_probe_is_refused_where_the_request_itself_would_be(
     assert len(desk.engine.probes) == (expected[0] == 200)
 
 
+async def test_a_probe_with_a_key_of_another_body_is_refused_and_nobody_is_told(desk: Desk) -> None:
+    key = desk.source().api_key
+    async with desk.listening() as client:
+        assert code(await client.post("/webhook", json=body(key, idempotencyKey="k"))) == (200, None)
+        other, head = body(key, idempotencyKey="k", quantity="2"), {"X-Hoox-Probe": "1"}
+        assert code(await client.post("/webhook", json=other, headers=head)) == (409, "KEY_REUSED")
+        assert desk.engine.alarms == desk.engine.probes == []
+        assert code(await client.post("/webhook", json=other)) == (409, "KEY_REUSED")
+    assert [name for name, _ in desk.engine.alarms] == ["KEY_REUSED"]
+
+
+async def test_a_probe_passes_every_check_that_a_signal_passes(desk: Desk) -> None:
+    key = desk.source().api_key
+    async with desk.listening() as client:
+        answer = await client.post("/webhook", json=body(key, idempotencyKey="k"), headers={"X-Hoox-Probe": "1"})
+        await client.post("/webhook", json=body(key, idempotencyKey="k"))
+    assert tuple(answer.json()["result"]["checks"]) == desk.engine.arrivals[0].checks
+
+
+@pytest.mark.parametrize("signs", [False, True])
+async def test_a_secret_of_a_source_is_no_key_of_a_signal(desk: Desk, signs: bool) -> None:
+    key = desk.source().api_key
+    old, new = key[12:], enroll.rotate(desk.home, "tv", base_url="", now_ns=1).api_key
+    secrets = [old, new[12:], f"bar-{old}"]
+    if signs:
+        secrets = [enroll.let_sign(desk.home, "tv")]
+    async with desk.listening() as client:
+
+        async def sent(path: str, said: dict[str, Any], **more: str) -> tuple[int, str | None]:
+            alert, stamp = json.dumps(said).encode(), str(desk.clock.now_ns() // SECOND)
+            signed = {"X-Hoox-Timestamp": stamp, "X-Hoox-Signature": signature(secrets[0], stamp, alert)}
+            head = {"Content-Type": "application/json", "X-Internal-Auth-Key": new, **more}
+            return code(await client.post(path, content=alert, headers=head | (signed if signs else {})))
+
+        for secret in secrets:
+            refused = (400, "BAD_FIELD")
+            assert await sent("/webhook", body(new, idempotencyKey=secret)) == refused
+            assert await sent("/webhook", body(new), **{"Idempotency-Key": secret}) == refused
+            assert await sent("/process", {"requestId": secret, "payload": body(None)}) == refused
+        # A digest is as long, and no secret.
+        assert await sent("/webhook", body(new, idempotencyKey="ab" * 32)) == (200, None)
+    assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["ab" * 32]
+
+
 @pytest.mark.parametrize("value", ["true", "0", "", "1 1", "yes"])
 async def test_a_probe_that_is_not_understood_is_refused_and_does_not_trade(desk: Desk, value: str) -> None:
     key = desk.source().api_key
