@@ -43,13 +43,16 @@ class Gate:
         """Whether signals can be taken at all."""
         self._roster(now_ns)
 
-    def authenticate(self, key: object, request: Request, walk: Walk, now_ns: int, wall_ns: int) -> Member:
-        """Whose key it is, sent from where it may be, signed where it must be. Strangers learn nothing by the answer."""
-        who = counted_as(request.address)
+    def identify(self, key: object, request: Request, now_ns: int) -> Member:
+        """Whose key it is. Strangers learn nothing by the answer."""
         member, named = self._roster(now_ns).verify(key)
         if member is None or request.source not in ("", member.source.name):
-            self._wrong(who, named, now_ns)
+            self._wrong(request, named, now_ns)
             raise Refused("BAD_KEY", "the API key is missing, wrong, or not of the source in the path")
+        return member
+
+    def authenticate(self, member: Member, request: Request, walk: Walk, now_ns: int, wall_ns: int) -> None:
+        """The owner of the key: sent from where it may be, signed where it must be."""
         source = member.source
         if source.addresses and request.address not in member.addresses:
             self._alarms.tell(
@@ -63,10 +66,9 @@ class Gate:
         if source.hmac:
             fault = signature_fault(source.hmac, request.timestamp, request.signature, request.body, wall_ns)
             if fault:
-                self._wrong(who, named, now_ns)
+                self._wrong(request, source.name, now_ns)
                 raise Refused("BAD_SIGNATURE", fault)
             walk.passed("signature")
-        return member
 
     def quarantined(self, now_ns: int) -> dict[str, float]:
         """Every source there is, and for how long its keys are not looked at, seconds; none while the registry is broken."""
@@ -92,8 +94,9 @@ class Gate:
             raise Refused("BAD_KEY", f"there is no source {name!r}")
         return member
 
-    def _wrong(self, who: str, named: str, now_ns: int) -> None:
+    def _wrong(self, request: Request, named: str, now_ns: int) -> None:
         """Count a guess. The right key passes all the same: nobody guesses 256 bits, and a CLOSE must not wait for strangers."""
+        who = counted_as(request.address)
         wait_s = self._quarantine.wait_s(who, named, now_ns)
         if wait_s:
             raise Refused("QUARANTINED", "too many wrong keys; guesses are not answered for a while", wait_s)

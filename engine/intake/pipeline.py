@@ -74,7 +74,7 @@ class Pipeline:
 
     def refused(self, refused: Refused, source: str = "", request_id: str = "") -> Answer:
         """Count a refusal and word it; also for what a transport refuses by itself. `request_id`: the sender's own."""
-        self._tallies[source].refuse(refused.code)
+        self._tallies.setdefault(source, Tally()).refuse(refused.code)
         return refusal(refused, request_id or self.request_id())
 
     def admit(self, address: str, source: str = "") -> Answer | None:
@@ -104,7 +104,7 @@ class Pipeline:
             fields, text = read_object(request.body)
             walk.passed("json")
             key = fields.pop("apiKey", None)
-            member = self._authenticated(key, request, walk)
+            member = self._gate.identify(key, request, self._clock.now_ns())
             return await self._guarded(
                 member.source.name,
                 lambda: self._webhook(member, fields, lambda: _record(text, key, fields), request, walk),
@@ -123,7 +123,7 @@ class Pipeline:
             return await self._guarded("", lambda: authenticated(outer, text, request_id, walk), request_id)
 
         async def authenticated(outer: dict[str, Any], text: str, request_id: str, walk: Walk) -> Answer:
-            member = self._authenticated(request.internal_key, request, walk)
+            member = self._gate.identify(request.internal_key, request, self._clock.now_ns())
             return await self._guarded(
                 member.source.name, lambda: self._process(member, outer, text, request, walk), request_id
             )
@@ -164,10 +164,9 @@ class Pipeline:
 
     # --- the stretches of the way -------------------------------------------------------------------------------------
 
-    def _authenticated(self, key: object, request: Request, walk: Walk) -> Member:
-        member = self._gate.authenticate(key, request, walk, self._clock.now_ns(), self._wall())
+    def _authenticate(self, member: Member, request: Request, walk: Walk) -> None:
+        self._gate.authenticate(member, request, walk, self._clock.now_ns(), self._wall())
         self._arrived(member)
-        return member
 
     def _arrived(self, member: Member) -> None:
         tally = self._tallies.setdefault(member.source.name, Tally())
@@ -177,6 +176,7 @@ class Pipeline:
     async def _webhook(
         self, member: Member, fields: dict[str, Any], raw: Callable[[], str], request: Request, walk: Walk
     ) -> Answer:
+        self._authenticate(member, request, walk)
         self._paced(member, walk)
         draft = self._read(fields, walk)
         key = _one_key(member, draft, request.idempotency_key)
@@ -186,6 +186,7 @@ class Pipeline:
         return self._answer(member, draft, recorded, recorded.outcome.id)
 
     async def _process(self, member: Member, outer: dict[str, Any], text: str, request: Request, walk: Walk) -> Answer:
+        self._authenticate(member, request, walk)
         self._paced(member, walk)
         request_id, fields = _unwrapped(outer)
         key = fields.pop("apiKey", None)

@@ -290,6 +290,21 @@ async def test_requests_in_one_packet_are_answered_in_order(desk: Desk) -> None:
     assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["k0", "k1", "k2"]
 
 
+async def test_what_a_source_s_own_key_is_refused_for_counts_as_the_source_s(desk: Desk) -> None:
+    signs, elsewhere = desk.source("signs").api_key, desk.source("elsewhere", addresses=("52.89.214.238",)).api_key
+    enroll.let_sign(desk.home, "signs")
+    async with desk.listening() as client:
+        assert code(await client.post("/webhook", json=body(signs))) == (403, "BAD_SIGNATURE")
+        assert code(await client.post("/webhook", json=body(elsewhere))) == (403, "ADDRESS")
+        assert code(await client.post("/webhook", json=body(signs[:-64] + "0" * 64))) == (403, "BAD_KEY")
+    health = desk.pipeline.health()
+    assert health["signs"].refused == {"BAD_SIGNATURE": 1}
+    assert health["elsewhere"].refused == {"ADDRESS": 1}
+    assert health[""].refused == {"BAD_KEY": 1}
+    # Whoever it was, it was not heard.
+    assert {(it.received, it.last_ns) for it in health.values()} == {(0, 0)}
+
+
 async def test_no_log_and_no_answer_holds_a_secret(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     key = desk.source().api_key
