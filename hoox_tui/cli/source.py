@@ -38,6 +38,19 @@ MaxNotional = Annotated[
     str | None, typer.Option("--max-notional", help="Largest value of one order, settle asset; off: none.")
 ]
 PerHour = Annotated[str | None, typer.Option("--orders-per-hour", help="Most entries within an hour; off: any.")]
+Approve = Annotated[
+    int | None, typer.Option("--approve", help="How long it waits for a person, seconds.", show_default="300")
+]
+Patience = Annotated[
+    int | None, typer.Option("--entry-patience", help="How long an entry may wait, seconds.", show_default="60")
+]
+Drift = Annotated[
+    str | None, typer.Option("--entry-drift", help="Over what move of the price, a fraction.", show_default="0.005")
+]
+Retry = Annotated[
+    str | None,
+    typer.Option("--retry", help="Waits before what was not sent is sent again.", show_default="30,60,300,900"),
+]
 Addresses = Annotated[
     str | None, typer.Option("--addresses", help="Where it sends from: IPs, networks, tradingview; any: anywhere.")
 ]
@@ -62,6 +75,10 @@ def add(
     actions: Actions = None,
     max_notional: MaxNotional = None,
     orders_per_hour: PerHour = None,
+    approve: Approve = None,
+    entry_patience: Patience = None,
+    entry_drift: Drift = None,
+    retry: Retry = None,
     addresses: Addresses = None,
     mail: Mail = None,
     rate: Rate = None,
@@ -79,6 +96,7 @@ def add(
 
     settings = settings_for(None, None, None)
     policy = _policy(mode, same_side, opposite, symbols, actions, max_notional, orders_per_hour)
+    policy |= _waits(approve, entry_patience, entry_drift, retry)
     about = _about(addresses, mail, rate, burst, max_age, weak_dedup)
     source = _edited(Source(name), policy, about)
     enrolled = enroll.add(settings.home, source, base_url=_base(settings, url), now_ns=wall_ns())
@@ -106,6 +124,10 @@ def set_(
     actions: Actions = None,
     max_notional: MaxNotional = None,
     orders_per_hour: PerHour = None,
+    approve: Approve = None,
+    entry_patience: Patience = None,
+    entry_drift: Drift = None,
+    retry: Retry = None,
     addresses: Addresses = None,
     mail: Mail = None,
     rate: Rate = None,
@@ -120,6 +142,7 @@ def set_(
 
     home = settings_for(None, None, None).home
     policy = _policy(mode, same_side, opposite, symbols, actions, max_notional, orders_per_hour)
+    policy |= _waits(approve, entry_patience, entry_drift, retry)
     about = _about(addresses, mail, rate, burst, max_age, weak_dedup)
     source = enroll.change(home, name, lambda source: _edited(source, policy, about))
     secret = enroll.let_sign(home, name) if sign else ""
@@ -157,6 +180,8 @@ def rotate(
     settings = settings_for(None, None, None)
     if end:
         source = enroll.retire(settings.home, name)
+        if as_json:
+            print_json(_row(source))
         note(f"{name}: only key hx_{source.keys[0].id}_… is valid" if source.keys else f"{name} has no key")
         return
     enrolled = enroll.rotate(settings.home, name, base_url=_base(settings, url), now_ns=wall_ns())
@@ -205,7 +230,7 @@ def _policy(
             _choice("actions", model.SignalAction, action.upper()) for action in _several("--actions", actions, "all")
         )
     if max_notional is not None:
-        given["max_notional"] = None if max_notional == "off" else _money(max_notional)
+        given["max_notional"] = None if max_notional == "off" else _number("--max-notional", max_notional)
     if orders_per_hour is not None:
         if orders_per_hour != "off" and not orders_per_hour.isdecimal():
             raise typer.BadParameter(f"--orders-per-hour is {orders_per_hour!r}; write a whole number, or off")
@@ -213,11 +238,25 @@ def _policy(
     return given
 
 
-def _money(text: str) -> Decimal:
+def _waits(approve: int | None, patience: int | None, drift: str | None, retry: str | None) -> dict[str, Any]:
+    """The fields of a policy that say how long, as far as they were given."""
+    tries = None if retry is None else _several("--retry", retry, "")
+    if tries is not None and not all(each.isdecimal() for each in tries):
+        raise typer.BadParameter(f"--retry is {retry!r}; write seconds with commas, like 30,60,300,900")
+    given = {
+        "approve_s": approve,
+        "entry_patience_s": patience,
+        "entry_drift": None if drift is None else _number("--entry-drift", drift),
+        "retry_s": None if tries is None else tuple(int(each) for each in tries),
+    }
+    return {field: value for field, value in given.items() if value is not None}
+
+
+def _number(option: str, text: str) -> Decimal:
     from engine.model.money import BadNumber, to_decimal
 
     try:
-        return to_decimal("--max-notional", text)
+        return to_decimal(option, text)
     except BadNumber as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -254,7 +293,8 @@ def _several(option: str, text: str, none: str) -> tuple[str, ...]:
     """The words between commas, none for the word that says so. No word at all is a variable that was not set: an error."""
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
-        raise typer.BadParameter(f"{option} is {text!r}, which names nothing; write some with commas, or {none}")
+        remedy = f"write some with commas, or {none}" if none else "write some with commas"
+        raise typer.BadParameter(f"{option} is {text!r}, which names nothing; {remedy}")
     return () if len(words) == 1 and words[0].lower() == none else words
 
 
@@ -319,7 +359,7 @@ def _show(sources: list[Source] | tuple[Source, ...]) -> None:
     }
     rows = [
         {
-            key: ", ".join(f"{k['id']} of {when(k['made_ns'])[:10]}" if key == "keys" else k for k in value)
+            key: ", ".join(f"{k['id']} of {when(k['made_ns'])[:10]}" if key == "keys" else str(k) for k in value)
             if isinstance(value, list)
             else value
             for key, value in _row(source).items()
@@ -344,6 +384,10 @@ def _row(source: Source) -> dict[str, Any]:
         "actions": [str(action) for action in policy.actions],
         "maxNotional": None if policy.max_notional is None else str(policy.max_notional),
         "ordersPerHour": policy.orders_per_hour,
+        "approve": policy.approve_s,
+        "entryPatience": policy.entry_patience_s,
+        "entryDrift": str(policy.entry_drift),
+        "retry": list(policy.retry_s),
         "addresses": list(source.addresses),
         "mail": list(source.mail),
         "rate": source.rate,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,42 @@ def test_a_source_that_signs_gets_no_command_that_would_be_refused(home: Path) -
     assert "curl " in hoox("source", "add", "tv").stdout
     assert "curl " not in hoox("source", "add", "signs", "--sign").stdout
     assert "curl " not in hoox("source", "rotate", "signs").stdout
+
+
+WAITS = ("--approve", "90", "--entry-patience", "120", "--entry-drift", "0.01", "--retry", "5, 10,20")
+
+
+@pytest.mark.parametrize("command", ["add", "set"])
+def test_how_long_a_source_s_signals_wait_is_settable(home: Path, command: str) -> None:
+    if command == "set":
+        hoox("source", "add", "tv")
+    assert hoox("source", command, "tv", *WAITS).exit_code == 0
+    policy = kept(home).policy
+    assert (policy.approve_s, policy.entry_patience_s) == (90, 120)
+    assert (policy.entry_drift, policy.retry_s) == (Decimal("0.01"), (5, 10, 20))
+    (row,) = json.loads(hoox("source", "list", "--json").stdout)
+    assert (row["approve"], row["entryPatience"], row["entryDrift"], row["retry"]) == (90, 120, "0.01", [5, 10, 20])
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "code"),
+    [
+        ("--retry", "", 2), ("--retry", "soon", 2), ("--retry", "30,-1", 2), ("--retry", "0", 1),
+        ("--entry-drift", "much", 2), ("--entry-drift", "0", 1), ("--approve", "0", 1), ("--entry-patience", "0", 1),
+    ],
+)  # fmt: skip
+def test_a_wait_that_cannot_be_meant_changes_nothing(home: Path, option: str, text: str, code: int) -> None:
+    hoox("source", "add", "tv")
+    before = kept(home)
+    refused = hoox("source", "set", "tv", option, text)
+    assert refused.exit_code == code
+    assert kept(home) == before
+
+
+def test_a_rotation_that_is_ended_is_told_to_scripts_too(home: Path) -> None:
+    hoox("source", "add", "tv")
+    hoox("source", "rotate", "tv")
+    assert len(kept(home).keys) == 2
+    row = json.loads(hoox("source", "rotate", "tv", "--end", "--json").stdout)
+    assert [key["id"] for key in row["keys"]] == [key.id for key in kept(home).keys]
+    assert len(row["keys"]) == 1
