@@ -89,14 +89,23 @@ def foresee(kernel: Kernel, record: SignalRecord) -> Refusal | str:
     if isinstance(step, Nothing):
         return f"would do nothing: {step.message}"
     if isinstance(step, Leave):
-        position = kernel.state.position_of(record.account, record.instrument)
-        held = position.size if position is not None else ZERO
-        then = f", then enter {record.signal.action}" if step.reverses else ""
-        return f"would close {text(abs(held))} {symbol} {'long' if held > ZERO else 'short'}{then}"
+        return _what_leaves(kernel, record, step)
     plan = plan_order(kernel, record.account, entry_command(record, step))
     if plan.refusal is not None:
         return plan.refusal
     return f"would {step.side.lower()} {text(plan.size)} {symbol} at about {text(plan.expected)}"
+
+
+def _what_leaves(kernel: Kernel, record: SignalRecord, step: Leave) -> str:
+    parts = []
+    position, _ = unclosed(kernel, record, step.sides)
+    if position is not None:
+        side = "long" if position.size > ZERO else "short"
+        parts.append(f"close {text(abs(position.size))} {record.signal.symbol} {side}")
+    if own_entries(kernel, record, step.sides):
+        parts.append(f"withdraw the working entries of {record.signal.source}")
+    then = f", then enter {record.signal.action}" if step.reverses else ""
+    return f"would {' and '.join(parts)}{then}"
 
 
 def refused_now(kernel: Kernel, record: SignalRecord) -> bool:
@@ -256,7 +265,8 @@ def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
     elif moved := elsewhere(kernel, record):
         refuse(kernel, record, moved)
     else:
-        end(kernel, record, Verdict.IGNORED, step.code, step.message)
+        withdrew = f"withdrew the working entries of {record.signal.source}; " if record.waits is WaitsFor.FLAT else ""
+        end(kernel, record, Verdict.IGNORED, step.code, withdrew + step.message)
 
 
 # --- Entering -------------------------------------------------------------------------------------------

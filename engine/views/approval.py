@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.core.kernel import Kernel
-from engine.core.leaving import closing_already
+from engine.core.leaving import closing_already, unclosed
 from engine.core.rounding import Refusal
 from engine.core.scope import inadmissible
 from engine.core.state import KEEP_SIGNALS, SignalRecord
@@ -50,7 +50,7 @@ def _leaving(
     now_ns: int,
     tell: Tell,
 ) -> Preview:
-    position = kernel.state.position_of(record.account, record.instrument)
+    position, _ = unclosed(kernel, record, step.sides)
     then = (("then", f"enter {_named(record)}, once that is closed"),) if step.reverses else ()
     if position is None:
         withdrawn = ("becomes", f"no close: working entries of {record.signal.source} are cancelled")

@@ -87,3 +87,24 @@ def test_what_rests_decides_when_an_approval_comes(inbox: Inbox) -> None:
     works(inbox, "LONG")
     inbox.signal("LONG", "0.5", policy(mode=SourceMode.APPROVE, same_side=SameSide.REJECT))
     assert inbox.verdict() == ("refused", "SAME_SIDE")
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_close_that_takes_away_an_order_says_so(inbox: Inbox, held: bool) -> None:
+    works(inbox, "LONG")
+    if held:
+        inbox.open(BUY, "0.5")
+    inbox.signal("CLOSE", test=True)
+    closes = "would close 0.5 BTCUSDT long and withdraw" if held else "would withdraw"
+    assert inbox.record().message == f"{closes} the working entries of tv"
+    inbox.signal("CLOSE")
+    inbox.wait()
+    assert (inbox.size, inbox.live()) == (0, [])
+    assert inbox.verdict() == (EXECUTED if held else ("ignored", "FLAT"))
+    assert inbox.record().message.startswith("" if held else "withdrew the working entries of tv; no position")
+
+
+def test_a_reversal_of_what_only_works_says_what_it_would_do(inbox: Inbox) -> None:
+    works(inbox, "SHORT")
+    inbox.signal("LONG", "0.5", policy(opposite=Opposite.REVERSE), test=True)
+    assert inbox.record().message == "would withdraw the working entries of tv, then enter LONG"

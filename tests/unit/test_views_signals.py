@@ -116,6 +116,16 @@ def test_approving_a_reversal_says_that_it_enters_afterwards() -> None:
     assert dict(shown.rows)["then"] == "enter SHORT BTCUSDT, once that is closed"
 
 
+def test_approving_a_close_shows_what_it_closes_not_what_it_leaves_alone() -> None:
+    inbox = Inbox(balance="1000000")
+    inbox.signal("SHORT", "1.0", policy(opposite=Opposite.NET), type="LIMIT", price="61000")
+    inbox.open(Side.BUY, "0.5")
+    inbox.signal("CLOSE_SHORT", rules=ASKS)
+    assert dict(asked(inbox, "s-tv-k2").rows)["becomes"] == "no close: working entries of tv are cancelled"
+    inbox.signal("CLOSE_SHORT", test=True)
+    assert inbox.record().message == "would withdraw the working entries of tv"
+
+
 def test_approving_what_would_be_refused_by_now_says_why() -> None:
     inbox = Inbox(balance="1000000")
     inbox.signal("SHORT", rules=policy(mode=SourceMode.APPROVE, opposite=Opposite.REJECT))
