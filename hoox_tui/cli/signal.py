@@ -1,4 +1,4 @@
-"""hoox signal send: a signal from a file to the running listener, the way any sender's comes."""
+"""hoox signal: send one from a file to the running listener, as any sender does; answer one that waits for a person."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hoox_tui.cli import ask
 from hoox_tui.cli.listener import listener_of
-from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
+from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, Yes, settings_for
 from hoox_tui.cli.output import print_json, say
 from hoox_tui.cli.problems import NoEngine, Problem
 
 if TYPE_CHECKING:
     from hoox_tui.settings import Settings
 
-app = typer.Typer(help="Signals: send one.", no_args_is_help=True)
+app = typer.Typer(help="Signals: send one, approve, decline or replay one.", no_args_is_help=True)
 
 ANSWER_S = 10.0
 
-
-@app.callback()
-def signal() -> None:
-    """Signals: send one."""
+Name = Annotated[str, typer.Argument(metavar="SIGNAL", help="A signal's id, as `hoox signals` tells it.")]
 
 
 @app.command()
@@ -47,6 +45,40 @@ def send(
         say("  ".join(f"{name} {value}" for name, value in answer["result"].items()))
     if not answer["success"]:
         raise Problem(f"{answer['code']}: {answer['error']}")
+
+
+@app.command()
+def approve(name: Name, yes: Yes = False, env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
+    """Let a CLOSE go that waits for a person. An entry takes an armed screen: approve it there (F4)."""
+    from engine.model.command import ApproveSignal
+
+    settings = settings_for(env, feed, ledger)
+    ask.confirm_and_send(settings, [ApproveSignal(request_id=ask.request_id(), signal=name)], yes=yes)
+
+
+@app.command()
+def decline(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")] = "",
+    yes: Yes = False,
+    env: Env = None,
+    feed: Feed = None,
+    ledger: LedgerFile = None,
+) -> None:
+    """End a signal that waits, whatever for; the orders that it became already stay."""
+    from engine.model.command import DeclineSignal
+
+    command = DeclineSignal(request_id=ask.request_id(), signal=name, reason=reason)
+    ask.confirm_and_send(settings_for(env, feed, ledger), [command], yes=yes)
+
+
+@app.command()
+def replay(name: Name, yes: Yes = False, env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
+    """Take a CLOSE in anew, in env sim. An entry takes an armed screen: replay it there (F4)."""
+    from engine.model.command import ReplaySignal
+
+    settings = settings_for(env, feed, ledger)
+    ask.confirm_and_send(settings, [ReplaySignal(request_id=ask.request_id(), signal=name)], yes=yes)
 
 
 def _post(settings: Settings, body: bytes) -> dict[str, Any]:

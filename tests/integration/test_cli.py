@@ -25,7 +25,18 @@ from engine.link import killflag
 from engine.link.address import socket_path
 from engine.link.hub import Hub
 from engine.link.server import LinkServer
-from engine.model.command import AttestOrder, CancelAll, CancelOrder, ClosePosition, Deposit, ResetAccount, SetKill
+from engine.model.command import (
+    ApproveSignal,
+    AttestOrder,
+    CancelAll,
+    CancelOrder,
+    ClosePosition,
+    DeclineSignal,
+    Deposit,
+    ReplaySignal,
+    ResetAccount,
+    SetKill,
+)
 from hoox_tui.cli.root import app
 from tests.ledger_events import START_NS, Story
 from tests.small_engine import SmallEngine
@@ -186,6 +197,19 @@ class TestActing:
         assert [type(command) for command in engine.carried_out] == [CancelOrder, CancelOrder, CancelAll]
         assert len({command.request_id for command in engine.carried_out}) == 3
 
+    def test_a_signal_that_waits_is_answered_and_any_is_replayed_by_its_id(self, cli: Cli, engine: SmallEngine) -> None:
+        for words in (["approve", "s1"], ["decline", "s2", "--reason", "too late"], ["replay", "s3"]):
+            assert cli("signal", *words, "--yes").exit_code == 0
+        approved, declined, replayed = engine.carried_out
+        assert isinstance(approved, ApproveSignal)
+        assert isinstance(declined, DeclineSignal)
+        assert isinstance(replayed, ReplaySignal)
+        assert (approved.signal, declined.signal, replayed.signal) == ("s1", "s2", "s3")
+        assert declined.reason == "too late"
+        engine.refusals = ("entries are placed at a screen",)
+        assert cli("signal", "approve", "s4", "--yes").exit_code == 1
+        assert len(engine.carried_out) == 3
+
     def test_deposit_and_reset_name_exact_amounts(self, cli: Cli, engine: SmallEngine) -> None:
         assert cli("account", "deposit", "250.5", "--yes").exit_code == 0
         assert cli("account", "reset", "--balance", "5000", "--yes").exit_code == 0
@@ -195,7 +219,7 @@ class TestActing:
         assert (deposit.amount, deposit.asset, reset.balance) == (Decimal("250.5"), "USDT", Decimal(5000))
         assert cli("account", "deposit", "much").exit_code == 2
 
-    @pytest.mark.parametrize("words", [["close", "--all"], ["cancel", "--all"], ["account", "deposit", "5"], ["kill", "off"]])  # fmt: skip
+    @pytest.mark.parametrize("words", [["close", "--all"], ["cancel", "--all"], ["account", "deposit", "5"], ["kill", "off"], ["signal", "decline", "s"]])  # fmt: skip
     def test_what_needs_an_engine_says_so_with_its_own_exit_code(self, cli: Cli, words: list[str]) -> None:
         result = cli(*words)
         assert result.exit_code == 3
