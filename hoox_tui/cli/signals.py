@@ -60,13 +60,13 @@ def signals(
 
     view = _engine(settings, "signals") if limit <= ROWS else None
     if view is None:
-        rows = [_signal(row) for row in query(settings.ledger_path, _SIGNALS.format(limit=limit))]
+        rows, now_ns = [_signal(row) for row in query(settings.ledger_path, _SIGNALS.format(limit=limit))], 0
     else:
-        rows = view["rows"][:limit]
+        rows, now_ns = view["rows"][:limit], view["time_ns"]
     if as_json:
         print_json(rows)
     else:
-        print_rows(*_fitted([_shown(row) for row in rows]), nothing="no signals")
+        print_rows(*_fitted([_shown(row, now_ns) for row in rows]), nothing="no signals")
 
 
 def _fitted(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -137,9 +137,16 @@ def _signal(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    waits = f"waits: {row['waits']}" if row["waits"] else row["status"]
-    return {**row, "received": when(row["received_ns"]), "verdict": waits, "latency": _micros(row["took"])}
+def _shown(row: dict[str, Any], now_ns: int) -> dict[str, Any]:
+    verdict = f"waits: {row['waits']}{_countdown(row, now_ns)}" if row["waits"] else row["status"]
+    return {**row, "received": when(row["received_ns"]), "verdict": verdict, "latency": _micros(row["took"])}
+
+
+def _countdown(row: dict[str, Any], now_ns: int) -> str:
+    """What is left of a wait, and the tries so far; a ledger without its engine does not tell."""
+    left_s = max(row.get("until_ns", 0) - now_ns, 0) // 1_000_000_000
+    tries = row.get("attempt", 0)
+    return (f" {left_s // 60}:{left_s % 60:02}" if left_s else "") + (f" #{tries}" if tries else "")
 
 
 def _measured(ledger: Path) -> dict[str, Any]:

@@ -118,6 +118,21 @@ class TestReading:
         assert header.split()[:4] == ["symbol", "side", "size", "entry"]
         assert row.split()[:7] == ["BTCUSDT", "L", "0.010", "61000.1", "61020", "0.199", "–"]
 
+    def test_a_signal_that_waits_is_told_with_its_countdown(self, cli: Cli, engine: SmallEngine) -> None:
+        common = {"received_ns": 1, "source": "tv", "action": "LONG", "symbol": "BTCUSDT", "quantity": "1", "took": 1.0}
+        rows = [
+            {"status": "waiting", "waits": waits, "until_ns": until_ns, "attempt": attempt, **common}
+            for waits, until_ns, attempt in (
+                ("approval", 95_000_000_000, 0),
+                ("retry", 6_000_000_000, 2),
+                ("flat", 0, 0),
+            )
+        ]
+        shown = [row | {"id": "s", "code": "", "message": ""} for row in rows]
+        engine.answers["signals"] = {"type": "SignalsView", "time_ns": 5_000_000_000, "rows": shown}
+        said = cli("signals").stdout
+        assert all(words in said for words in ("waits: approval 1:30", "waits: retry 0:01 #2", "waits: flat  "))
+
     def test_without_an_engine_they_come_from_the_ledger_and_it_says_so(self, cli: Cli, ledger: Path) -> None:
         result = cli("positions", "--json")
         (row,) = json.loads(result.stdout)
