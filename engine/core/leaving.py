@@ -16,7 +16,7 @@ from engine.core.translate import LEAVES, Nothing
 from engine.model.account import Position
 from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.order import AT_VENUE, Order
+from engine.model.order import AT_VENUE, Order, OrderStatus
 
 
 def own_entries(kernel: Kernel, record: SignalRecord, sides: Iterable[Side]) -> list[Order]:
@@ -24,6 +24,16 @@ def own_entries(kernel: Kernel, record: SignalRecord, sides: Iterable[Side]) -> 
     owner = owner_of(record.signal.source)
     found = live_entries(kernel, record.account, record.instrument, sides)
     return [order for order in found if order.terms.owner == owner]
+
+
+def withdrew(kernel: Kernel, record: SignalRecord) -> bool:
+    """Whether entries of its source were cancelled since the signal came, or was approved."""
+    wanted = (record.account, record.instrument, owner_of(record.signal.source), "")
+    return any(
+        order.status is OrderStatus.CANCELLED and order.cancel_requested and order.updated_ns >= record.since_ns
+        for order in kernel.state.ended.values()
+        if (order.terms.account, order.terms.instrument, order.terms.owner, order.terms.position) == wanted
+    )
 
 
 def unclosed(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> tuple[Position | None, Decimal]:

@@ -12,7 +12,7 @@ from engine.core.inbox import owner_of
 from engine.core.intents import take_in
 from engine.core.journal import text
 from engine.core.kernel import FIRST_NS, MOST_NS, Kernel
-from engine.core.leaving import closing_already, once_left, own_entries, unclosed
+from engine.core.leaving import closing_already, once_left, own_entries, unclosed, withdrew
 from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
 from engine.core.risk import may_enter, outcomes_known
@@ -265,8 +265,10 @@ def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
     elif moved := elsewhere(kernel, record):
         refuse(kernel, record, moved)
     else:
-        withdrew = f"withdrew the working entries of {record.signal.source}; " if record.waits is WaitsFor.FLAT else ""
-        end(kernel, record, Verdict.IGNORED, step.code, withdrew + step.message)
+        before = ""
+        if record.waits is WaitsFor.FLAT and withdrew(kernel, record):
+            before = f"withdrew the working entries of {record.signal.source}; "
+        end(kernel, record, Verdict.IGNORED, step.code, before + step.message)
 
 
 # --- Entering -------------------------------------------------------------------------------------------

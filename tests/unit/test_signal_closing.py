@@ -171,6 +171,16 @@ def test_only_a_close_that_leaves_all_of_it_stands_for_another(
     assert venue.record().code == ("CLOSING" if covered else "FLAT")
 
 
+def test_a_close_that_only_waited_for_a_hand_s_does_not_say_that_it_withdrew_anything(venue: AtVenue) -> None:
+    venue.open_long("0.1")
+    venue.ask(cmd.ClosePosition, position=venue.position.id)
+    venue.signal("CLOSE")
+    assert venue.record().waits is WaitsFor.FLAT
+    venue.fills(venue.last_order)
+    assert venue.verdict() == ("ignored", "FLAT")
+    assert venue.record().message.startswith("no position")
+
+
 def test_a_close_that_is_enough_still_ends_the_entries_that_wait(venue: AtVenue) -> None:
     closing(venue)
     venue.signal("LONG", "0.2", key="between")
