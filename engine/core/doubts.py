@@ -11,7 +11,7 @@ from engine.core.foreign import OWNER
 from engine.core.inputs import AmendRefused, Asked, CancelRefused, Doubt, NoSuchOrder, NotSent
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import at_venue
-from engine.core.reports import protect_again, reject
+from engine.core.reports import amended, protect_again, reject
 from engine.core.rounding import Refusal
 from engine.core.state import ATTESTED
 from engine.core.unknown import live_order, unknown
@@ -95,6 +95,8 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     body = ev.OrderAttested(order.id, command.reason, filled, price)
     instrument = kernel.instrument(order.terms.instrument)
     kernel.journal.emit_account(account, body, instrument.id, command.owner, command.request_id)
+    if filled > order.remaining and order.amending is not None:
+        amended(kernel, order, *order.amending)  # nothing else made room for that much
     if filled and price is not None:
         fee = round_fee(price * filled * instrument.taker_fee)
         apply_report(kernel, order, ATTESTED, price, filled, fee, maker=False)
@@ -116,8 +118,8 @@ def not_attestable(order: Order, command: cmd.AttestOrder) -> Refusal | None:
         return Refusal("KNOWN", f"order: {order.id} is {order.status}; only one of unknown outcome can be attested")
     if not command.reason.strip():
         return Refusal("REASON", f"reason: say how you know what became of {order.id}; it is recorded")
-    if not ZERO <= command.filled <= order.remaining:
-        return Refusal("FILLED", f"filled: {command.filled} is not within 0 and the {order.remaining} that are open")
+    if not ZERO <= command.filled <= order.at_worst:
+        return Refusal("FILLED", f"filled: {command.filled} is not within 0 and the {order.at_worst} that may be open")
     if command.filled and (command.price is None or command.price <= ZERO):
         return Refusal("PRICE", f"price: {command.price}; give the average price at which {command.filled} was filled")
     return None

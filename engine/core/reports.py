@@ -189,6 +189,11 @@ def _answer_amend(kernel: Kernel, order: Order, said: VenueOrder) -> None:
     price, size = order.amending
     if (price is not None and said.price != price) or (size is not None and said.size != size):
         return
+    amended(kernel, order, price, size)
+
+
+def amended(kernel: Kernel, order: Order, price: Decimal | None, size: Decimal | None) -> None:
+    """What was asked for has come about at the venue."""
     kernel.journal.emit_order(
         order, ev.OrderAmended(order.id, price, None, size, reserve_of(kernel, order, price, size))
     )

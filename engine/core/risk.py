@@ -65,11 +65,11 @@ def outcomes_known(kernel: Kernel, account: str, instrument: InstrumentId, check
         order = state.orders[order_id]
         terms = order.terms
         if terms.account == account and terms.instrument == instrument:
-            checks.append(("size of unknown outcome", order.remaining, ZERO))
+            checks.append(("size of unknown outcome", order.at_worst, ZERO))
             since, word = clock_text(evidence.since_ns), terms.side.lower()
             return Refusal(
                 "UNKNOWN_OUTCOME",
-                f"what became of {order_id} ({word} {text(order.remaining)}) is not known since {since}; entries wait "
+                f"what became of {order_id} ({word} {text(order.at_worst)}) is not known since {since}; entries wait "
                 "until the venue states it or you attest it, closes still work",
             )
     differs = state.differs.get(pair_key(account, instrument))

@@ -249,7 +249,7 @@ def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int)
         return Preview("attest", (), (unknown("order", command.order, kernel.state.orders).message,))
     instrument = kernel.instrument(order.terms.instrument)
     terms = order.terms
-    title = f"ATTEST {order.id}: {terms.side} {fmt.size(instrument, order.remaining)} {instrument.symbol}"
+    title = f"ATTEST {order.id}: {terms.side} {fmt.size(instrument, order.at_worst)} {instrument.symbol}"
     rows: Rows = [("known", trail(kernel, order) or order.status)]
     if refusal := not_attestable(order, command):
         return Preview(title, tuple(rows), (refusal.message,))

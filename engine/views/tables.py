@@ -163,7 +163,7 @@ def _worst(kernel: Kernel, order: Order, evidence: Evidence) -> str:
     if evidence.ended is not None:
         missing = fmt.size(instrument, evidence.filled - order.filled)
         return f"the venue says {evidence.ended}, fills of {missing} are missing"
-    size = fmt.size(instrument, order.remaining)
+    size = fmt.size(instrument, order.at_worst)
     if order.terms.reduce_only:
         return f"may or may not have closed {size}"
     return f"worst case {'+' if order.terms.side is Side.BUY else '-'}{size}"

@@ -130,6 +130,40 @@ def test_a_lost_amend_stays_reserved_over_a_restart(bench: Bench) -> None:
     assert (reserved(bench), working(bench)) == (aside, D("1.5"))
 
 
+def attest(bench: Bench, order: Order, filled: str) -> list[ev.Event]:
+    return bench.ask(cmd.AttestOrder, order=order.id, reason="the venue's page", filled=D(filled), price=D(59_000))
+
+
+def lost(bench: Bench, size: str, amended: str) -> Order:
+    """An order that rested and may have been amended: nobody answered."""
+    order = resting(bench, size)
+    amend(bench, order, size=D(amended))
+    bench.handle(Doubt(bench.now, order.id, "amend: no answer"))
+    return order
+
+
+def test_a_person_attests_what_only_a_lost_amend_made_room_for(bench: Bench) -> None:
+    order = lost(bench, "0.1", "0.15")
+    events = attest(bench, order, "0.15")
+    assert [e.type for e in events][1:] == ["OrderAttested", "OrderAmended", "OrderFilled"]
+    assert (order.status, order.size, bench.size) == (S.FILLED, D("0.15"), D("0.15"))
+    assert (reserved(bench), working(bench)) == (D(0), D(0))
+    assert replayed(bench)
+
+
+def test_an_attestation_within_the_first_size_says_nothing_of_a_lost_amend(bench: Bench) -> None:
+    order = lost(bench, "0.1", "0.15")
+    assert not bodies(attest(bench, order, "0.1"), ev.OrderAmended)
+    assert (order.size, bench.size, working(bench)) == (D("0.1"), D("0.1"), D(0))
+    assert replayed(bench)
+
+
+def test_more_than_a_lost_amend_asked_for_is_not_attested(bench: Bench) -> None:
+    order = lost(bench, "0.1", "0.15")
+    code, message = refusal(attest(bench, order, "0.16"))
+    assert (code, message) == ("FILLED", "filled: 0.16 is not within 0 and the 0.15 that may be open")
+
+
 def test_an_exit_that_is_amended_sets_nothing_aside(bench: Bench) -> None:
     bench.said(resting(bench, "0.5"), S.FILLED, "0.5", fill("f1", "59000", "0.5"))
     bench.place(SELL, "0.2", LIMIT, price="61000", reduce_only=True)

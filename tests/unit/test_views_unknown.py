@@ -71,6 +71,20 @@ def test_the_worst_case_is_signed_and_only_what_is_not_filled_for_certain(bench:
     assert "worst case -0.300" in tables.trail(bench.desk.kernel, order)
 
 
+def test_the_worst_case_is_that_of_an_amend_that_may_have_arrived(bench: Bench) -> None:
+    """What is shown, what blocks entries and what is set aside are one size."""
+    bench.place(BUY, "0.5", OrderType.LIMIT, price="59000")
+    order = bench.last_order
+    bench.said(order, OrderStatus.ACCEPTED)
+    bench.ask(cmd.AmendOrder, order=order.id, size=D("0.8"))
+    bench.handle(Doubt(bench.now, order.id, "amend: no answer"))
+    assert "worst case +0.800" in tables.trail(bench.desk.kernel, order)
+    command = cmd.PlaceOrder(request_id="p", instrument=BTC.id, side=BUY, type=OrderType.MARKET, size=D("0.1"))
+    (error,) = preview(bench.desk, command, bench.now).errors
+    assert f"what became of {order.id} (buy 0.8) is not known" in error
+    assert bench.account.working(BTC.id, BUY) == D("0.8")
+
+
 def test_a_reduce_only_order_may_or_may_not_have_closed(bench: Bench) -> None:
     held(bench)
     order = lost(bench, "SELL", "0.4", reduce_only=True)
