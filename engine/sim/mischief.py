@@ -49,10 +49,13 @@ class Mischief:
 
     def _to_symbol(self, symbol: str, listed: Listed) -> None:
         faults = self._faults
-        if faults.hits(Fault.LEVERAGE_ELSEWHERE, symbol):
-            listed.leverage = self._random.randint(1, min(20, listed.instrument.max_leverage))
+        most = min(20, listed.instrument.max_leverage)
+        others = [leverage for leverage in range(1, most + 1) if leverage != listed.leverage]
+        if others and faults.hits(Fault.LEVERAGE_ELSEWHERE, symbol):
+            listed.leverage = self._random.choice(others)
         if faults.hits(Fault.TICK_CHANGED, symbol):
-            listed.tick = listed.instrument.tick * self._random.choice((1, 2, 5, 10))
+            ticks = (listed.instrument.tick * times for times in (1, 2, 5, 10))
+            listed.tick = self._random.choice([tick for tick in ticks if tick != listed.tick])
         if faults.hits(Fault.SYMBOL_HALTED, symbol):
             listed.halted = True
             self._loop.call_later(faults.between(Fault.SYMBOL_HALTED, 2.0, 20.0), _resume, listed)

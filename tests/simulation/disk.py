@@ -46,8 +46,10 @@ def put_back(image: Image, path: Path) -> None:
 class Disk:
     """How the disk behaves; outlives the engines that use it."""
 
-    def __init__(self, draw: random.Random) -> None:
+    def __init__(self, draw: random.Random, befell: Callable[[str], None] = lambda fault: None) -> None:
+        """`befell` hears of every fault in the moment it takes effect."""
         self._draw = draw
+        self.befell = befell
         self.slow_s = 0.0
         """A commit takes up to this long."""
         self.full = False
@@ -61,6 +63,8 @@ class Disk:
 
     def delay_s(self) -> float:
         """How long the next commit takes."""
+        if self.slow_s:
+            self.befell("slow disk")
         return self._draw.uniform(0.0001, 0.004) + self._draw.random() ** 4 * self.slow_s
 
     def cut(self, before: int, after: int) -> int:
@@ -80,6 +84,7 @@ class SimLedger(Ledger):
             disk = self.disk
             if disk.full and (self.reserve_held or not disk.room):
                 disk.refused += 1
+                disk.befell("full disk")
                 raise LedgerFull(f"{self.path.name}: the disk is full; free some room")
             disk.room -= disk.full
 
@@ -87,6 +92,8 @@ class SimLedger(Ledger):
         """As the ledger's, with a death at the point that was chosen."""
         point, self.disk.doom = self.disk.doom, ""
         before = image_of(self.path) if point else {}
+        if point:
+            self.disk.befell(f"kill in a commit: {point}")
         if point == "before":
             raise Killed(before)
         super().append(events)
@@ -127,6 +134,7 @@ class SimWriter(Writer):
         """As the writer's; the commit comes after the disk's delay."""
         if self._disk.behind and events and not self.dead:
             self._disk.behind = False
+            self._disk.befell("writer behind")
             raise WriterBehind("simulated: the disk does not keep up")
         super().submit(events)
         self._wake()

@@ -1,4 +1,7 @@
-"""What can go wrong outside the engine: one function a kind, each undone after a while."""
+"""What can go wrong outside the engine: one function a kind, each undone after a while.
+
+A fault is counted where it takes effect, some of them by the feed and the disk: what finds nothing to befall is none.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ NOTICED_S = 2.0
 def _jump(world: World, draw: random.Random) -> None:
     reach = draw.choice((300, 1500, 4000, 12_000))
     world.market.move(draw.randint(-reach, reach))
+    world.befell("jump")
 
 
 def _bad_price(world: World, draw: random.Random) -> None:
@@ -50,8 +54,9 @@ def _line_lost(world: World, draw: random.Random) -> None:
 
 def _quieten(world: World, streams: tuple[str, ...], for_s: float, noticed_s: float, state: StreamState) -> None:
     feed = world.feed
-    if feed is None:
+    if feed is None or feed.silent.issuperset(feed.brings(streams)):
         return
+    world.befell("line lost" if state is StreamState.DOWN else "silent stream")
     feed.silent.update(streams)
 
     def notice() -> None:
@@ -97,14 +102,17 @@ def _writer_behind(world: World, draw: random.Random) -> None:
 
 def _clock_back(world: World, draw: random.Random) -> None:
     world.set_clock(-draw.choice((0.4, 1.5, 20.0, 3600.0)))
+    world.befell("clock back")
 
 
 def _clock_forward(world: World, draw: random.Random) -> None:
     world.set_clock(draw.choice((0.4, 1.5, 20.0, 3600.0)))
+    world.befell("clock forward")
 
 
 def _suspend(world: World, draw: random.Random) -> None:
     world.sleep(draw.choice((5, 30, 600, 7200)))
+    world.befell("suspend")
     if world.outside is not None:
         world.outside.network.drop_streams()
     world.market.move(draw.randint(-2000, 2000))

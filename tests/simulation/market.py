@@ -6,7 +6,7 @@ What the feed hands over takes the engine's own way in: price gate, book sequenc
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from engine.clock import Clock
@@ -97,10 +97,11 @@ class Feed:
         clock: Clock,
         sink: Sink,
         marks: Mapping[InstrumentId, Decimal],
+        befell: Callable[[str], None],
         *,
         depth: bool,
     ) -> None:
-        """`marks`: what the engine last knew."""
+        """`marks`: what the engine last knew; `befell` hears of every fault in the moment it takes effect."""
         self.name = instrument.id
         self.market = market
         self.clock = clock
@@ -119,6 +120,9 @@ class Feed:
         self.hold_back = False
         """The next depth diff comes after the one that follows it."""
         self._trades = 0
+        self._befell = befell
+        self._skipped = False
+        """An update is missing before the next diff."""
         self._wrong: dict[type, int] = {}
         """Kind of item -> how many wrong ones came since the last right one."""
         self.catch_up()
@@ -154,16 +158,22 @@ class Feed:
             self.assembler.snapshot(Snapshot(self.name, now_ns, now_ns, self.market.last_id, bids, asks))
             self._sent = dict(self.market.bids), dict(self.market.asks)
             self._sent_id = self.market.last_id
+            self._skipped = False
 
     def lost(self, streams: tuple[str, ...], state: StreamState) -> None:
         """These streams are down or silent, and the engine has noticed."""
-        known = [(self.name, s) for s in streams if s != "depth" or self.depth]
+        known = [(self.name, stream) for stream in self.brings(streams)]
         self.assembler.lost(known, state, self.clock.now_ns(), "simulated")
+
+    def brings(self, streams: Iterable[str]) -> set[str]:
+        """Those of them that this feed has."""
+        return {stream for stream in streams if stream != "depth" or self.depth}
 
     def skip(self) -> None:
         """An update that never arrives."""
         self.market.walk()
         self._sent_id += 1
+        self._skipped = self.depth
 
     # --- Frames -----------------------------------------------------------------------------------
 
@@ -182,6 +192,9 @@ class Feed:
             self.name, now_ns, now_ns, self._sent_id + 1, market.last_id, self._sent_id, changed[0], changed[1]
         )
         self._sent, self._sent_id = (dict(market.bids), dict(market.asks)), market.last_id
+        if self._skipped:
+            self._skipped = False
+            self._befell("gap")
         if self.hold_back:
             self.hold_back, self._late = False, diff
             return
@@ -189,6 +202,7 @@ class Feed:
         if self._late is not None:
             late, self._late = self._late, None
             self.accept(late)
+            self._befell("reordering")
 
     def _quote(self, now_ns: int) -> Quote:
         market = self.market
@@ -223,25 +237,27 @@ class Feed:
             stream = "mark"
         if stream == "quote":
             ask = good - 5 if kind == "crossed" else price + 1
-            self._slip_in(quote(self.name, now_ns, str(price), "1", str(ask), "1", venue_ns=now_ns))
+            self._slip_in(kind, quote(self.name, now_ns, str(price), "1", str(ask), "1", venue_ns=now_ns))
         elif stream == "trade":
-            self._slip_in(Trade(self.name, now_ns, now_ns, "bad", price, Decimal(1), Side.BUY))
+            self._slip_in(kind, Trade(self.name, now_ns, now_ns, "bad", price, Decimal(1), Side.BUY))
         elif stream == "mark":
-            self._slip_in(Mark(self.name, now_ns, now_ns, price, self.market.price))
+            self._slip_in(kind, Mark(self.name, now_ns, now_ns, price, self.market.price))
         else:
             first = self._sent_id + 1
             self.market.last_id = max(self.market.last_id, first)
             diff = RawDiff(self.name, now_ns, now_ns, first, first, first - 1, ((str(price), "1"),), ())
             self._sent_id = first
             self.accept(diff)
+            self._befell(f"bad price: {kind}")
         return f"{kind} {stream}"
 
-    def _slip_in(self, item: Quote | Trade | Mark) -> None:
+    def _slip_in(self, kind: str, item: Quote | Trade | Mark) -> None:
         """Of more wrong prices in a row the gate cannot know that they are not the market."""
         wrong = self._wrong.get(type(item), 0)
         if wrong < MOST_WRONG:
             self.accept(item)
             self._wrong[type(item)] = wrong + 1
+            self._befell(f"bad price: {kind}")
 
 
 def price_of(item: MarketInput) -> Decimal | None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.clock import mono_ns
+from engine.sim.faults import Fault
 from engine.sim.loop import run
+from tests.simulation.faults import FAULTS
 from tests.simulation.invariants import Broken
 from tests.simulation.plan import Plan, make_plan
 from tests.simulation.world import Line, World
@@ -87,7 +89,7 @@ def shortest(failed: Result, tell: Callable[[str], None], seconds: float = SHRIN
 
     last_s = failed.trace[-1].at_s if failed.trace else 0.0
     attempt(Omit(frozenset(step.number for step in plan.steps if step.at_s > last_s)))
-    for kind in sorted(failed.faults):
+    for kind in sorted({step.kind for step in plan.steps} & FAULTS.keys() | failed.faults.keys() & set(Fault)):
         attempt(Omit(omit.steps, omit.kinds | {kind}))
     stretch = max(1, len(plan.steps) // 2)
     while stretch and mono_ns() < until:

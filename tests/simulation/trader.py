@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from engine.core.state import State
 from engine.model import command as cmd
 from engine.model.market import Side
-from engine.model.order import OrderType, TimeInForce, TriggerSource
+from engine.model.order import Order, OrderStatus, OrderType, TimeInForce, TriggerSource
 from engine.model.signal import WaitsFor
 
 D = Decimal
@@ -20,6 +20,7 @@ SIZES = (1, 10, 10, 50, 50, 50, 300, 300, 1500, 9000)
 MS = 1_000_000
 ZERO = D(0)
 Look = Callable[[str], tuple[Decimal, Decimal | None]]
+RESTING = frozenset({OrderStatus.ACCEPTED, OrderStatus.PARTIAL})
 NOBODY = "X9"
 """A name that is not there."""
 
@@ -63,7 +64,7 @@ class Trader:
             side = Side.SELL if position.size > 0 else Side.BUY
         gtd = draw.random() < 0.15
         fields: dict[str, Any] = {
-            "price": self.level() if kind.has_price else None,
+            "price": self.limit(kind, side) if kind.has_price else None,
             "trigger": self.trigger(kind, side) if kind.waits and (not kind.trails or draw.random() < 0.5) else None,
             "source": draw.choice((*TriggerSource, TriggerSource.MARK, TriggerSource.BID_ASK)),
             "trail_bps": D(draw.randint(1, 60)) if kind.trails else None,
@@ -90,8 +91,8 @@ class Trader:
 
     def cancel(self) -> cmd.AnyCommand:
         """Take out an entry; exits stay, so that what was covered stays covered."""
-        entries = [o.id for o in self.state.orders.values() if not o.terms.reduce_only]
-        return cmd.CancelOrder(request_id=self.request_id, order=self.pick(entries))
+        entries = [o for o in self.state.orders.values() if not o.terms.reduce_only]
+        return cmd.CancelOrder(request_id=self.request_id, order=self.working(entries))
 
     def cancel_limits(self) -> cmd.AnyCommand:
         """Take out every limit order."""
@@ -100,15 +101,15 @@ class Trader:
     def amend(self) -> cmd.AnyCommand:
         """Another price, level or size."""
         draw = self.draw
-        orders = [o.id for o in self.state.orders.values() if o.status != "SENT" or draw.random() < 0.1]
-        name = self.pick(orders)
+        orders = [o for o in self.state.orders.values() if o.status != "SENT" or draw.random() < 0.1]
+        name = self.working(orders)
         order = self.state.orders.get(name)
         exit_leg = order is not None and bool(order.terms.group)
         return cmd.AmendOrder(
             request_id=self.request_id,
             order=name,
             price=self.maybe(self.level) if order is not None and order.terms.type.has_price else None,
-            trigger=self.maybe(self.level, 0.3),
+            trigger=self.maybe(self.level, 0.03 if order is not None and order.status in RESTING else 0.3),
             size=None if exit_leg else self.maybe(lambda: D(draw.randint(1, 2000)) / 1000),
         )
 
@@ -193,10 +194,21 @@ class Trader:
         reach = self.draw.choice((10, 100, 1000, 6000))
         return self.price + D(self.draw.randint(-reach, reach)) / 10
 
+    def limit(self, kind: OrderType, side: Side) -> Decimal:
+        """A price near or far; of a limit order mostly one at which it rests."""
+        if kind is not OrderType.LIMIT or self.draw.random() < 0.4:
+            return self.level()
+        return self.price - side.sign * D(self.draw.randint(5, 600)) / 10
+
     def trigger(self, kind: OrderType, side: Side) -> Decimal:
         """Mostly on the side that does not fire at once."""
         sign = side.sign * (-1 if "PROFIT" in kind else 1) * (1 if self.draw.random() < 0.9 else -1)
         return self.price + sign * D(self.draw.randint(2, 800)) / 10
+
+    def working(self, orders: Sequence[Order]) -> str:
+        """One of these orders, mostly one that rests in a book: where a venue has it, most can go wrong."""
+        resting = [order for order in orders if order.status in RESTING]
+        return self.pick(order.id for order in (resting if resting and self.draw.random() < 0.8 else orders))
 
     def pick(self, names: Iterable[str]) -> str:
         """One of these; sometimes one that is not there."""

@@ -26,7 +26,13 @@ from engine.venues.errors import RateLimited, Unreachable
 ZERO = Decimal(0)
 _NOT_HERE = ("market_", "price_")
 _MACHINE = (Fault.KILL, Fault.SLOW_FSYNC, Fault.FULL_DISK, Fault.CLOCK_BACK, Fault.CLOCK_FORWARD, Fault.SUSPEND)
-RATES = {f: rate for f, rate in USUAL.items() if not f.value.startswith(_NOT_HERE) and f not in _MACHINE}
+_SELDOM = {
+    Fault.FILL_AFTER_CANCEL: 4, Fault.CANCEL_UNKNOWN_FILLED: 4, Fault.OVERFILL: 4, Fault.LATE_REJECT: 4, Fault.MISSING_FROM_OPEN: 10,
+}  # fmt: skip
+"""A seed has few occasions for these: so much likelier."""
+RATES = {
+    f: rate * _SELDOM.get(f, 1) for f, rate in USUAL.items() if not f.value.startswith(_NOT_HERE) and f not in _MACHINE
+}
 """What the network, the exchange and others there do; the market and the machine have steps of their own (plan.py)."""
 OTHERS = ("web-", "autoclose-")
 """How the client ids of those begin who trade there beside us."""

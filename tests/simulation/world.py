@@ -69,7 +69,7 @@ class World:
         self.faults: Counter[str] = Counter()
         self.trace: list[Line] = []
         self.instrument = instrument(profile=PROFILES[plan.profile])
-        self.disk = Disk(child(plan.seed, "disk"))
+        self.disk = Disk(child(plan.seed, "disk"), self.befell)
         self.witness = Witness(plan.venue, self.note)
         self.lives = 0
         self.life: Life | None = None
@@ -115,7 +115,9 @@ class World:
         self.witness.on_broken = self._over.set
         self.market = Market(child(self.plan.seed, "market"), START_NS)
         if self.plan.venue:
-            self.outside = Outside(self.plan.seed, self.instrument, TrueClock(self.true_ns), self.without, self._befell)
+            self.outside = Outside(
+                self.plan.seed, self.instrument, TrueClock(self.true_ns), self.without, self._befell_outside
+            )
             self.witness.contradicts = self.outside.contradicts
         if self.plan.sources:
             home = self.folder / "home"
@@ -208,7 +210,9 @@ class World:
             life.carry(self.outside.client(self.lives, self._leaves), child(self.plan.seed, f"carrier/{self.lives}"))
         if self.senders is not None:
             life.listen(self.senders.home, TrueClock(self.wall_ns), self.mono_ns)
-        self.feed = Feed(self.instrument, self.market, clock, self._heard, state.marks, depth=self.plan.depth)
+        self.feed = Feed(
+            self.instrument, self.market, clock, self._heard, state.marks, self.befell, depth=self.plan.depth
+        )
         self.feed.snapshot()
 
     def _leaves(self, terms: OrderTerms, again: bool) -> None:
@@ -224,8 +228,8 @@ class World:
         check(10, not again, f"{terms.client_id} is sent again, although it may have arrived")
         check(8, terms.reduce_only or not state.kill, f"{terms.id} leaves under the kill switch")
 
-    def _befell(self, fault: Fault, where: str) -> None:
-        self.faults[fault.value] += 1
+    def _befell_outside(self, fault: Fault, where: str) -> None:
+        self.befell(fault.value)
         self.note(f"{fault.value} {where}")
 
     def _killed(self, image: Image) -> None:
@@ -259,7 +263,6 @@ class World:
     def _do(self, step: Step) -> None:
         draw = child(self.plan.seed, f"step/{step.number}")
         if step.kind in FAULTS:
-            self.faults[step.kind] += 1
             self.note(f"[{step.number}] {step.kind}")
             FAULTS[step.kind](self, draw)
         elif step.kind == "alert":
@@ -312,6 +315,10 @@ class World:
 
     # --- Faults -----------------------------------------------------------------------------------
 
+    def befell(self, fault: str) -> None:
+        """A fault took effect."""
+        self.faults[fault] += 1
+
     def later(self, seconds: float, work: Callable[[], None]) -> None:
         """Undo a fault, or let it be noticed."""
         self.loop.call_later(seconds, work)
@@ -323,6 +330,7 @@ class World:
     def crash(self) -> None:
         """The process dies where it stands."""
         if self.life is not None:
+            self.befell("kill")
             self._killed(image_of(self.life.path))
 
     def sleep(self, seconds: int) -> None:
