@@ -58,6 +58,9 @@ class Disk:
         self.behind = False
         self.doom = ""
         """Where in the next commit the engine dies."""
+        self.dies: dict[int, str] = {}
+        """Number of a commit -> where in it the engine dies."""
+        self.begun = 0
         self.refused = 0
         self.commits = 0
 
@@ -66,6 +69,15 @@ class Disk:
         if self.slow_s:
             self.befell("slow disk")
         return self._draw.uniform(0.0001, 0.004) + self._draw.random() ** 4 * self.slow_s
+
+    def fate(self) -> str:
+        """Where in the commit that begins now the engine dies; empty where it does not."""
+        self.begun += 1
+        point, self.doom = self.doom, ""
+        point = self.dies.get(self.begun, point)
+        if point:
+            self.befell(f"kill in a commit: {point}")
+        return point
 
     def cut(self, before: int, after: int) -> int:
         """Where a torn write ends."""
@@ -90,10 +102,8 @@ class SimLedger(Ledger):
 
     def append(self, events: Sequence[Event]) -> None:
         """As the ledger's, with a death at the point that was chosen."""
-        point, self.disk.doom = self.disk.doom, ""
+        point = self.disk.fate()
         before = image_of(self.path) if point else {}
-        if point:
-            self.disk.befell(f"kill in a commit: {point}")
         if point == "before":
             raise Killed(before)
         super().append(events)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 
 from engine.core.state import encode_state
@@ -33,6 +33,13 @@ def judge_restart(witness: Witness, life: Life, acked: Mapping[str, int]) -> Non
         raise Broken(2, f"the state at event {len(events)}, from snapshot {life.found.snapshot_seq}, is not the replay")
     witness.dropped(len(events))
     witness.committed(len(events), 0)
+
+
+def judge_start(witness: Witness, life: Life, left: Iterable[str]) -> None:
+    """10: nobody knows what became of orders on their way (`left`) when an engine died, until the venue is asked (W7)."""
+    orders = life.state.orders
+    taken = [name for name in left if name in orders and orders[name].status == "SENT"]
+    witness.check(10, not taken, f"{', '.join(taken)} may have left before the start, and is not asked for")
 
 
 def judge_end(witness: Witness, life: Life, acked: Mapping[str, int]) -> bytes:

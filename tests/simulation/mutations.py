@@ -20,6 +20,7 @@ from engine.core import (
     book,
     brackets,
     closing,
+    doubts,
     fills,
     firing,
     fold,
@@ -300,6 +301,11 @@ def silence_is_a_rejection(patch: Patch) -> None:
     patch.setitem(hearing.VENUE_RULES, Doubt, broken)
 
 
+def undoubted_at_a_start(patch: Patch) -> None:
+    """10: after a start an order that was on its way is taken as on its way."""
+    everywhere(patch, doubts.lose_what_was_sent, _nothing)
+
+
 def not_listed_is_gone(patch: Patch) -> None:
     """10: an order that a list of open orders lacks is taken as cancelled."""
 
@@ -429,6 +435,7 @@ MUTATIONS: Iterable[Mutation] = (
     Mutation("sent before it is durable", _rows(10), VENUE, sent_before_durable),
     Mutation("sent again after an ambiguous answer", _rows(10), VENUE, sent_again_blind),
     Mutation("silence is a rejection", _rows(0, 4, 10), VENUE, silence_is_a_rejection),
+    Mutation("a start does not doubt what was on its way", _rows(10), VENUE, undoubted_at_a_start),
     Mutation("not listed is cancelled", _rows(4, 10), VENUE, not_listed_is_gone, near=103),
     Mutation("no grace for an order on its way", _rows(0, 4, 10), VENUE, no_grace, near=81),
     Mutation("entries beside an unknown outcome", _rows(10), VENUE, entries_beside_the_unknown),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SETTLE_S = 5.0
-VERIFIED = 20
-"""Every so manieth seed's file is verified whole: chain, HEAD, projections, snapshots."""
+VERIFIED = 19
+"""Every so manieth seed's file is verified whole: chain, HEAD, projections, snapshots. Odd: of both worlds."""
 FLAT_S = 60.0
 ENTERED_S = 60.0
 FLAT_VENUE_S = 400.0
@@ -151,7 +151,7 @@ def _calm(world: World) -> None:
     if world.outside is not None:
         world.outside.faults.stop()
     disk = world.disk
-    disk.slow_s, disk.full, disk.behind, disk.doom = 0.0, False, False, ""
+    disk.slow_s, disk.full, disk.behind, disk.doom, disk.dies = 0.0, False, False, "", {}
     if world.feed is not None:
         world.feed.silent.clear()
         world.feed.hold_back = False

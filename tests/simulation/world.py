@@ -23,7 +23,7 @@ from engine.sim.loop import START_NS
 from tests.kit import instrument
 from tests.simulation.books import Shown
 from tests.simulation.disk import Disk, Image, image_of, put_back
-from tests.simulation.ends import judge_restart
+from tests.simulation.ends import judge_restart, judge_start
 from tests.simulation.faults import FAULTS
 from tests.simulation.invariants import Broken
 from tests.simulation.life import Life, start_of
@@ -205,7 +205,10 @@ class World:
         listed = self.outside.listing() if self.outside is not None else self.instrument
         execution = Execution.VENUE if self.plan.venue else Execution.PAPER
         starts = [start_of(state, clock.now_ns(), listed, self.plan.seed, name, "sim", execution) for name in accounts]
+        left = [order.id for order in state.orders.values() if order.status == "SENT"]
         life.begin(clock, starts)
+        if self.plan.venue:
+            judge_start(self.witness, life, left)
         if self.outside is not None:
             life.carry(self.outside.client(self.lives, self._leaves), child(self.plan.seed, f"carrier/{self.lives}"))
         if self.senders is not None:
