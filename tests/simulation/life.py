@@ -28,7 +28,7 @@ from engine.runtime.signals import SignalPort
 from engine.runtime.timing import Timing
 from engine.venues.base import Venue
 from engine.views import Mode
-from tests.simulation.disk import RESERVE_BYTES, Disk, Image, SimLedger, SimWriter
+from tests.simulation.disk import RESERVE_BYTES, Disk, Image, SimLedger, SimWriter, image_of
 from tests.simulation.senders import Intake
 from tests.simulation.witness import Witness
 
@@ -99,8 +99,8 @@ class Life:
         """Recorded state."""
         return self.keeper.desk.state
 
-    def begin(self, clock: Clock, starts: Sequence[Start]) -> None:
-        """Take over the state."""
+    def begin(self, clock: Clock, starts: Sequence[Start]) -> bool:
+        """Take over the state; false where that cannot be written, and the engine is about to end."""
 
         def make_writer(
             ledger: Ledger, on_durable: Callable[[int, int], None], on_failed: Callable[[Exception], None]
@@ -111,12 +111,23 @@ class Life:
 
         self.keeper = Keeper(self.ledger, Desk(self.found.state), clock, self.ears, make_writer)
         self.witness.desk = lambda: self.keeper.desk
-        for start in starts:
-            self.decide(start)
+        began = all(self.keeper.take(start) for start in starts)
+        self.run(self._started(began, self.state.seq))
         if not self.ledger.reserve_held:
             self.keeper.exits_only()
         self.run(self._each(TICK_S, self._tick))
         self.run(self._each(SNAPSHOT_S, self._snapshot))
+        return began
+
+    async def _started(self, began: bool, seq: int) -> None:
+        """An engine whose start is not on the disk ends; it is started again."""
+        with suppress(NotDurable):
+            if began:
+                await self.keeper.durable(seq)
+                return
+        if self.alive:
+            self.witness.note("its start is not on the disk: the engine ends")
+            self.on_killed(image_of(self.path))
 
     def carry(self, venue: Venue, dice: random.Random) -> None:
         """Let a carrier take the orders to their venue, from when the start is durable."""
@@ -132,7 +143,7 @@ class Life:
     async def _carry(self, carrier: Carrier, seq: int) -> None:
         with suppress(NotDurable):
             await self.keeper.durable(seq)
-        carrier.start()
+            carrier.start()
 
     def listen(self, home: Path, clock: Clock, mono: Callable[[], int]) -> None:
         """Take signals of the sources that are registered in `home`."""

@@ -206,8 +206,8 @@ class World:
         execution = Execution.VENUE if self.plan.venue else Execution.PAPER
         starts = [start_of(state, clock.now_ns(), listed, self.plan.seed, name, "sim", execution) for name in accounts]
         left = [order.id for order in state.orders.values() if order.status == "SENT"]
-        life.begin(clock, starts)
-        if self.plan.venue:
+        began = life.begin(clock, starts)
+        if began and self.plan.venue:
             judge_start(self.witness, life, left)
         if self.outside is not None:
             life.carry(self.outside.client(self.lives, self._leaves), child(self.plan.seed, f"carrier/{self.lives}"))
