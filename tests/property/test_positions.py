@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import accumulate
 
 import msgspec
 from hypothesis import given
@@ -29,6 +30,21 @@ sides = st.sampled_from(Side)
 sizes = st.integers(1, 20_000).map(lambda n: D(n).scaleb(-3))
 prices = st.integers(1, 2_000_000).map(lambda n: D(n).scaleb(-1))
 fees = st.integers(-1000, 100_000).map(lambda n: D(n).scaleb(-4))
+
+
+def tier_table(steps: list[tuple[int, int]]) -> tuple[Tier, ...]:
+    """A table of tiers so wide, each asking for so much more than the one before, in hundredths of a percent."""
+    caps = list(accumulate(D(width) for width, _ in steps))
+    rates = accumulate(D(more).scaleb(-4) for _, more in steps)
+    return tiers_from(
+        [(floor, cap, rate, 100) for floor, cap, rate in zip([ZERO, *caps], [*caps[:-1], None], rates, strict=False)]
+    )
+
+
+tables = st.one_of(
+    st.just(BTC.tiers),
+    st.lists(st.tuples(st.integers(1, 900_000), st.integers(0, 300)), min_size=1, max_size=6).map(tier_table),
+)
 fills = st.lists(st.tuples(sides, sizes, prices, fees), min_size=1, max_size=30)
 
 
@@ -75,8 +91,15 @@ def test_liquidation_solves_its_equation_and_lies_between_bankruptcy_and_entry(
     assert side.sign * bankruptcy < side.sign * price < side.sign * entry
 
 
-@given(st.sampled_from(BTC.tiers[:-1]), st.integers(1, 1000).map(lambda n: D(n).scaleb(-9)))
-def test_maintenance_has_no_step_at_a_tier_boundary(tier: Tier, nudge: Decimal) -> None:
-    cap = tier.cap
-    assert cap is not None
-    assert abs(maintenance(BTC, cap + nudge) - maintenance(BTC, cap)) <= nudge
+@given(tables, st.integers(1, 1000).map(lambda n: D(n).scaleb(-9)))
+def test_maintenance_has_no_step_at_a_tier_boundary(table: tuple[Tier, ...], nudge: Decimal) -> None:
+    instrument = msgspec.structs.replace(BTC, tiers=table)
+    for tier in table[:-1]:
+        assert tier.cap is not None
+        assert 0 <= maintenance(instrument, tier.cap + nudge) - maintenance(instrument, tier.cap) <= nudge
+
+
+@given(tables, st.integers(1, 4_000_000).map(D))
+def test_maintenance_is_what_each_tier_asks_for_its_own_part(table: tuple[Tier, ...], notional: Decimal) -> None:
+    parts = [max(ZERO, min(notional, t.cap or notional) - t.floor) * t.mmr for t in table]
+    assert maintenance(msgspec.structs.replace(BTC, tiers=table), notional) == sum(parts)
