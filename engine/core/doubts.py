@@ -89,7 +89,7 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     order = live_order(kernel, account, command.order)
     if order is None:
         return unknown("order", command.order, kernel.state.orders)
-    if refusal := not_attestable(order, command):
+    if refusal := not_attestable(kernel, order, command):
         return refusal
     filled, price = command.filled, command.price
     body = ev.OrderAttested(order.id, command.reason, filled, price)
@@ -112,14 +112,15 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     return None
 
 
-def not_attestable(order: Order, command: cmd.AttestOrder) -> Refusal | None:
+def not_attestable(kernel: Kernel, order: Order, command: cmd.AttestOrder) -> Refusal | None:
     """Why a person cannot answer for this order so; None where one can."""
     if order.status is not UNKNOWN:
         return Refusal("KNOWN", f"order: {order.id} is {order.status}; only one of unknown outcome can be attested")
     if not command.reason.strip():
         return Refusal("REASON", f"reason: say how you know what became of {order.id}; it is recorded")
-    if not ZERO <= command.filled <= order.at_worst:
-        return Refusal("FILLED", f"filled: {command.filled} is not within 0 and the {order.at_worst} that may be open")
+    most = max(order.at_worst, kernel.state.unknown[order.id].filled - order.filled)
+    if not ZERO <= command.filled <= most:
+        return Refusal("FILLED", f"filled: {command.filled} is not within 0 and the {most} that may have been filled")
     if command.filled and (command.price is None or command.price <= ZERO):
         return Refusal("PRICE", f"price: {command.price}; give the average price at which {command.filled} was filled")
     return None

@@ -251,7 +251,7 @@ def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int)
     terms = order.terms
     title = f"ATTEST {order.id}: {terms.side} {fmt.size(instrument, order.at_worst)} {instrument.symbol}"
     rows: Rows = [("known", trail(kernel, order) or order.status)]
-    if refusal := not_attestable(order, command):
+    if refusal := not_attestable(kernel, order, command):
         return Preview(title, tuple(rows), (refusal.message,))
     asset = instrument.settle_asset
     held = kernel.state.position_of(account, instrument.id, terms.leg)

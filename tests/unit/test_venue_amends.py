@@ -161,7 +161,7 @@ def test_an_attestation_within_the_first_size_says_nothing_of_a_lost_amend(bench
 def test_more_than_a_lost_amend_asked_for_is_not_attested(bench: Bench) -> None:
     order = lost(bench, "0.1", "0.15")
     code, message = refusal(attest(bench, order, "0.16"))
-    assert (code, message) == ("FILLED", "filled: 0.16 is not within 0 and the 0.15 that may be open")
+    assert (code, message) == ("FILLED", "filled: 0.16 is not within 0 and the 0.15 that may have been filled")
 
 
 def test_an_exit_that_is_amended_sets_nothing_aside(bench: Bench) -> None:

@@ -345,6 +345,15 @@ def test_an_attestation_that_says_too_little_or_too_much_is_refused(
     assert order.status is S.UNKNOWN
 
 
+def test_more_than_its_size_is_attested_where_the_venue_itself_says_so(bench: Bench) -> None:
+    order = lost(bench)
+    bench.said(order, S.FILLED, "1.5")
+    assert order.status is S.UNKNOWN
+    assert refusal(attest(bench, order, "1.6", "59000"))[0] == "FILLED"
+    assert alarms(attest(bench, order, "1.5", "59000")) == ["OVERFILL"]
+    assert (order.status, bench.size) == (S.FILLED, D("1.5"))
+
+
 def test_only_an_unknown_order_is_attested(bench: Bench) -> None:
     assert refusal(attest(bench, sent(bench)))[0] == "KNOWN"
 
