@@ -94,12 +94,14 @@ def protection_of(kernel: Kernel, position: Position) -> tuple[Decimal | None, D
 
 
 def orders_view(desk: Desk, now_ns: int) -> OrdersView:
-    """Working orders, the nearest to the market first when there are more than a screen can want."""
+    """Working orders; when there are more than a screen can want, those of unknown outcome and the nearest to the market."""
     kernel = desk.kernel
     live = desk.state.orders
     chosen = list(live.values())
     if len(chosen) > MAX_ORDERS:
-        chosen = heapq.nsmallest(MAX_ORDERS, chosen, key=lambda o: abs(_distance(kernel, o) or ZERO))
+        chosen = heapq.nsmallest(
+            MAX_ORDERS, chosen, key=lambda o: (o.status is not OrderStatus.UNKNOWN, abs(_distance(kernel, o) or ZERO))
+        )
     return OrdersView(now_ns, tuple(_order(kernel, order) for order in chosen), len(live))
 
 

@@ -91,6 +91,17 @@ def test_a_reduce_only_order_may_or_may_not_have_closed(bench: Bench) -> None:
     assert "may or may not have closed 0.400" in tables.trail(bench.desk.kernel, order)
 
 
+def test_of_more_orders_than_a_screen_is_given_the_unknown_ones_come_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for price in ("59990", "59980", "59970"):
+        bench.place(BUY, "0.01", OrderType.LIMIT, price=price)
+    order = lost(bench)
+    monkeypatch.setattr(tables, "MAX_ORDERS", 1)
+    (row,) = tables.orders_view(bench.desk, bench.now).rows
+    assert row.id == order.id
+
+
 def test_an_order_of_known_outcome_has_no_evidence(bench: Bench) -> None:
     bench.place(BUY, "0.5", OrderType.LIMIT, price="59000")
     (row,) = tables.orders_view(bench.desk, bench.now).rows
