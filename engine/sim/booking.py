@@ -55,6 +55,8 @@ class Listed(Struct):
     bid: Decimal | None = None
     ask: Decimal | None = None
     halted: bool = False
+    isolated: bool = False
+    """The margin of its orders and position is their own; until somebody says so, all of the wallet."""
     leverage: int = 1
     position: Decimal = ZERO
     """Signed, base units."""

@@ -107,7 +107,8 @@ class SimVenue:
         return await self._ask_orders(f"/orders/since/{since_ns}")
 
     async def isolate_margin(self, instrument: InstrumentId) -> None:
-        """There is no other mode here, as at venues whose leverage says it."""
+        """PUT /margin-mode."""
+        await self._ask("PUT", "/margin-mode", wire.IsolateMargin(self._symbols[instrument]), _nothing)
 
     async def set_leverage(self, instrument: InstrumentId, leverage: int) -> None:
         """PUT /leverage."""

@@ -22,6 +22,7 @@ _encode = msgspec.json.Encoder().encode
 _place = msgspec.json.Decoder(wire.Place).decode
 _change = msgspec.json.Decoder(wire.Change).decode
 _remove = msgspec.json.Decoder(wire.Remove).decode
+_isolate_margin = msgspec.json.Decoder(wire.IsolateMargin).decode
 _set_leverage = msgspec.json.Decoder(wire.SetLeverage).decode
 _STATUS = {wire.NO_SUCH_ORDER: 404, wire.HALTED: 403}
 
@@ -78,6 +79,9 @@ class Endpoint:
                 return _Held([_row(o, o.fills) for o in exchange.since(int(since)) if not self._is_hidden(o)])
             case "GET", ["positions"]:
                 return _Held(self._positions())
+            case "PUT", ["margin-mode"]:
+                exchange.isolate_margin(_isolate_margin(body).symbol)
+                return _Held({})
             case "PUT", ["leverage"]:
                 wanted = _set_leverage(body)
                 exchange.set_leverage(wanted.symbol, wanted.leverage)

@@ -154,6 +154,10 @@ class Exchange:
             raise Refusal(wire.NO_SUCH_ORDER, f"no order {client_id}")
         return named[-1]
 
+    def isolate_margin(self, symbol: str) -> None:
+        """For orders to come; raises Refusal."""
+        self._listed(symbol).isolated = True
+
     def set_leverage(self, symbol: str, leverage: int) -> None:
         """For orders to come; raises Refusal."""
         listed = self._listed(symbol)

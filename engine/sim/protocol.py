@@ -68,6 +68,12 @@ class Remove(Wire, frozen=True):
     symbol: str
 
 
+class IsolateMargin(Wire, frozen=True):
+    """PUT /margin-mode."""
+
+    symbol: str
+
+
 class SetLeverage(Wire, frozen=True):
     """PUT /leverage."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from decimal import Decimal
 from itertools import count
 from math import inf
@@ -50,7 +51,8 @@ from engine.model import event as ev
 from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.runtime.keeper import Keeper
-from engine.venues.errors import Ambiguous, Unreachable
+from engine.sim.client import SimVenue
+from engine.venues.errors import Ambiguous, Unreachable, VenueError
 
 Patch = pytest.MonkeyPatch
 PAPER, VENUE = "paper", "venue"
@@ -290,6 +292,17 @@ def sent_again_blind(patch: Patch) -> None:
     everywhere(patch, sorting.never_left, lambda error: isinstance(error, Unreachable | Ambiguous))
 
 
+def margin_of_the_wallet(patch: Patch) -> None:
+    """0: an entry leaves although its margin could not be isolated."""
+
+    async def taken_as_done(self: SimVenue, instrument: str) -> None:
+        with suppress(VenueError):
+            await isolate(self, instrument)
+
+    isolate = SimVenue.isolate_margin
+    patch.setattr(SimVenue, "isolate_margin", taken_as_done)
+
+
 def silence_is_a_rejection(patch: Patch) -> None:
     """10: an unknown outcome is taken as a rejection."""
 
@@ -434,6 +447,7 @@ MUTATIONS: Iterable[Mutation] = (
     Mutation("told before it is durable", _rows(10), PAPER, told_before_durable),
     Mutation("sent before it is durable", _rows(10), VENUE, sent_before_durable),
     Mutation("sent again after an ambiguous answer", _rows(10), VENUE, sent_again_blind),
+    Mutation("a margin mode that failed is taken as set", _rows(0), VENUE, margin_of_the_wallet),
     Mutation("silence is a rejection", _rows(0, 4, 10), VENUE, silence_is_a_rejection),
     Mutation("a start does not doubt what was on its way", _rows(10), VENUE, undoubted_at_a_start),
     Mutation("not listed is cancelled", _rows(4, 10), VENUE, not_listed_is_gone, near=103),

@@ -230,6 +230,9 @@ class World:
         )
         check(10, not again, f"{terms.client_id} is sent again, although it may have arrived")
         check(8, terms.reduce_only or not state.kill, f"{terms.id} leaves under the kill switch")
+        assert self.outside is not None
+        isolated = self.outside.exchange.listed[self.instrument.symbol].isolated
+        check(0, terms.reduce_only or isolated, f"{terms.id} leaves before its margin is isolated")
 
     def _befell_outside(self, fault: Fault, where: str) -> None:
         self.befell(fault.value)

@@ -108,8 +108,11 @@ class TestCalls:
 
         play(story)
 
-    def test_leverage_and_instruments_are_told(self) -> None:
+    def test_margin_mode_leverage_and_instruments_are_told(self) -> None:
         async def story(venue: Venue) -> None:
+            assert not venue.exchange.listed["BTCUSDT"].isolated
+            await venue.client.isolate_margin(BTC.id)
+            assert venue.exchange.listed["BTCUSDT"].isolated
             await venue.client.set_leverage(BTC.id, 7)
             assert venue.exchange.listed["BTCUSDT"].leverage == 7
             venue.exchange.listed["BTCUSDT"].tick = dec("0.5")
@@ -153,6 +156,7 @@ def failure(call: str, fault: Fault) -> VenueError:
             "order": venue.client.order("a", BTC.id),
             "standing": venue.client.standing(),
             "orders_since": venue.client.orders_since(0),
+            "isolate_margin": venue.client.isolate_margin(BTC.id),
             "set_leverage": venue.client.set_leverage(BTC.id, 3),
         }
         asked = calls.pop(call)
@@ -166,7 +170,9 @@ def failure(call: str, fault: Fault) -> VenueError:
 
 
 @pytest.mark.parametrize("fault", WRITE_KINDS)
-@pytest.mark.parametrize("call", ["submit", "cancel", "amend", "order", "standing", "orders_since", "set_leverage"])
+@pytest.mark.parametrize(
+    "call", ["submit", "cancel", "amend", "order", "standing", "orders_since", "isolate_margin", "set_leverage"]
+)
 def test_each_network_fault_is_sorted_by_what_it_proves(call: str, fault: Fault) -> None:
     assert type(failure(call, fault)) is WRITE_KINDS[fault]
 
