@@ -86,13 +86,23 @@ def close_rest(kernel: Kernel, account: str) -> None:
 
 
 def end_flattened(kernel: Kernel) -> None:
-    """Flattening ends when the account has no position, and no entry that could still open one."""
+    """Flattening ends when the account has no position, no entry that could still open one, and its venue agrees."""
     state = kernel.state
     for account in list(state.flattening):
-        if not any(p.account == account for p in state.positions.values()) and not any(
-            o.terms.account == account and not o.terms.reduce_only for o in state.orders.values()
+        if (
+            not any(p.account == account for p in state.positions.values())
+            and not any(o.terms.account == account and not o.terms.reduce_only for o in state.orders.values())
+            and not _venue_may_hold(kernel, account)
         ):
             kernel.journal.emit_account(account, ev.FlattenEnded())
+
+
+def _venue_may_hold(kernel: Kernel, account: str) -> bool:
+    """The venue has not said since this began what it holds, or it states another position: that is closed once it is known."""
+    state = kernel.state
+    if state.accounts[account].execution is not Execution.VENUE:
+        return False
+    return account not in kernel.stood or any(pair_key(account, i) in state.differs for i in state.instruments)
 
 
 def _closing(position: Position) -> Side:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from engine.core.inputs import CancelRefused
+from engine.core.reconcile import SETTLE_NS
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.order import OrderStatus, OrderType, Role
+from engine.model.report import VenuePosition
 from engine.views.preview import preview
-from tests.kit import BUY, SECOND, SELL, Bench, alarms, bodies, fill, instrument, refusal
+from tests.kit import BUY, SECOND, SELL, Bench, D, alarms, bodies, fill, instrument, refusal
 
 S = OrderStatus
 ETH = instrument("ETHUSDT")
@@ -81,3 +83,33 @@ def test_a_cancel_that_the_venue_refuses_is_asked_for_ever_more_slowly_while_fla
             bench.handle(CancelRefused(bench.now, entry.id, "not now"))
         asked += len(bodies(bench.wait(SECOND // 4), ev.CancelRequested))
     assert 4 <= asked <= 8
+
+
+def flat(bench: Bench) -> None:
+    """ETHUSDT is sold, and the venue has nothing else."""
+    bench.ask(cmd.ClosePosition, position=bench.position.id)
+    bench.said(bench.last_order, S.FILLED, "1", fill("t2", "3000", "1"))
+    bench.stands()
+
+
+def test_a_flattening_closes_what_the_venue_holds_and_the_ledger_does_not_have_yet(bench: Bench) -> None:
+    flat(bench)
+    held = VenuePosition(ETH.id, D("0.4"), D(3000))
+    bench.stands(held)
+    bench.ask(cmd.FlattenAll)
+    bench.wait(SETTLE_NS)
+    bench.stands(held)
+    bench.wait(SECOND)
+    close = bench.last_order
+    assert (close.terms.role, close.terms.side, close.size) == (Role.FLATTEN, SELL, D("0.4"))
+    bench.said(close, S.FILLED, "0.4", fill("t3", "3000", "0.4"))
+    assert not bench.state.flattening
+
+
+def test_a_flattening_after_a_start_waits_for_what_the_venue_holds(bench: Bench) -> None:
+    flat(bench)
+    bench.restart()
+    bench.ask(cmd.FlattenAll)
+    assert bench.state.flattening
+    bench.stands()
+    assert not bench.state.flattening

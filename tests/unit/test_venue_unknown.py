@@ -460,6 +460,7 @@ def test_a_flatten_goes_on_after_its_close_was_rejected(bench: Bench) -> None:
     second = bench.last_order
     assert second is not first
     bench.said(second, S.FILLED, "1", fill("x", "60000", "1"))
+    bench.stands()
     assert not bench.state.flattening
 
 
