@@ -298,6 +298,9 @@ def _amended(state: State, event: ev.Event, body: ev.OrderAmended) -> None:
         order.size = body.size
     if body.price is not None or body.size is not None:
         order.amending, order.unamended = None, ZERO
+    elif order.unamended and order.reserve:
+        # Another leverage changes what the order needs with an amend and without it alike.
+        order.unamended = round_cost(order.unamended * body.reserve / order.reserve)
     _work(state, order.terms, order.at_worst - worst)
     order.updated_ns = event.time_ns
     _set_reserve(state, order, body.reserve)

@@ -180,3 +180,21 @@ def test_an_amend_below_what_is_filled_already_leaves_nothing_behind(bench: Benc
     bench.said(order, S.CANCELLED, "0.3", size=D("0.2"))
     assert order.id in bench.state.ended
     assert (reserved(bench), working(bench)) == (D(0), D(0))
+
+
+def test_a_leverage_set_while_an_amend_is_under_way_holds_for_the_order_as_it_was_too(bench: Bench) -> None:
+    order = resting(bench, "0.1")
+    amend(bench, order, size=D("0.2"))
+    bench.ask(cmd.SetLeverage, instrument=bench.instruments[0].id, leverage=5)
+    bench.handle(AmendRefused(bench.now, order.id, "no"))
+    # A fifth of the notional, and its taker fee.
+    assert reserved(bench) == order.reserve == D("1182.95")
+    assert replayed(bench)
+
+
+def test_a_leverage_set_while_an_amend_is_under_way_holds_for_a_size_that_comes_about(bench: Bench) -> None:
+    order = resting(bench, "0.1")
+    amend(bench, order, size=D("0.2"))
+    bench.ask(cmd.SetLeverage, instrument=bench.instruments[0].id, leverage=5)
+    bench.said(order, S.ACCEPTED, size=D("0.2"))
+    assert reserved(bench) == order.reserve == D("2365.9")
