@@ -16,6 +16,10 @@ from engine.model.report import VenueOrder
 
 OWNER = "venue"
 """Who owns what others did in the account."""
+RECONCILED = "reconciled-"
+"""How the name of an order begins by which a position was taken over."""
+SETTLE_NS = 5_000_000_000
+"""For so long a position must differ before it is taken over: a venue's own positions and lists lag behind its fills."""
 
 
 def find(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
@@ -35,8 +39,16 @@ def find(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
 def remember(kernel: Kernel) -> None:
     """Know the strangers of the recorded state again; of one name the live one, else the latest, is meant."""
     for order in chain(kernel.state.ended.values(), kernel.state.orders.values()):
-        if order.terms.owner == OWNER:
-            kernel.adopted[order.terms.account, order.terms.client_id] = order.id
+        terms = order.terms
+        if terms.owner == OWNER:
+            kernel.adopted[terms.account, terms.client_id] = order.id
+            if terms.client_id.startswith(RECONCILED):
+                took_over(kernel, terms)
+
+
+def took_over(kernel: Kernel, terms: OrderTerms) -> None:
+    """A position was taken over by an order of these terms: what explains it happened before it was first seen."""
+    kernel.taken_over[pair_key(terms.account, terms.instrument)] = terms.created_ns - SETTLE_NS
 
 
 def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:

@@ -12,7 +12,7 @@ from engine.core.alarm import raise_once
 from engine.core.brackets import next_order_id
 from engine.core.doubts import lose
 from engine.core.fills import apply_report
-from engine.core.foreign import OWNER, adopt
+from engine.core.foreign import OWNER, RECONCILED, SETTLE_NS, adopt, took_over
 from engine.core.inputs import VenueStands
 from engine.core.kernel import Kernel
 from engine.core.leverage import set_leverage, work_out
@@ -28,8 +28,6 @@ from engine.model.order import Order, OrderStatus, OrderTerms, OrderType, Role
 from engine.model.report import VenueOrder, VenuePosition
 
 SENT, UNKNOWN, REJECTED = OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.REJECTED
-SETTLE_NS = 5_000_000_000
-"""For so long a position must differ before it is taken over: a venue's own positions and lists lag behind its fills."""
 _STANDS = frozenset({OrderStatus.ACCEPTED, OrderStatus.TRIGGERED, OrderStatus.PARTIAL})
 
 
@@ -158,7 +156,7 @@ def _adjust(
 ) -> None:
     """Bring the position to what the venue says it is, by an order that nobody sent."""
     missing = stated - ours
-    name = f"reconciled-{kernel.state.seq}"
+    name = f"{RECONCILED}{kernel.state.seq}"
     terms = OrderTerms(
         id=next_order_id(kernel),
         client_id=name,
@@ -179,8 +177,7 @@ def _adjust(
     apply_report(kernel, order, name, price, abs(missing), ZERO, maker=False)
     kernel.told(order)
     kernel.moved(pair_key(account, instrument))
-    # What explains the difference happened before it was first seen.
-    kernel.taken_over[pair_key(account, instrument)] = order.terms.created_ns - SETTLE_NS
+    took_over(kernel, terms)
 
 
 def _price(

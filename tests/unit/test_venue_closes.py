@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core.foreign import SETTLE_NS
 from engine.core.inputs import CancelRefused
-from engine.core.reconcile import SETTLE_NS
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution

@@ -8,9 +8,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from engine.core.foreign import SETTLE_NS
 from engine.core.inputs import Listed, NoSuchOrder
 from engine.core.outbox import Cancel, Query, outbox
-from engine.core.reconcile import SETTLE_NS
 from engine.core.state import decode_state, encode_state
 from engine.model import command as cmd
 from engine.model import event as ev
@@ -313,6 +313,14 @@ def test_a_fill_elsewhere_that_is_told_after_its_position_was_taken_over_is_not_
     newer = VenueFill("w2", D(60000), D("0.1"), time_ns=bench.now)
     bench.hear(msgspec.structs.replace(foreign(S.FILLED, "0.1", newer, size="0.1"), client_id="web-78"))
     assert bench.size == D("0.5")
+
+
+def test_a_restart_knows_which_fills_elsewhere_a_position_was_taken_over_with(bench: Bench) -> None:
+    late = VenueFill("w1", D(60000), D("0.4"), time_ns=bench.now)
+    stays(bench, position("0.4"))
+    bench.restart()
+    assert bench.hear(foreign(S.FILLED, "0.4", late, size="0.4")) == []
+    assert bench.size == D("0.4")
 
 
 def test_a_position_opened_elsewhere_is_booked_at_the_venues_entry(bench: Bench) -> None:
