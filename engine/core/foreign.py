@@ -9,7 +9,7 @@ from engine.core.brackets import next_order_id
 from engine.core.kernel import KEEP_HEARD, Kernel
 from engine.core.lifecycle import create, send
 from engine.core.margin import reserve
-from engine.core.state import pair_key
+from engine.core.state import KEEP_ENDED, State, pair_key
 from engine.model.money import ZERO
 from engine.model.order import AT_VENUE, Order, OrderStatus, OrderTerms, OrderType, Role
 from engine.model.report import VenueOrder
@@ -57,7 +57,8 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
     live = said.status in AT_VENUE
     if not live and not said.filled and not said.fills:
         return None
-    known_ns = max(state.accounts[account].opened_ns, kernel.taken_over.get(pair_key(account, said.instrument), 0))
+    taken_ns = kernel.taken_over.get(pair_key(account, said.instrument), 0)
+    known_ns = max(state.accounts[account].opened_ns, taken_ns, _forgotten_ns(state))
     if not live and _before(said, known_ns):
         return None
     name = _name(said)
@@ -108,8 +109,15 @@ def adopt(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
 
 
 def _before(said: VenueOrder, known_ns: int) -> bool:
-    """All of it happened before the account was kept here, or the position taken over: it is in what was found then."""
+    """All of it is that old: it is in what was found when the account came here or its position was taken over, or was booked."""
     return bool(said.fills) and all(0 < fill.time_ns < known_ns for fill in said.fills)
+
+
+def _forgotten_ns(state: State) -> int:
+    """What ended before this may have been booked and let go of; what was missed of it shows in the position."""
+    if len(state.ended) < KEEP_ENDED:
+        return 0
+    return next(iter(state.ended.values())).updated_ns
 
 
 def _name(said: VenueOrder) -> str:

@@ -6,11 +6,12 @@ import pytest
 
 from engine.core.inputs import Doubt, NoSuchOrder
 from engine.core.outbox import outbox
+from engine.core.state import KEEP_ENDED
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.order import Order, OrderStatus, OrderType
-from engine.model.report import VenuePosition
+from engine.model.report import VenueFill, VenueOrder, VenuePosition
 from tests.kit import BUY, SECOND, Bench, D, Replayed, alarms, bodies, fill, statement
 
 S = OrderStatus
@@ -107,3 +108,27 @@ def test_an_order_the_venue_stated_as_filled_is_not_taken_as_never_arrived(bench
     assert order.status is S.UNKNOWN
     bench.said(order, S.PARTIAL, "0.3", fill("t1", "59000", "0.3"))
     assert (order.status, bench.size) == (S.PARTIAL, D("0.3"))
+
+
+# --- Orders that are let go of ---------------------------------------------------------------------------
+
+
+def end_others(bench: Bench, most: int) -> None:
+    """Orders that are denied, until so many are kept."""
+    bench.now += SECOND
+    while len(bench.state.ended) < most:
+        bench.place(BUY, "1000")
+
+
+def test_a_strangers_order_let_go_of_is_not_booked_again(bench: Bench) -> None:
+    fills = (VenueFill("w1", D(60000), D("0.4"), time_ns=bench.now),)
+    web = VenueOrder("web-1", "v1", bench.instruments[0].id, BUY, S.FILLED, D("0.4"), D("0.4"), fills=fills)
+    bench.hear(web)
+    end_others(bench, KEEP_ENDED * 9 // 8)
+    bench.place(BUY, "1000")
+    assert len(bench.state.ended) == KEEP_ENDED
+    assert bench.hear(web) == []
+    assert bench.size == D("0.4")
+    newer = (VenueFill("w2", D(60000), D("0.1"), time_ns=bench.now),)
+    bench.hear(VenueOrder("web-2", "v2", bench.instruments[0].id, BUY, S.FILLED, D("0.1"), D("0.1"), fills=newer))
+    assert bench.size == D("0.5")
