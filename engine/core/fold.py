@@ -251,6 +251,9 @@ def _filled(state: State, event: ev.Event, body: ev.OrderFilled) -> None:
     order.filled += body.size
     if order.terms.id in state.orders:
         _work(state, order.terms, -min(body.size, worst_before))
+    else:
+        # More may be heard of it yet: it is the last to be let go of.
+        state.ended[order.terms.id] = state.ended.pop(order.terms.id)
     order.value += body.price * body.size
     order.fees += body.fee
     order.fills += 1

@@ -12,7 +12,7 @@ from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.order import Order, OrderStatus, OrderType
 from engine.model.report import VenueFill, VenueOrder, VenuePosition
-from tests.kit import BUY, SECOND, Bench, D, Replayed, alarms, bodies, fill, statement
+from tests.kit import BUY, SECOND, SELL, Bench, D, Replayed, alarms, bodies, fill, statement
 
 S = OrderStatus
 
@@ -132,3 +132,21 @@ def test_a_strangers_order_let_go_of_is_not_booked_again(bench: Bench) -> None:
     newer = (VenueFill("w2", D(60000), D("0.1"), time_ns=bench.now),)
     bench.hear(VenueOrder("web-2", "v2", bench.instruments[0].id, BUY, S.FILLED, D("0.1"), D("0.1"), fills=newer))
     assert bench.size == D("0.5")
+
+
+def test_late_fills_of_the_oldest_order_kept_are_booked_although_they_end_others(bench: Bench) -> None:
+    bench.place(BUY, "0.1", OrderType.LIMIT, price="59000")
+    order = bench.last_order
+    bench.place(SELL, "0.04")
+    short = bench.last_order
+    bench.said(order, S.CANCELLED)
+    bench.said(short, S.FILLED, "0.04", fill("s1", "60000", "0.04"))
+    bench.place(BUY, "0.04", OrderType.STOP, trigger="61000", reduce_only=True)
+    end_others(bench, KEEP_ENDED * 9 // 8)
+    assert next(iter(bench.state.ended)) == order.id
+    bench.said(order, S.CANCELLED, "0.1", fill("b1", "59000", "0.04"), fill("b2", "59000", "0.06"))
+    assert bench.size == D("0.06")
+    assert len(bench.state.ended) == KEEP_ENDED
+    replayed = Replayed()
+    replayed.read(bench.events)
+    assert replayed.equals(bench.state)
