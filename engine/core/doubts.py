@@ -9,7 +9,7 @@ from engine.core.alarm import raise_once
 from engine.core.fills import apply_report
 from engine.core.foreign import OWNER
 from engine.core.inputs import AmendRefused, Asked, CancelRefused, Doubt, NoSuchOrder, NotSent
-from engine.core.kernel import Kernel
+from engine.core.kernel import Due, Kernel
 from engine.core.lifecycle import at_venue
 from engine.core.reports import amended, protect_again, reject
 from engine.core.rounding import Refusal
@@ -63,11 +63,14 @@ def not_sent(kernel: Kernel, given: NotSent) -> None:
 
 
 def cancel_refused(kernel: Kernel, given: CancelRefused) -> None:
-    """The venue would not cancel; the order goes on."""
+    """The venue would not cancel; the order goes on, unless its date has passed: then it is asked again."""
     order = _at_venue(kernel, given.order)
     if order is not None and order.cancel_requested:
         kernel.refuse(order.id)
         kernel.journal.emit_order(order, ev.CancelRejected(order.id, given.reason))
+        date_ns = order.terms.expire_ns
+        if date_ns is not None and date_ns <= kernel.clock:
+            kernel.after(kernel.patience(order.id), Due.EXPIRE, order.id)
 
 
 def amend_refused(kernel: Kernel, given: AmendRefused) -> None:

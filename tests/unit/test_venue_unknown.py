@@ -282,6 +282,18 @@ def test_good_till_date_is_a_cancel_asked_for_at_its_time(bench: Bench) -> None:
     assert (order.status, order.cancel_requested) == (S.ACCEPTED, True)
 
 
+def test_a_cancel_at_its_date_that_the_venue_refuses_is_asked_for_ever_more_slowly(bench: Bench) -> None:
+    bench.place(BUY, "0.1", OrderType.LIMIT, price="59000", tif=TimeInForce.GTD, expire_ns=bench.now + 5 * SECOND)
+    order = bench.last_order
+    bench.said(order, S.ACCEPTED)
+    asked = len(bodies(bench.wait(6 * SECOND), ev.CancelRequested))
+    for _ in range(60):
+        if order.cancel_requested:
+            bench.handle(CancelRefused(bench.now, order.id, "not now"))
+        asked += len(bodies(bench.wait(SECOND), ev.CancelRequested))
+    assert 4 <= asked <= 8
+
+
 # --- Attesting -----------------------------------------------------------------------------------------
 
 
