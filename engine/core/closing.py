@@ -75,8 +75,10 @@ def close_rest(kernel: Kernel, account: str) -> None:
     state = kernel.state
     ask = state.flattening[account]
     for position in [p for p in state.positions.values() if p.account == account]:
-        sent = [o for o in live_exits(kernel, account, position.instrument) if o.terms.role is Role.FLATTEN]
-        size = abs(position.size) - sum((o.remaining for o in sent if o.terms.leg == position.leg), ZERO)
+        way = (Role.FLATTEN, _closing(position), position.leg)
+        exits = live_exits(kernel, account, position.instrument)
+        sent = (o.remaining for o in exits if (o.terms.role, o.terms.side, o.terms.leg) == way)
+        size = abs(position.size) - sum(sent, ZERO)
         if size <= ZERO or _refused(kernel, position):
             continue
         if _offered(kernel, position):

@@ -44,7 +44,7 @@ def unclosed(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> tu
     position = kernel.state.position_of(record.account, record.instrument)
     if position is None or (Side.BUY if position.size > ZERO else Side.SELL) not in sides:
         return None, ZERO
-    exits = live_exits(kernel, record.account, record.instrument)
+    exits = [o for o in live_exits(kernel, record.account, record.instrument) if o.terms.side.sign * position.size < 0]
     to_market = (o.remaining for o in exits if o.status in AT_VENUE and not o.terms.type.has_price)
     return position, abs(position.size) - sum(to_market, ZERO)
 

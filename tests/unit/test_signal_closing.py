@@ -6,14 +6,15 @@ from decimal import Decimal
 
 import pytest
 
-from engine.core.inputs import CancelRefused
+from engine.core.inputs import CancelRefused, Doubt
 from engine.intake.answers import verdict
 from engine.intake.port import Outcome
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus, OrderType
+from engine.model.report import VenueOrder
 from engine.model.signal import WaitsFor
-from tests.kit import BUY, SELL, alarms, bodies
+from tests.kit import BUY, SELL, alarms, bodies, fill
 from tests.signal_kit import ASKS, EXECUTED, AtVenue, Inbox
 
 D = Decimal
@@ -129,6 +130,18 @@ def test_what_another_s_close_did_not_close_is_closed_at_once(venue: AtVenue) ->
     events = venue.said(venue.last_order, OrderStatus.REJECTED, reason="no")
     assert venue.order().size == D("0.1")
     assert "SIGNAL_NOT_CLOSED" not in alarms(events)
+
+
+def test_a_close_of_a_position_that_is_turned_round_since_closes_nothing_of_it(venue: AtVenue) -> None:
+    venue.open_long("0.1")
+    venue.ask(cmd.ClosePosition, position=venue.position.id)
+    venue.handle(Doubt(venue.now, venue.last_order.id, "no answer"))
+    sold = (fill("w1", "60000", "0.2"),)
+    instrument = venue.instruments[0].id
+    venue.hear(VenueOrder("web-1", "v1", instrument, SELL, OrderStatus.FILLED, D("0.2"), D("0.2"), fills=sold))
+    assert venue.size == D("-0.1")
+    venue.signal("CLOSE")
+    assert (venue.order().terms.side, venue.order().size) == (BUY, D("0.1"))
 
 
 # --- One CLOSE is enough --------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine.core.foreign import SETTLE_NS
-from engine.core.inputs import CancelRefused
+from engine.core.inputs import CancelRefused, Doubt
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
 from engine.model.order import OrderStatus, OrderType, Role
-from engine.model.report import VenuePosition
+from engine.model.report import VenueOrder, VenuePosition
 from engine.views.preview import preview
 from tests.kit import BUY, SECOND, SELL, Bench, D, alarms, bodies, fill, instrument, refusal
 
@@ -113,3 +113,15 @@ def test_a_flattening_after_a_start_waits_for_what_the_venue_holds(bench: Bench)
     assert bench.state.flattening
     bench.stands()
     assert not bench.state.flattening
+
+
+def test_a_close_of_unknown_outcome_keeps_no_position_open_that_others_turned_round(bench: Bench) -> None:
+    bench.ask(cmd.FlattenAll)
+    lost = bench.last_order
+    bench.handle(Doubt(bench.now, lost.id, "no answer"))
+    sold = fill("w1", "3000", "3")
+    bench.hear(VenueOrder("web-1", "v1", ETH.id, SELL, S.FILLED, D(3), D(3), fills=(sold,)))
+    assert bench.size == D(-2)
+    bench.wait(SECOND)
+    assert lost.status is S.UNKNOWN
+    assert (bench.last_order.terms.side, bench.last_order.size) == (BUY, D(2))
