@@ -205,8 +205,11 @@ def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
         stand_again(kernel, order, rest)
 
 
-def stand_again(kernel: Kernel, order: Order, rest: Decimal) -> Order | None:
-    """A protection that fired and ended with a rest is held again at its level, while there is something to protect."""
+def stand_again(kernel: Kernel, order: Order, rest: Decimal, group: str = "") -> Order | None:
+    """A protection that fired and leaves a rest is held again at its level, while there is something to protect.
+
+    With a `group` it is no alternative to the other exits any more.
+    """
     terms = order.terms
     position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
     if position is None or not terms.reduce_only or not terms.type.waits:
@@ -227,6 +230,7 @@ def stand_again(kernel: Kernel, order: Order, rest: Decimal) -> Order | None:
         trail_bps=None,
         trail_offset=None,
         created_ns=kernel.now,
+        group=group or terms.group,
     )
     held = create(kernel, again)
     hold(kernel, held)

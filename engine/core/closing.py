@@ -7,9 +7,11 @@ from decimal import Decimal
 from engine.core.brackets import client_id, next_order_id
 from engine.core.kernel import Due, Kernel
 from engine.core.lifecycle import create, live_exits, request_cancel, send
+from engine.core.rounding import round_size
 from engine.core.state import pair_key
 from engine.model import event as ev
 from engine.model.account import Execution, Position
+from engine.model.instrument import InstrumentId
 from engine.model.market import Side
 from engine.model.money import ZERO
 from engine.model.order import OrderTerms, OrderType, Role, TimeInForce
@@ -19,7 +21,7 @@ RETRY_NS = 250_000_000
 
 
 def close_at_market(kernel: Kernel, position: Position, size: Decimal, role: Role, owner: str, request_id: str) -> None:
-    """Send a market order that closes this much of a position."""
+    """Send a market order that closes this much of a position, or as much of it as its venue takes at once."""
     order_id = next_order_id(kernel)
     terms = OrderTerms(
         id=order_id,
@@ -28,7 +30,7 @@ def close_at_market(kernel: Kernel, position: Position, size: Decimal, role: Rol
         instrument=position.instrument,
         side=_closing(position),
         type=OrderType.MARKET,
-        size=size,
+        size=taken_at_once(kernel, position.account, position.instrument, size),
         role=role,
         leg=position.leg,
         position=position.id,
@@ -40,6 +42,15 @@ def close_at_market(kernel: Kernel, position: Position, size: Decimal, role: Rol
         leverage=position.leverage,
     )
     send(kernel, create(kernel, terms, top=kernel.top(position.instrument)))
+
+
+def taken_at_once(kernel: Kernel, account: str, instrument: InstrumentId, size: Decimal) -> Decimal:
+    """As much of a size as one order may ask a venue for: whole steps, up to its largest. Less than a step is tried as it is."""
+    if kernel.state.accounts[account].execution is Execution.PAPER:
+        return size
+    filters = kernel.instrument(instrument)
+    most = size if filters.max_size is None else min(size, filters.max_size)
+    return round_size(filters, most) or size
 
 
 def flatten(kernel: Kernel, account: str, owner: str, request_id: str) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.core.arming import arm_order, arm_position, fires_upward, trail_level
-from engine.core.brackets import cap_reduce_only
-from engine.core.kernel import Kernel
+from engine.core.brackets import cap_reduce_only, stand_again
+from engine.core.closing import taken_at_once
+from engine.core.kernel import Kernel, share
 from engine.core.lifecycle import alternatives, send, withdraw
 from engine.core.liquidation import liquidate
 from engine.core.market import Market
 from engine.core.risk import may_enter, outcomes_known
-from engine.core.rounding import Refusal
+from engine.core.rounding import Refusal, round_limit
 from engine.core.triggers import Kind, Watched
 from engine.model import event as ev
+from engine.model.account import Execution
 from engine.model.market import Side
 from engine.model.order import Order, OrderStatus
 
@@ -67,7 +69,23 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
     for other in alternatives(kernel, order):
         if _met(market, other, price, watched):
             withdraw(kernel, other, f"{terms.id} fired on the same price")
+    rest = _fit(kernel, market, order)
     send(kernel, order)
+    if rest >= market.instrument.step:
+        stand_again(kernel, order, rest, f"{terms.id}.x")
+
+
+def _fit(kernel: Kernel, market: Market, order: Order) -> Decimal:
+    """Bring what fires to what its venue takes, whose filters may be others than when it was placed; returns what it leaves."""
+    terms, price = order.terms, order.price
+    size = taken_at_once(kernel, terms.account, terms.instrument, order.size)
+    if price is not None and kernel.state.accounts[terms.account].execution is Execution.VENUE:
+        price = round_limit(market.instrument, terms.side, price) or price
+    rest = order.size - size
+    if rest or price != order.price:
+        aside = share(order.reserve, size, order.size)
+        kernel.journal.emit_order(order, ev.OrderAmended(terms.id, price, None, size, aside))
+    return rest
 
 
 def _may_enter(kernel: Kernel, market: Market, account: str) -> Refusal | None:

@@ -9,7 +9,7 @@ from typing import Any
 from engine.core.amending import amend
 from engine.core.brackets import client_id, next_order_id
 from engine.core.cancelling import cancel, cancel_all
-from engine.core.closing import close_at_market, flatten
+from engine.core.closing import close_at_market, flatten, taken_at_once
 from engine.core.doubts import attest
 from engine.core.funds import adjust_margin, change_leverage, deposit, reset
 from engine.core.kernel import Kernel
@@ -166,9 +166,13 @@ def _close(kernel: Kernel, account: str, command: cmd.ClosePosition) -> Refusal 
 
 
 def closing_size(kernel: Kernel, position: Position, fraction: Decimal) -> Decimal:
-    """Size that closes a share of a position; a whole close takes the whole, dust below a step included."""
+    """Size that closes a share of a position; a whole close takes the whole, dust below a step included.
+
+    At a venue it takes as much as one order may.
+    """
     whole = abs(position.size)
-    return whole if fraction == 1 else round_size(kernel.instrument(position.instrument), whole * fraction)
+    size = whole if fraction == 1 else round_size(kernel.instrument(position.instrument), whole * fraction)
+    return taken_at_once(kernel, position.account, position.instrument, size)
 
 
 def _flatten(kernel: Kernel, account: str, command: cmd.FlattenAll) -> Refusal | None:
