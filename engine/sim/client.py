@@ -28,7 +28,10 @@ TIMEOUT_S = 2.0
 GRACE_S = 6.0
 """More than the latest arrival (network.LATE_S) and the longest hiding (endpoint.HIDDEN_S) together."""
 SILENCE_S = 12.0
-_CODES = Codes(missing=frozenset({wire.NO_SUCH_ORDER, wire.UNKNOWN_ORDER}))
+_CODES = Codes(
+    missing=frozenset({wire.NO_SUCH_ORDER, wire.UNKNOWN_ORDER}),
+    unsure=frozenset({wire.DUPLICATE_ID}),
+)
 _STATUS = {
     wire.NEW: OrderStatus.ACCEPTED,
     wire.PARTIAL: OrderStatus.PARTIAL,

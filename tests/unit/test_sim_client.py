@@ -56,6 +56,14 @@ class TestCalls:
 
         play(story)
 
+    def test_a_client_id_in_use_says_that_an_earlier_try_arrived_and_refuses_nothing(self) -> None:
+        async def story(venue: Venue) -> None:
+            await venue.client.submit(order("a"), SIZE, dec("59000.0"))
+            with pytest.raises(Ambiguous):
+                await venue.client.submit(order("a"), SIZE, dec("59000.0"))
+
+        play(story)
+
     def test_a_market_order_is_filled_and_a_query_gives_all_its_fills(self) -> None:
         async def story(venue: Venue) -> None:
             for number in range(4):
