@@ -1,11 +1,13 @@
 """The fake exchange's memory: a file of what changed, so that the exchange outlives the process it runs in.
 
 One line a change, written before anybody hears of it: an order, and what its symbol and the account were then. The last
-line about each is what is true. Written, not synced: it outlives a killed process, not a power cut.
+line about each is what is true. Written, not synced: it outlives a killed process, not a power cut. On a full disk the
+lines wait for room.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,11 +51,13 @@ class Memory:
         shorter.write_bytes(b"".join(_line(change) for change in changes))
         shorter.replace(path)
         self._file = path.open("ab", buffering=0)
+        self._unwritten = b""
         self._told = exchange.tell
         exchange.tell = self._tell
 
     def close(self) -> None:
         """Nothing more is kept, and nobody is told."""
+        self._write()
         self._exchange.tell = lambda order, fill: None
         self._file.close()
 
@@ -61,8 +65,14 @@ class Memory:
         exchange = self._exchange
         true = exchange.orders[order.order_id - 1]  # what is told may be an earlier picture of it
         listed = exchange.listed[order.symbol]
-        self._file.write(_line(Change(true, listed.position, listed.cost, listed.leverage, exchange.wallet)))
+        self._unwritten += _line(Change(true, listed.position, listed.cost, listed.leverage, exchange.wallet))
+        self._write()
         self._told(order, fill)
+
+    def _write(self) -> None:
+        # A full disk keeps no exit from leaving: the rest, of half a line too, goes with the next.
+        with suppress(OSError):
+            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
 
 def _line(change: Change) -> bytes:

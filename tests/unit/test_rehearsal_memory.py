@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from decimal import Decimal
 from pathlib import Path
 
@@ -33,6 +34,30 @@ def _place(client_id: str, size: str, price: str | None, side: str = "BUY") -> P
 def _truth(exchange: Exchange) -> tuple[list[Booked], Decimal, Decimal, list[str]]:
     live = [order.client_id for order in exchange.live_orders()]
     return exchange.orders, exchange.position("BTCUSDT"), exchange.wallet, live
+
+
+def test_a_full_disk_stops_no_order_and_what_it_did_not_take_is_written_when_there_is_room(tmp_path: Path) -> None:
+    path = tmp_path / "exchange"
+
+    async def main() -> None:
+        first = _exchange()
+        memory = Memory(first, path)
+        first.place(_place("before", "0.01", None))
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # In the middle of a line.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, limits[1]))
+        try:
+            first.place(_place("full", "0.02", None))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        first.place(_place("after", "0.03", None))
+        memory.close()
+        again = _exchange()
+        Memory(again, path).close()
+        assert _truth(again) == _truth(first)
+        assert again.position("BTCUSDT") == D("0.06")
+
+    run(main())
 
 
 def test_orders_fills_position_and_money_are_there_again(tmp_path: Path) -> None:
