@@ -14,10 +14,12 @@ from engine.model.account import Execution, Position
 from engine.model.instrument import InstrumentId
 from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.order import OrderTerms, OrderType, Role, TimeInForce
+from engine.model.order import OrderStatus, OrderTerms, OrderType, Role, TimeInForce
 
 RETRY_NS = 250_000_000
 """How often what is still open is looked at."""
+_MOVING = frozenset({OrderStatus.SENT, OrderStatus.UNKNOWN})
+"""While there is an order of these no position is held against its venue's."""
 
 
 def close_at_market(kernel: Kernel, position: Position, size: Decimal, role: Role, owner: str, request_id: str) -> None:
@@ -59,6 +61,7 @@ def flatten(kernel: Kernel, account: str, owner: str, request_id: str) -> None:
     if account not in state.flattening:
         kernel.journal.emit_account(account, ev.FlattenBegun(), "", owner, request_id)
         kernel.after(RETRY_NS, Due.FLATTEN, account)
+        kernel.heard[_begun_key(account)] = kernel.clock
     cancel_openers(kernel, account)
     close_rest(kernel, account)
 
@@ -111,11 +114,22 @@ def end_flattened(kernel: Kernel) -> None:
 
 
 def _venue_may_hold(kernel: Kernel, account: str) -> bool:
-    """The venue has not said since this began what it holds, or it states another position: that is closed once it is known."""
+    """The venue has not said yet, asked since the flattening began and after all that was heard, that it has what the ledger has."""
     state = kernel.state
     if state.accounts[account].execution is not Execution.VENUE:
         return False
-    return account not in kernel.stood or any(pair_key(account, i) in state.differs for i in state.instruments)
+    asked_ns = kernel.stood.get(account)
+    pairs = [pair_key(account, instrument) for instrument in state.instruments]
+    return (
+        asked_ns is None
+        or any(kernel.heard.get(key, 0) >= asked_ns for key in (_begun_key(account), *pairs))
+        or any(pair in state.differs for pair in pairs)
+        or any(o.terms.account == account and o.status in _MOVING for o in state.orders.values())
+    )
+
+
+def _begun_key(account: str) -> str:
+    return f"{account}|flatten"
 
 
 def _closing(position: Position) -> Side:

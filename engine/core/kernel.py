@@ -97,8 +97,8 @@ class Kernel:
         """What protects by account|instrument and came to nothing, as a person was told since the position last changed."""
         self.probe: Callable[[str, str], None] = _no_probe
         """Told which stage a request has passed, by its id, so that whoever holds a clock can time it."""
-        self.stood: set[str] = set()
-        """Accounts that were held against what their venue has, since this began."""
+        self.stood: dict[str, int] = {}
+        """When an account's venue was last asked for all that it has, and said it: by account, since this began."""
         self.adopted: dict[tuple[str, str], str] = {}
         """Orders of strangers, by (account, what the venue knows them by)."""
         self.taken_over: dict[str, int] = {}
@@ -149,6 +149,7 @@ class Kernel:
             ]
             heapq.heapify(self._timers)
             self.heard = {key: at - back for key, at in self.heard.items()}
+            self.stood = {key: at - back for key, at in self.stood.items()}
             self.clock = time_ns
         elif back < 0:
             self.clock = time_ns

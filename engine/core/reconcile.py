@@ -58,7 +58,7 @@ def stands(kernel: Kernel, given: VenueStands) -> None:
     for instrument in sorted(ours | known | theirs.keys()):
         if _still(kernel, account, instrument, asked_ns):
             _hold_against(kernel, account, instrument, theirs.get(instrument), asked_ns)
-    kernel.stood.add(account)
+    kernel.stood[account] = asked_ns
 
 
 # --- Orders ------------------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ SIGNAL_PATIENCE_S = 5.0
 RECONCILE_S = 30.0
 EXIT_WAITS_S, EXIT_AGAIN_S, EXIT_LOOK_S = 10.0, 600.0, 1.0
 """When a person is told of an exit that has not left, and told again; how often one that may have left is looked at."""
+LAG_S = 2.0
+"""How long after that a venue is asked whether an account is flat: its positions lag behind its fills."""
 CLOSE_S = 2.0
 """How long a stop waits for answers that are on their way."""
 PACE: dict[type[Work], tuple[float, float]] = {
@@ -115,12 +117,20 @@ class Carrier:
             if kind is None:
                 if isinstance(body, ev.PositionDiffers):
                     self._reconciler.soon()
+                elif self._may_be_flat(body):
+                    asyncio.get_running_loop().call_later(LAG_S, self._reconciler.soon)
                 continue
             order: str = body.order  # type: ignore[union-attr]
             if kind is Query and (Query, order) in self._running:
                 continue  # it is being asked for already
             self._asked.append(_Ask(event.seq, kind, order, event.owner != OWNER))
             self._waiting[kind, order] += 1
+
+    def _may_be_flat(self, body: ev.Body) -> bool:
+        """A flattening begins, or has closed a position: it ends when the venue says that nothing is left."""
+        if isinstance(body, ev.OrderFilled):
+            return not body.position.size and self._account in self._state().flattening
+        return isinstance(body, ev.FlattenBegun)
 
     def committed(self, seq: int, committed_ns: int) -> None:
         """What was asked for up to `seq` may be done."""

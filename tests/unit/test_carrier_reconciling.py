@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 
 from engine.core.inputs import Note
+from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus
 from engine.model.report import VenuePosition
@@ -192,4 +193,22 @@ async def test_the_operator_hears_nothing_where_all_is_well(desk: Carried) -> No
     await _resting(desk)
     desk.keeper.decide(Note(desk.clock.now_ns(), ev.MarksNoted({})))
     await asyncio.sleep(600)
+    assert desk.alarms == []
+
+
+@carried()
+async def test_a_flattening_asks_soon_whether_the_venue_is_flat(desk: Carried) -> None:
+    client_id = await _resting(desk)
+    desk.venue.fill(client_id, "0.02", "59000")
+    await desk.venue.stream.put(None)
+    await asyncio.sleep(1)
+    desk.ask(cmd.FlattenAll)
+    await asyncio.sleep(1)
+    (close,) = desk.state.orders.values()
+    await desk.venue.stream.put(desk.venue.fill(close.terms.client_id, "0.02"))
+    await asyncio.sleep(1)
+    assert not desk.state.positions
+    assert desk.state.flattening
+    await asyncio.sleep(2)
+    assert not desk.state.flattening
     assert desk.alarms == []

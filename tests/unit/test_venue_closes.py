@@ -103,6 +103,30 @@ def test_a_flattening_closes_what_the_venue_holds_and_the_ledger_does_not_have_y
     close = bench.last_order
     assert (close.terms.role, close.terms.side, close.size) == (Role.FLATTEN, SELL, D("0.4"))
     bench.said(close, S.FILLED, "0.4", fill("t3", "3000", "0.4"))
+    bench.stands()
+    assert not bench.state.flattening
+
+
+def test_a_flattening_ends_by_what_the_venue_says_after_all_that_was_heard(bench: Bench) -> None:
+    bench.stands(VenuePosition(ETH.id, D(1), D(3000)))
+    bench.ask(cmd.FlattenAll)
+    close, asked_ns = bench.last_order, bench.now
+    bench.said(close, S.FILLED, "1", fill("t2", "3000", "1"))
+    bench.stands(asked_ns=asked_ns)
+    assert bench.state.flattening
+    held = VenuePosition(ETH.id, D("0.4"), D(3000))
+    bench.stands(held)
+    bench.wait(SETTLE_NS)
+    bench.stands(held)
+    bench.wait(SECOND)
+    assert (bench.last_order.terms.role, bench.last_order.size) == (Role.FLATTEN, D("0.4"))
+
+
+def test_a_flattening_of_nothing_asks_the_venue_first(bench: Bench) -> None:
+    flat(bench)
+    bench.ask(cmd.FlattenAll)
+    assert bench.state.flattening
+    bench.stands()
     assert not bench.state.flattening
 
 

@@ -46,6 +46,7 @@ def test_a_flattening_closes_in_parts_what_is_too_much_at_once(bench: Bench) -> 
     assert bench.sizes(OrderType.MARKET) == [D("0.05"), D("0.05"), D("0.015")]
     for order in bench.live():
         filled(bench, order)
+    bench.stands()
     assert (bench.size, bench.state.flattening) == (0, {})
 
 
