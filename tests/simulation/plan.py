@@ -21,7 +21,7 @@ ENGINE = {
     "clock back": 2, "clock forward": 2, "suspend": 2,
 }  # fmt: skip
 """What happens to the engine and its machine, by weight."""
-VENUE = {"attest": 4}
+VENUE = {"attest": 4, "reprice": 8}
 """What the trader asks for where orders can be of unknown outcome, by weight."""
 
 SENDERS = {"alert": 8, "approve": 2, "decline": 1}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from engine.core.state import State
 from engine.model import command as cmd
 from engine.model.market import Side
-from engine.model.order import Order, OrderStatus, OrderType, TimeInForce, TriggerSource
+from engine.model.order import AT_VENUE, Order, OrderStatus, OrderType, TimeInForce, TriggerSource
 from engine.model.signal import WaitsFor
 
 D = Decimal
@@ -111,6 +111,32 @@ class Trader:
             price=self.maybe(self.level) if order is not None and order.terms.type.has_price else None,
             trigger=self.maybe(self.level, 0.03 if order is not None and order.status in RESTING else 0.3),
             size=None if exit_leg else self.maybe(lambda: D(draw.randint(1, 2000)) / 1000),
+        )
+
+    def reprice(self) -> cmd.AnyCommand:
+        """Another price or size for what rests at the venue; without any, an order that will."""
+        draw = self.draw
+        resting = [o for o in self.state.orders.values() if o.status in AT_VENUE and o.terms.type.has_price]
+        if not resting:
+            (instrument,) = self.state.instruments
+            side = draw.choice((Side.BUY, Side.SELL))
+            price = self.price - side.sign * D(draw.randint(1, 60)) / 10
+            size = D(draw.choice(SIZES)) / 1000
+            return cmd.PlaceOrder(
+                request_id=self.request_id,
+                instrument=instrument,
+                side=side,
+                type=OrderType.LIMIT,
+                size=size,
+                price=price,
+            )
+        order = draw.choice(resting)
+        nearer = lambda: (order.price or self.price) + D(draw.randint(-40, 40)) / 10  # noqa: E731
+        return cmd.AmendOrder(
+            request_id=self.request_id,
+            order=order.id,
+            price=self.maybe(nearer, 0.7),
+            size=self.maybe(lambda: order.size * draw.choice((D("0.5"), D(1), D(2)))),
         )
 
     def attest(self) -> cmd.AnyCommand:
@@ -220,7 +246,7 @@ class Trader:
         return make() if self.draw.random() < chance else None
 
 
-_ON_POSITIONS = frozenset({"close", "protect", "margin", "flatten"})
+_ON_POSITIONS = frozenset({"close", "protect", "margin"})
 _ON_ORDERS = frozenset({"cancel", "cancel limits", "amend"})
 _WISHES: dict[str, Callable[[Trader], cmd.AnyCommand]] = {
     "place": Trader.place,
@@ -230,6 +256,7 @@ _WISHES: dict[str, Callable[[Trader], cmd.AnyCommand]] = {
     "cancel limits": Trader.cancel_limits,
     "amend": Trader.amend,
     "attest": Trader.attest,
+    "reprice": Trader.reprice,
     "flatten": Trader.flatten,
     "kill switch": Trader.kill_switch,
     "leverage": Trader.leverage,

@@ -103,8 +103,9 @@ class Outside:
             return f"the ledger says that {', '.join(state.differs)} differs"
         if state.unknown:
             return f"unknown: {', '.join(state.unknown)}"
-        here = {o.terms.client_id: o.filled for o in state.orders.values() if o.status not in ("HELD", "CREATED")}
-        there = {o.client_id: o.filled for o in self.exchange.live_orders()}
+        sent = (o for o in state.orders.values() if o.status not in ("HELD", "CREATED"))
+        here = {o.terms.client_id: (o.filled, o.size, o.price) for o in sent}
+        there = {o.client_id: (o.filled, o.size, o.price) for o in self.exchange.live_orders()}
         return f"live here {here}, at the exchange {there}" if here != there else ""
 
     def unbooked(self, filled: dict[str, Decimal]) -> str:
