@@ -186,8 +186,12 @@ def _pool(order: Order) -> str:
         return "working" if order.price is not None else order.terms.id
     if order.trigger is None:
         return order.terms.id
-    kind = "targets" if role_of_exit(order.terms.type) is Role.TAKE_PROFIT else "stops"
-    return kind if order.terms.group else f"{kind} by hand"
+    return _held_pool(order.terms)
+
+
+def _held_pool(terms: OrderTerms) -> str:
+    kind = "targets" if role_of_exit(terms.type) is Role.TAKE_PROFIT else "stops"
+    return kind if terms.group else f"{kind} by hand"
 
 
 def _share_out(kernel: Kernel, groups: list[list[Order]], room: Decimal) -> None:
@@ -206,15 +210,20 @@ def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
 
 
 def stand_again(kernel: Kernel, order: Order, rest: Decimal, group: str = "") -> Order | None:
-    """A protection that fired and leaves a rest is held again at its level, while there is something to protect.
+    """A protection that fired and leaves a rest is held again at its level, for what nothing of its kind protects meanwhile.
 
-    With a `group` it is no alternative to the other exits any more.
+    With another `group` it is no alternative any more to the exits of its own.
     """
     terms = order.terms
     position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
     if position is None or not terms.reduce_only or not terms.type.waits:
         return None
     if (position.size > 0) is (terms.side is Side.BUY):
+        return None
+    exits = live_exits(kernel, terms.account, terms.instrument)
+    kept = (o.remaining for o in exits if o.terms.side is terms.side and _pool(o) == _held_pool(terms))
+    size = min(rest, abs(position.size) - sum(kept, ZERO))
+    if size <= ZERO:
         return None
     order_id = next_order_id(kernel)
     level = order.trigger
@@ -223,14 +232,14 @@ def stand_again(kernel: Kernel, order: Order, rest: Decimal, group: str = "") ->
         terms,
         id=order_id,
         client_id=client_id(order_id, terms.request_id),
-        size=min(rest, abs(position.size)),
+        size=size,
         type=order_type,
         price=order.price,
         trigger=level,
         trail_bps=None,
         trail_offset=None,
         created_ns=kernel.now,
-        group=group or terms.group,
+        group=terms.group and (group or terms.group),
     )
     held = create(kernel, again)
     hold(kernel, held)

@@ -440,6 +440,18 @@ def test_a_stop_that_fills_in_parts_is_on_its_way_and_no_alarm(bench: Bench) -> 
     assert [o.remaining for o in bench.live(OrderType.STOP)] == [D("0.7")]
 
 
+@pytest.mark.parametrize("level", ["58000", "59500"])
+def test_a_stop_that_came_to_nothing_does_not_stand_again_beside_one_set_since(bench: Bench, level: str) -> None:
+    opened(bench, "1", stop_loss="59000")
+    bench.market("58990")
+    (stop,) = bench.live()
+    bench.handle(Doubt(bench.now, stop.id, "no answer"))
+    bench.market("60000")
+    bench.ask(cmd.SetProtection, position=bench.position.id, stop_loss=D(level))
+    bench.handle(NoSuchOrder(bench.now, stop.id, "no such order"))
+    assert [(o.trigger, o.remaining) for o in bench.live()] == [(D(level), D(1))]
+
+
 def test_a_stop_that_a_person_cancelled_does_not_stand_again(bench: Bench) -> None:
     opened(bench, "1", stop_loss="59000")
     (stop,) = bench.live(OrderType.STOP)
