@@ -62,6 +62,12 @@ def flatten(kernel: Kernel, account: str, owner: str, request_id: str) -> None:
         kernel.journal.emit_account(account, ev.FlattenBegun(), "", owner, request_id)
         kernel.after(RETRY_NS, Due.FLATTEN, account)
         kernel.heard[_begun_key(account)] = kernel.clock
+    # Who asks now waits for nothing that the venue refused before.
+    for instrument in state.instruments:
+        kernel.refused.pop(pair_key(account, instrument), None)
+    for order in state.orders.values():
+        if order.terms.account == account:
+            kernel.refused.pop(order.id, None)
     cancel_openers(kernel, account)
     close_rest(kernel, account)
 

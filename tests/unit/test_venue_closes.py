@@ -9,7 +9,7 @@ from engine.core.inputs import CancelRefused, Doubt
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import Execution
-from engine.model.order import OrderStatus, OrderType, Role
+from engine.model.order import Order, OrderStatus, OrderType, Role
 from engine.model.report import VenueOrder, VenuePosition
 from engine.views.preview import preview
 from tests.kit import BUY, SECOND, SELL, Bench, D, alarms, bodies, fill, instrument, refusal
@@ -149,3 +149,21 @@ def test_a_close_of_unknown_outcome_keeps_no_position_open_that_others_turned_ro
     bench.wait(SECOND)
     assert lost.status is S.UNKNOWN
     assert (bench.last_order.terms.side, bench.last_order.size) == (BUY, D(2))
+
+
+def resting_entry(bench: Bench) -> Order:
+    bench.place(BUY, "1", OrderType.LIMIT, instrument=ETH.id, price="2900")
+    bench.said(bench.last_order, S.ACCEPTED)
+    return bench.last_order
+
+
+def test_a_flattening_that_a_person_asks_for_waits_for_nothing_that_was_refused_before(bench: Bench) -> None:
+    entry = resting_entry(bench)
+    for _ in range(6):
+        bench.place(SELL, "1", instrument=ETH.id, reduce_only=True)
+        bench.said(bench.last_order, S.REJECTED)
+        bench.ask(cmd.CancelOrder, order=entry.id)
+        bench.handle(CancelRefused(bench.now, entry.id, "not now"))
+    bench.ask(cmd.FlattenAll)
+    assert bench.last_order.terms.role is Role.FLATTEN
+    assert entry.cancel_requested
