@@ -17,7 +17,7 @@ from engine.core.inputs import VenueStands
 from engine.core.kernel import Kernel
 from engine.core.leverage import set_leverage, work_out
 from engine.core.lifecycle import create, send
-from engine.core.reports import at_a_venue, hear, reserve_of
+from engine.core.reports import at_a_venue, hear, take_terms
 from engine.core.state import pair_key
 from engine.model import event as ev
 from engine.model.account import Position
@@ -70,7 +70,7 @@ def _compare(kernel: Kernel, order: Order, said: VenueOrder, asked_ns: int) -> N
         return
     live = order.id in kernel.state.orders and order.status in _STANDS
     if live and order.amending is None and said.size > order.filled and _otherwise(order, said):
-        _take_terms(kernel, order, said)
+        take_terms(kernel, order, said)
     if live and said.filled > order.filled:
         lose(kernel, order, f"the venue says {said.filled} of it is filled, {order.filled} was reported")
     elif order.status is REJECTED and not order.filled:
@@ -85,17 +85,6 @@ def _compare(kernel: Kernel, order: Order, said: VenueOrder, asked_ns: int) -> N
 
 def _otherwise(order: Order, said: VenueOrder) -> bool:
     return said.size != order.size or (order.price is not None and said.price not in (None, order.price))
-
-
-def _take_terms(kernel: Kernel, order: Order, said: VenueOrder) -> None:
-    """It was amended at the venue, by somebody else or by the venue itself."""
-    aside = reserve_of(kernel, order, said.price, said.size)
-    kernel.journal.emit_order(order, ev.OrderAmended(order.id, said.price, None, said.size, aside))
-    kernel.fitting.discard((order.terms.account, order.terms.instrument))
-    message = (
-        f"order {order.id} is {said.size} @ {said.price} at the venue: it was amended elsewhere, and is taken over"
-    )
-    raise_once(kernel, order.terms.account, order.terms.instrument, "AMENDED_ELSEWHERE", message)
 
 
 # --- Positions ---------------------------------------------------------------------------------------

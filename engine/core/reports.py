@@ -48,6 +48,9 @@ def hear(kernel: Kernel, account: str, said: VenueOrder) -> Order | None:
         raise_once(kernel, account, said.instrument, "NEVER_LEFT", message)
         return order
     _answer_amend(kernel, order, said)
+    # More filled than was asked for here, by an order that the venue has as that large: the rest of it works on.
+    if order.amending is None and order.id in kernel.state.orders and order.size < said.filled <= said.size:
+        take_terms(kernel, order, said)
     filled = order.filled
     for fill in said.fills:
         apply_report(kernel, order, fill.fill_id, fill.price, fill.size, fill.fee, maker=fill.maker)
@@ -199,6 +202,17 @@ def amended(kernel: Kernel, order: Order, price: Decimal | None, size: Decimal |
     )
     if order.terms.reduce_only:
         cap_reduce_only(kernel, order.terms.account, order.terms.instrument)
+
+
+def take_terms(kernel: Kernel, order: Order, said: VenueOrder) -> None:
+    """It was amended at the venue, by somebody else or by the venue itself."""
+    aside = reserve_of(kernel, order, said.price, said.size)
+    kernel.journal.emit_order(order, ev.OrderAmended(order.id, said.price, None, said.size, aside))
+    kernel.fitting.discard((order.terms.account, order.terms.instrument))
+    message = (
+        f"order {order.id} is {said.size} @ {said.price} at the venue: it was amended elsewhere, and is taken over"
+    )
+    raise_once(kernel, order.terms.account, order.terms.instrument, "AMENDED_ELSEWHERE", message)
 
 
 def reserve_of(kernel: Kernel, order: Order, price: Decimal | None, size: Decimal | None) -> Decimal:

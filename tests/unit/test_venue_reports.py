@@ -129,6 +129,20 @@ def test_an_overfill_by_a_lot_is_booked_as_the_venue_says(bench: Bench) -> None:
     assert (order.status, bench.size) == (S.FILLED, D(5))
 
 
+def test_an_order_made_larger_elsewhere_works_on_when_it_filled_more_than_was_asked_for_here(bench: Bench) -> None:
+    order = sent(bench)
+    bench.said(order, S.ACCEPTED)
+    events = bench.said(order, S.PARTIAL, "1.2", fill("f1", "59000", "1.2"), size=D(2))
+    assert alarms(events) == ["AMENDED_ELSEWHERE"]
+    assert (order.status, order.remaining, bench.account.working(order.terms.instrument, BUY)) == (
+        S.PARTIAL,
+        D("0.8"),
+        D("0.8"),
+    )
+    assert alarms(bench.said(order, S.FILLED, "2", fill("f2", "59000", "0.8"), size=D(2))) == []
+    assert (order.status, bench.size) == (S.FILLED, D(2))
+
+
 def test_a_venue_that_made_a_close_smaller_ends_it_there(bench: Bench) -> None:
     order = sent(bench)
     bench.said(order, S.FILLED, "0.6", fill("f1", "59000", "0.6"), size=D("0.6"))
