@@ -146,11 +146,14 @@ class Attempts:
 
     async def _prepared(self, order: Order, effort: Effort) -> bool:
         """Margin mode, then leverage. False when one could not be set: then the order does not leave, now or at all."""
-        name, leverage = order.terms.instrument, order.terms.leverage
+        terms = order.terms
+        name = terms.instrument
         if name not in self._isolated:
             if not await self._set(order, effort, "MARGIN_MODE", "isolated margin", self._venue.isolate_margin(name)):
                 return False
             self._isolated.add(name)
+        # It may have been changed since the order was made, and holds for the whole position.
+        leverage = self._state().accounts[terms.account].leverage.get(name, terms.leverage)
         if self._leverage.get(name) != leverage:
             self._leverage.pop(name, None)
             told = self._venue.set_leverage(name, leverage)

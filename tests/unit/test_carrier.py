@@ -14,10 +14,10 @@ import msgspec
 from engine.ledger.store import Ledger
 from engine.model import command as cmd
 from engine.model import event as ev
-from engine.model.order import OrderStatus
+from engine.model.order import OrderStatus, OrderType, TriggerSource
 from engine.runtime.recovery import recovery_line
 from engine.venues.errors import Ambiguous, NotFound, RateLimited, Refused, Unreachable
-from tests.carried import Carried, D, carried
+from tests.carried import BTC, Carried, D, carried
 from tests.kit import BUY, SELL
 
 S = OrderStatus
@@ -349,6 +349,17 @@ async def test_a_margin_mode_whose_answer_was_lost_is_set_again(desk: Carried) -
     await asyncio.sleep(5)
     assert len(desk.venue.times("isolate_margin")) == 2
     assert desk.status(order) is S.ACCEPTED
+
+
+@carried()
+async def test_a_leverage_that_was_changed_while_an_entry_was_held_is_the_one_it_leaves_with(desk: Carried) -> None:
+    trigger = {"size": D("0.1"), "type": OrderType.STOP, "trigger": D(61000), "source": TriggerSource.BID_ASK}
+    desk.ask(cmd.PlaceOrder, instrument=BTC.id, side=BUY, leverage=10, **trigger)
+    desk.ask(cmd.SetLeverage, instrument=BTC.id, leverage=5)
+    desk.quote("61000", "61000.1")
+    await asyncio.sleep(1)
+    assert [what for _, method, what in desk.venue.calls if method == "set_leverage"] == ["5"]
+    assert len(desk.venue.times("submit")) == 1
 
 
 @carried()
