@@ -9,6 +9,13 @@ from pathlib import Path
 
 _NO_ROOM = 64 * 1024
 """Bytes free; with less, a failed write counts as a full disk."""
+_HINDRANCES = {
+    sqlite3.SQLITE_BUSY: "another program has it locked; close that",
+    sqlite3.SQLITE_LOCKED: "another program has it locked; close that",
+    sqlite3.SQLITE_FULL: "SQLite's temporary files have no room; make some, or set SQLITE_TMPDIR to a folder that has",
+    sqlite3.SQLITE_NOMEM: "there is not enough memory",
+}
+"""What keeps a file from being read, and says nothing about what is in it."""
 
 
 class LedgerError(RuntimeError):
@@ -82,6 +89,13 @@ class LedgerLocked(LedgerError):
 
 class QueryRefused(LedgerError):
     """A user's statement was not run, or stopped; the message is the reason."""
+
+
+def unless_hindered(error: Exception) -> None:
+    """Before damage is told: raises LedgerError where it is not the file that an error speaks of."""
+    hindrance = _HINDRANCES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if hindrance is not None:
+        raise LedgerError(f"the ledger cannot be read to its end ({error}): {hindrance}") from error
 
 
 def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:

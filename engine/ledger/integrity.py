@@ -6,6 +6,8 @@ import re
 import sqlite3
 from typing import NamedTuple
 
+from engine.ledger.errors import unless_hindered
+
 _TREE = re.compile(r"[Tt]ree (?:page )?(\d+)")
 _NAMED = re.compile(r"(?:index|table|in|from) (\w+)$")
 _MOST = 20
@@ -20,14 +22,19 @@ class Damage(NamedTuple):
 
 
 def find_damage(db: sqlite3.Connection) -> list[Damage]:
-    """What PRAGMA integrity_check finds, 20 lines at most; empty when every page is sound. Reads the whole file."""
+    """What PRAGMA integrity_check finds, 20 lines at most; empty when every page is sound. Reads the whole file.
+
+    Raises LedgerError where it cannot, for no fault of the file's.
+    """
     try:
         tables = _tables_by_root(db)
     except sqlite3.DatabaseError as error:
+        unless_hindered(error)
         return [Damage("file", f"the pages cannot be read: {error}")]
     try:
         texts = _check(db, _MOST)
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        unless_hindered(error)
         return _check_each(db, sorted(set(tables.values())))
     found = [Damage(_part(text, tables), text) for text in texts if text != "ok" and not text.startswith("***")]
     # Pages that a broken table no longer reaches count as unused: an echo of the damage already named.
@@ -45,6 +52,7 @@ def _check_each(db: sqlite3.Connection, tables: list[str]) -> list[Damage]:
         try:
             found.extend(Damage(table, text) for text in _check(db, table) if text != "ok")
         except sqlite3.DatabaseError as error:
+            unless_hindered(error)
             found.append(Damage(table, f"its pages cannot be read: {error}"))
     return found
 

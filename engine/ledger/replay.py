@@ -14,7 +14,7 @@ import msgspec
 from engine.core.fold import fold
 from engine.core.state import State
 from engine.ledger.chain import GENESIS, event_of, link
-from engine.ledger.errors import LedgerBroken, LedgerError
+from engine.ledger.errors import LedgerBroken, LedgerError, unless_hindered
 from engine.ledger.head import compare_head, readable_head
 from engine.model.event import EVENT_VERSION, Event
 
@@ -67,8 +67,8 @@ def verified_events(
     db: sqlite3.Connection, after: int = 0, previous: bytes = GENESIS
 ) -> Iterator[tuple[Event, StoredEvent]]:
     """(event, its row) for every seq above `after`, whose hash is `previous`; raises LedgerBroken at the first that is not
-    what was written. Ends with what there was when it began, or soon after. Events of earlier versions are read as today's;
-    their rows are as they are stored."""
+    what was written, LedgerError where something else than the file keeps it from being read. Ends with what there was when
+    it began, or soon after. Events of earlier versions are read as today's; their rows are as they are stored."""
     seq = after
     try:
         last: int = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
@@ -91,6 +91,7 @@ def verified_events(
                     "events", f"event {seq + 1} cannot be reached, though the last one is {last}", seq + 1
                 )
     except sqlite3.DatabaseError as error:
+        unless_hindered(error)
         raise LedgerBroken("events", f"event {seq + 1} cannot be read: {error}", seq + 1) from None
     except msgspec.MsgspecError as error:
         raise LedgerBroken("events", f"event {seq} cannot be decoded: {error}", seq) from None

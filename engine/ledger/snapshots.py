@@ -11,6 +11,7 @@ import msgspec
 
 from engine.core.state import State, decode_state
 from engine.ledger.chain import DIGEST_SIZE
+from engine.ledger.errors import unless_hindered
 
 KEEP = 3
 
@@ -65,6 +66,7 @@ def read_snapshot(db: sqlite3.Connection, seq: int) -> Snapshot:
             raise SnapshotBad(f"snapshot {seq} belongs to other events: the chain's hash there is another")
         state = decode_state(data)
     except (sqlite3.DatabaseError, msgspec.MsgspecError, TypeError) as error:
+        unless_hindered(error)
         raise SnapshotBad(f"snapshot {seq} cannot be read: {error}") from None
     if state.seq != seq:
         raise SnapshotBad(f"snapshot {seq} holds the state after {state.seq}")
@@ -76,6 +78,7 @@ def good_snapshots(db: sqlite3.Connection, warnings: list[str]) -> Iterator[Snap
     try:
         seqs = snapshot_seqs(db)
     except sqlite3.DatabaseError as error:
+        unless_hindered(error)
         warnings.append(f"the snapshots cannot be read: {error}")
         return
     for seq in seqs:

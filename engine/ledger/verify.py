@@ -14,7 +14,7 @@ from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.agreement import disagreement
 from engine.ledger.chain import GENESIS
-from engine.ledger.errors import LedgerBroken
+from engine.ledger.errors import LedgerBroken, unless_hindered
 from engine.ledger.guards import changed_guards, wrong_stamps
 from engine.ledger.head import Head, compare_head, read_head
 from engine.ledger.integrity import find_damage
@@ -82,7 +82,7 @@ def verify(path: Path) -> Report:
     the tables in one moment at the end.
 
     Of a file of an earlier schema only the truth is checked: events, HEAD and pages; the rest is made anew at its next
-    open. Raises LedgerError for a file of a newer one.
+    open. Raises LedgerError for a file of a newer one, and where something else than the file kept it from being read.
     """
     findings: list[Finding] = []
     head = _head(path, findings)
@@ -97,6 +97,7 @@ def verify(path: Path) -> Report:
                 events, _ = _walk(db, head, findings, partial(fold_verified, State()))
                 note = f"schema {version}: only events, HEAD and pages were checked; its engine brings it to schema {schema.SCHEMA_VERSION}"
     except _UNREADABLE as error:
+        unless_hindered(error)
         findings.append(Finding("file", str(error)))
     return Report(events, tuple(findings), note)
 
@@ -139,7 +140,7 @@ def _check_all(db: sqlite3.Connection, head: Head | None, findings: list[Finding
 
 
 def verify_events(path: Path) -> Report:
-    """Chain and HEAD only: the light pass beside a running engine."""
+    """Chain and HEAD only: the light pass beside a running engine. Raises LedgerError as verify does."""
     findings: list[Finding] = []
     head = _head(path, findings)
     events = 0
@@ -147,6 +148,7 @@ def verify_events(path: Path) -> Report:
         with closing(connect_readonly(path)) as db:
             events, _ = _walk(db, head, findings, lambda _: None)
     except _UNREADABLE as error:
+        unless_hindered(error)
         findings.append(Finding("file", str(error)))
     return Report(events, tuple(findings))
 
@@ -205,6 +207,7 @@ class _States:
                 except SnapshotBad as bad:
                     findings.append(Finding("snapshots", str(bad), seq))
         except sqlite3.DatabaseError as error:
+            unless_hindered(error)
             findings.append(Finding("snapshots", f"cannot be read: {error}"))
         finally:
             db.execute("ROLLBACK")
@@ -225,4 +228,5 @@ def _compare_table(db: sqlite3.Connection, made: sqlite3.Connection, table: str,
                 findings.append(Finding(table, f"row {row!r} is not what the events give; rebuild the projections"))
                 return
     except _UNREADABLE as error:
+        unless_hindered(error)
         findings.append(Finding(table, f"cannot be read: {error}; rebuild the projections"))

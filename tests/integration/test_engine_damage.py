@@ -14,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.core.state import encode_state
+from engine.ledger.errors import LedgerError
+from engine.ledger.rebuild import ProjectionTables
 from engine.ledger.replay import replay
 from engine.ledger.verify import verify
 from engine.model import event as ev
@@ -21,7 +23,7 @@ from engine.model.command import CancelAll, ClosePosition, Deposit, FlattenAll, 
 from engine.runtime import Engine, StartError
 from engine.views import Mode
 from hoox_tui.cli.root import app
-from tests.engine_process import BTC, buy, config_for, events_of, long_position, running, until
+from tests.engine_process import BTC, buy, config_for, events_of, long_position, priced, running, until
 
 
 @pytest.fixture
@@ -114,6 +116,23 @@ async def test_an_early_event_under_a_good_snapshot_is_found_within_a_moment(led
         assert f"event {seq} was changed" in link.views["status"].mode_reason
         assert link.views["status"].open_positions == 1
         assert not (await link.submit(buy("entry"))).ok
+
+
+async def test_no_room_for_temporary_files_is_no_damage(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flush(tables: ProjectionTables) -> None:
+        tables._db.execute("PRAGMA max_page_count = 1")
+        tables._db.execute("CREATE TABLE one_page_more (n)")
+
+    monkeypatch.setattr(ProjectionTables, "flush", flush)
+    with pytest.raises(LedgerError, match="temporary files have no room"):
+        verify(ledger)
+    async with running(config_for(ledger.parent)) as (engine, link):
+        assert engine._verification is not None
+        await until(lambda: not engine._verification.thread.is_alive())
+        await priced(link)
+        assert link.views["status"].mode is Mode.OK
+        position = link.views["positions"].rows[0].id
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
 
 
 async def test_a_cut_tail_shows_against_head(ledger: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -239,6 +241,21 @@ def test_a_file_of_noise_is_called_broken(tmp_path: Path) -> None:
     with pytest.raises(LedgerBroken, match="not a database"):
         open_ledger(path)
     assert not verify(path).ok
+
+
+@pytest.mark.parametrize("read", [verify, verify_events, replay])
+def test_a_ledger_that_another_program_has_locked_is_not_called_changed(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    impatient = partial(sqlite3.connect, timeout=0)
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(sqlite3, "connect", impatient)
+        with pytest.raises(LedgerError, match="another program has it locked; close that") as told:
+            read(ledger)
+        assert not isinstance(told.value, LedgerBroken)
+    read(ledger)
 
 
 def test_a_backup_of_a_running_ledger_is_a_whole_ledger(ledger: Path, tmp_path: Path) -> None:
