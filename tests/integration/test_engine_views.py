@@ -97,6 +97,29 @@ async def test_what_a_slow_disk_does_not_let_an_engine_say_is_refused_with_the_r
     assert (await hung.bought).ok
 
 
+async def test_a_slow_disk_is_no_reason_to_answer_without_what_was_answered_as_done(tmp_path: Path) -> None:
+    path = tmp_path / "sim.sqlite"
+    engine, link = await started(path)
+    link.subscribe(("status",))
+    assert (await link.submit(market_buy("done"))).ok
+    await engine.keeper.durable(engine.keeper.desk.state.seq)
+    assert (await link.query("positions"))["rows"]
+    blocker = sqlite3.connect(path, isolation_level=None)
+    try:
+        blocker.execute("BEGIN IMMEDIATE")
+        asked = asyncio.create_task(link.submit(SetKill(request_id="slow", on=True)))
+        await until(lambda: engine.keeper.desk.state.kill)
+        with pytest.raises(RuntimeError, match="events wait for a slow disk; ask again"):
+            await link.query("positions")
+        blocker.execute("ROLLBACK")
+        assert (await asked).ok
+        assert (await link.query("positions"))["rows"]
+    finally:
+        blocker.close()
+        await link.close()
+        await engine.stop("test")
+
+
 async def test_a_preview_of_numbers_no_market_has_is_a_refusal_and_keeps_the_line(tmp_path: Path) -> None:
     engine, link = await started(tmp_path / "sim.sqlite")
     try:
