@@ -66,6 +66,9 @@ class Writer:
         self._durable = ledger.seq
         self._failure: Exception | None = None
         self._closing = False
+        self._patient = True
+        self.held_up = ""
+        """Why nothing can be written at the moment, though nothing failed; empty when it can."""
         self._changed = threading.Condition()
         self.snapshot_failure: Exception | None = None
         """Why the last snapshot could not be kept; the events are not concerned."""
@@ -124,8 +127,13 @@ class Writer:
             self._changed.wait_for(lambda: not self._busy and not self._queue)
             return self._failure is None
 
+    def hurry(self) -> None:
+        """From now on a file that another program holds is a failure: who stops does not wait for that one's end."""
+        self._patient = False
+
     def close(self) -> None:
         """Write what is queued and end the thread; the ledger stays open."""
+        self.hurry()
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -196,10 +204,12 @@ class Writer:
             try:
                 self._ledger.append(events)
             except LedgerLocked as locked:
-                if self._closing:
+                if not self._patient:
                     raise
+                self.held_up = str(locked)
                 log.warning("%s; %d events wait", locked, self._pending)
             else:
+                self.held_up = ""
                 return
 
     def _keep(self, snapshot: _Snapshot) -> None:

@@ -68,7 +68,7 @@ class DurableViews:
             if late:
                 # Prices never go back: those of a view that was held for long are older than what was shown meanwhile.
                 shown = self._shown.get(topic)
-                part = durable_part(built, self._latest(topic), seq - keeper.durable_seq)
+                part = durable_part(built, self._latest(topic), keeper.waits_for(seq - keeper.durable_seq))
                 self._show(topic, part, 0 if shown is None else shown.seq)
         return self._latest(topic)
 
@@ -93,9 +93,10 @@ class DurableViews:
         shown = self._shown.get(topic)
         # One that lacks what was answered as done long ago would read as what is.
         before = shown.view if shown is not None and shown.seq >= keeper.durable_seq else None
-        view = (durable_part(built, before, pending) if built is not None else None) or before
+        why = keeper.waits_for(pending)
+        view = (durable_part(built, before, why) if built is not None else None) or before
         if view is None:
-            raise KeyError(f"{pending} events wait for a slow disk; ask again")
+            raise KeyError(f"{why}; ask again")
         return view
 
     def dropped(self) -> None:
@@ -127,8 +128,8 @@ class DurableViews:
         self._shown[topic] = _Shown(seq, view, plain)
 
 
-def durable_part(view: View, before: View | None, pending: int) -> View | None:
-    """What may be shown while a commit takes long: prices, and of what is recorded only what was shown before."""
+def durable_part(view: View, before: View | None, why: str) -> View | None:
+    """What may be shown while a commit takes long, and `why`: prices, and of what is recorded only what was shown before."""
     match view:
         case BookView():
             bids, asks = (tuple(replace(row, own="") for row in rows) for rows in (view.bids, view.asks))
@@ -136,11 +137,10 @@ def durable_part(view: View, before: View | None, pending: int) -> View | None:
         case ChartView():
             return replace(view, lines=before.lines if isinstance(before, ChartView) else ())
         case StatusView() if isinstance(before, StatusView):
-            slow = f"the disk is slow: {pending} events wait for it"
             return replace(
                 before,
                 time_ns=view.time_ns,
-                mode_reason=view.mode_reason or slow,
+                mode_reason=view.mode_reason or why,
                 durable_seq=view.durable_seq,
                 seq=view.seq,
                 streams=view.streams,

@@ -328,6 +328,8 @@ class Engine:
 
     async def stop(self, reason: str) -> None:
         """Senders first, then screens, the feed, the last events, a snapshot, the file."""
+        if self.keeper is not None:
+            self.keeper.hurry()
         if self._intake is not None:
             await self._intake.stop()
         if self._server is not None:

@@ -37,6 +37,7 @@ class EventWriter(Protocol):
     """What a keeper needs of engine.ledger.writer.Writer; a simulation commits on its own time instead."""
 
     snapshot_failure: Exception | None
+    held_up: str
 
     @property
     def durable_seq(self) -> int:
@@ -56,6 +57,10 @@ class EventWriter(Protocol):
         ...
 
     def drain(self) -> bool:
+        """See Writer."""
+        ...
+
+    def hurry(self) -> None:
         """See Writer."""
         ...
 
@@ -164,6 +169,16 @@ class Keeper:
                 self._writer.submit_snapshot(self.desk.state.seq, data)
             except WriterStopped as error:
                 log.warning("no snapshot: %s", error)
+
+    def waits_for(self, pending: int) -> str:
+        """Why so many events are not on the disk yet."""
+        held_up = self._writer.held_up if self._writer is not None else ""
+        return f"{pending} events wait: {held_up}" if held_up else f"{pending} events wait for a slow disk"
+
+    def hurry(self) -> None:
+        """The engine is about to stop: whoever waits is answered, also where another program holds the ledger."""
+        if self._writer is not None:
+            self._writer.hurry()
 
     def close(self) -> None:
         """Write what is queued and decide nothing more; the ledger stays open."""

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import tempfile
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,7 +26,18 @@ from engine.model.command import AnyCommand, ClosePosition, Deposit, SetKill
 from engine.model.market import StreamState, Trade
 from engine.runtime import Engine, player, port
 from engine.views import Mode
-from tests.engine_process import buy, config_for, events_of, intents_of, loaded, long_position, priced, running, until
+from tests.engine_process import (
+    attached,
+    buy,
+    config_for,
+    events_of,
+    intents_of,
+    loaded,
+    long_position,
+    priced,
+    running,
+    until,
+)
 
 
 def half_then_fail(kernel: Kernel, account: str, command: AnyCommand) -> None:
@@ -172,6 +186,32 @@ async def test_who_waits_at_shutdown_is_answered(tmp_path: Path) -> None:
     intents = intents_of(events_of(engine.config.ledger))
     assert all(intents[ack.request_id] == ack.ok for ack in acks)
     await link.close()
+
+
+async def test_another_program_that_holds_the_ledger_is_named_and_keeps_no_engine_from_stopping(
+    tmp_path: Path,
+) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="hoox-"))  # a socket's path must be short
+    config, named = config_for(tmp_path, folder / "e.sock"), "locked by another program; close it"
+    engine = Engine(config)
+    await engine.start()
+    link = await attached(folder / "e.sock")
+    assert engine.keeper is not None
+    assert engine.keeper._ledger is not None
+    engine.keeper._ledger._db.execute("PRAGMA busy_timeout = 20")  # SQLite's own patience is longer than a test's
+    with closing(sqlite3.connect(config.ledger, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked = asyncio.create_task(link.submit(deposit("waits")))
+        await until(lambda: named in link.views["status"].mode_reason)
+        with pytest.raises(RuntimeError, match=f"{named}; ask again"):
+            await link.query("trades")
+        await asyncio.wait_for(engine.stop("the test is over"), 10)
+        ack = await asked
+        assert (ack.ok, ack.code) == (False, "NOT_DURABLE")
+        assert named in ack.message
+    await link.close()
+    folder.rmdir()
+    assert "waits" not in intents_of(events_of(config.ledger))
 
 
 async def test_a_feed_that_fails_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,8 +161,10 @@ def test_a_commit_waits_for_as_long_as_another_program_holds_the_file(tmp_path: 
                 writer.submit(events)
                 with pytest.raises(queue.Empty):
                     ears.told.get(timeout=0.2)
+                assert "locked by another program; close it" in writer.held_up
                 other.execute("ROLLBACK")
             assert ears.wait_for(events[-1].seq) == [events[-1].seq]
+            assert writer.held_up == ""
 
 
 def test_a_backup_taken_while_events_are_written_is_a_whole_ledger_of_some_moment(

@@ -24,7 +24,7 @@ class Disk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.time_ns = 10 * AGO_NS
         self.state = SimpleNamespace(seq=0)
-        keeper = SimpleNamespace(desk=SimpleNamespace(state=self.state), durable_seq=0)
+        keeper = SimpleNamespace(desk=SimpleNamespace(state=self.state), durable_seq=0, waits_for=str)
         self.keeper = keeper
         self.views = DurableViews(cast("Keeper", keeper), self._build)
         monkeypatch.setattr(durable_views, "mono_ns", lambda: self.time_ns)
