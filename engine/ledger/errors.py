@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-import shutil
+import os
 import sqlite3
 from pathlib import Path
+from tempfile import TemporaryFile
 
-_NO_ROOM = 64 * 1024
-"""Bytes free; with less, a failed write counts as a full disk."""
+_ROOM = 64 * 1024
+"""Bytes; where there is not even room for these, a failed write counts as a full disk."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _HINDRANCES = {
     sqlite3.SQLITE_BUSY: "another program has it locked; close that",
     sqlite3.SQLITE_LOCKED: "another program has it locked; close that",
@@ -100,9 +102,8 @@ def unless_hindered(error: Exception) -> None:
 
 def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
     """The ledger's name for what SQLite or the system reports about its files."""
-    full = shutil.disk_usage(path.parent).free < _NO_ROOM
     if isinstance(error, OSError):
-        readonly, full = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS), full or error.errno == errno.ENOSPC
+        readonly, full = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS), error.errno in _FULL
     else:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         # Our own statements are an error only where a table is not as it was made.
@@ -111,10 +112,21 @@ def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LedgerLocked(f"{path} is locked by another program; close it")
         readonly = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
-        # Some calls report a full disk as a failed write.
-        full = code == sqlite3.SQLITE_FULL or (full and code == sqlite3.SQLITE_IOERR)
+        # Some calls report a full disk as a failed write, and all of them a used up quota.
+        full = code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and not _has_room(path.parent))
     if readonly:
         return LedgerReadOnly(f"{path} may not be written ({error}); check the file's and the folder's permissions")
     if full:
-        return LedgerFull(f"{path}: the disk is full; free some room")
+        return LedgerFull(f"{path}: the disk is full, or a quota used up; free some room")
     return LedgerError(f"{path}: {error}")
+
+
+def _has_room(folder: Path) -> bool:
+    """Tried rather than asked for: what a file system has free says nothing of a quota."""
+    try:
+        with TemporaryFile(dir=folder, buffering=0) as probe:
+            probe.write(bytes(_ROOM))
+            os.fsync(probe.fileno())
+    except OSError as error:
+        return error.errno not in _FULL
+    return True

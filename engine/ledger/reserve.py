@@ -13,11 +13,12 @@ class Reserve:
     """The file `<ledger>.reserve`, made of real blocks."""
 
     def __init__(self, ledger: Path, size: int = RESERVE_BYTES) -> None:
-        """Make it unless it is there already, or the disk has less than twice its size left."""
+        """Make it unless it is there already, or there is less than twice its size left, on the disk or of a quota."""
         self._path = ledger.with_name(ledger.name + ".reserve")
         if size and not self.held and shutil.disk_usage(ledger.parent).free >= 2 * size:
             try:
-                _fill(self._path, size)
+                _fill(self._path, 2 * size)
+                os.truncate(self._path, size)
             except OSError:
                 self.free()
 

@@ -205,7 +205,8 @@ class Ledger:
         try:
             self._head.write(self._last)
         except OSError as error:
-            raise LedgerError(f"{self._path}: event {seq} is durable, but HEAD cannot be written: {error}") from error
+            known = ledger_error(self._path, error)
+            raise type(known)(f"event {seq} is durable, but HEAD cannot be written: {known}") from error
 
     def snapshot(self, state: State) -> None:
         """Keep the state for the next start; it must not be ahead of what is durable."""

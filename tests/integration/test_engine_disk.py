@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from engine.ledger.head import Head, HeadFile
+from engine.ledger.reserve import Reserve
 from engine.ledger.verify import verify
 from engine.link.local import InProcessLink
 from engine.model import event as ev
@@ -138,9 +142,31 @@ async def test_when_the_reserve_is_used_up_too_it_looks_on_until_there_is_room(d
     assert verify(disk / "sim.sqlite").ok
 
 
+async def test_a_full_disk_that_only_head_is_told_of_lets_exits_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems that never write in place have no room for it either; what was committed before is done."""
+    write = HeadFile.write
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (_, link):
+        position = await long_position(link)
+        monkeypatch.setattr(runtime, "Reserve", partial(Reserve, size=0))  # no room comes back
+
+        def fail(file: HeadFile, head: Head) -> None:
+            monkeypatch.setattr(HeadFile, "write", write)
+            raise OSError(errno.ENOSPC, "no room")
+
+        monkeypatch.setattr(HeadFile, "write", fail)
+        assert (await link.submit(Deposit(request_id="done", asset="USDT", amount=Decimal(1)))).ok
+        await until(lambda: link.views["status"].mode is Mode.EXITS_ONLY)
+        assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
+    assert "done" in intents_of(events_of(config.ledger))
+    assert verify(config.ledger).ok
+
+
 async def test_a_new_ledger_on_a_full_disk_is_refused_clearly(disk: Path) -> None:
     fill(disk)
-    with pytest.raises(StartError, match="the disk is full; free some room"):
+    with pytest.raises(StartError, match="the disk is full, or a quota used up; free some room"):
         await Engine(config_for(disk)).start()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.ledger.errors import LedgerFull
+from engine.ledger import errors
+from engine.ledger.errors import LedgerError, LedgerFull, ledger_error
+from engine.ledger.reserve import Reserve
 from engine.ledger.store import Ledger
 from engine.ledger.verify import verify
 from engine.model.event import Event
@@ -121,6 +125,37 @@ def test_a_full_disk_writes_nothing_by_halves_and_the_reserve_lets_exits_through
     assert ledger.load().state.seq == story.seq
     ledger.close()
     assert verify(path).ok
+
+
+@pytest.mark.parametrize(("refusal", "kind"), [(errno.EDQUOT, LedgerFull), (errno.EIO, LedgerError)])
+def test_a_quota_that_is_used_up_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int, kind: type[LedgerError]
+) -> None:
+    """SQLite tells both as a failed write."""
+
+    def refuse(**_: object) -> None:
+        raise OSError(refusal, "refused")
+
+    monkeypatch.setattr(errors, "TemporaryFile", refuse)
+    failed = sqlite3.OperationalError("disk I/O error")
+    failed.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    assert type(ledger_error(tmp_path / "sim.sqlite", failed)) is kind
+
+
+def test_a_reserve_does_not_take_the_last_room_of_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file system has free is not what its user may take."""
+
+    def within_quota(descriptor: int, offset: int, size: int) -> None:
+        if size > quota:
+            raise OSError(errno.EDQUOT, "over quota")
+        os.ftruncate(descriptor, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", within_quota, raising=False)
+    quota = 100_000
+    assert not Reserve(tmp_path / "sim.sqlite", 60_000).held
+    quota = 200_000
+    assert Reserve(tmp_path / "sim.sqlite", 60_000).held
+    assert (tmp_path / "sim.sqlite.reserve").stat().st_size == 60_000
 
 
 def test_an_engine_that_died_on_a_full_disk_starts_again_on_its_reserve(small_disk: Path) -> None:
