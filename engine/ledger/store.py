@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -231,16 +231,32 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        written = False
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield
+            written = True
             self._db.execute("COMMIT")
         except BaseException as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            if written:
+                self._overwrite()
             if isinstance(error, sqlite3.Error):
                 raise ledger_error(self._path, error) from error
             raise
+
+    def _overwrite(self) -> None:
+        """Write what changes nothing over what a commit left in the log whose sync failed: after a kill, a start would
+        take that for done."""
+        with suppress(sqlite3.Error):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
 
     def _check_head(self) -> None:
         try:

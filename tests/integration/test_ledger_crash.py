@@ -23,6 +23,7 @@ from engine.ledger.store import Ledger
 from engine.ledger.verify import verify
 from engine.model.event import Event
 from tests.ledger_events import START_NS, Story
+from tests.vfs import watched_files
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -125,6 +126,32 @@ def test_a_full_disk_writes_nothing_by_halves_and_the_reserve_lets_exits_through
     assert ledger.load().state.seq == story.seq
     ledger.close()
     assert verify(path).ok
+
+
+def test_a_commit_whose_sync_failed_is_not_there_after_a_kill_either(tmp_path: Path) -> None:
+    """It was whole in the log, and answered as not done."""
+    path, story = tmp_path / "sim.sqlite", Story()
+    with watched_files() as files:
+        ledger = Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+        ledger.append(story.opening())
+        files.clear()
+        ledger.append(story.round_trip())
+        assert files.log[-1].kind == "sync"
+        last = len(files.log) - 1
+        files.clear()
+        files.fail_at = last
+        with pytest.raises(LedgerError):
+            ledger.append(story.round_trip())
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        for file in tmp_path.glob("sim.sqlite*"):
+            shutil.copy(file, killed)
+        seq = ledger.seq
+        ledger.close()
+    again = Ledger.open(killed / "sim.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    assert again.seq == seq
+    again.close()
+    assert verify(killed / "sim.sqlite").ok
 
 
 @pytest.mark.parametrize(("refusal", "kind"), [(errno.EDQUOT, LedgerFull), (errno.EIO, LedgerError)])
