@@ -1,12 +1,15 @@
 """The kill switch of an engine that is not running: a file beside the ledger that the next start obeys (DESIGN 9).
 
-The runtime asks `left()` at start, switches the kill switch on with that reason, and calls `clear()` once that is durable.
+The runtime asks `left()` at start and now and then, switches the kill switch on with that reason, and calls `clear()` once that
+is durable.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from engine.ledger.files import sync_folder
 
 
 def kill_flag(ledger: Path) -> Path:
@@ -22,6 +25,7 @@ def leave(ledger: Path, reason: str) -> None:
         file.write(reason + "\n")
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(flag.parent)
 
 
 def left(ledger: Path) -> str | None:

@@ -14,23 +14,21 @@ import msgspec
 
 from engine.clock import SteadyClock, wall_ns
 from engine.core.desk import Desk
-from engine.core.inputs import Intent, Note, Start, Tick
+from engine.core.inputs import Note, Start, Tick
 from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
 from engine.ledger.reserve import Reserve
 from engine.ledger.verify import Report
-from engine.link import killflag
 from engine.link.hub import Hub
 from engine.link.server import LinkServer
 from engine.model import event as ev
-from engine.model.command import SetKill
 from engine.model.instrument import Instrument
+from engine.runtime import flag, listings
 from engine.runtime.config import VENUES, VERSION, EngineConfig, IntakeConfig, StartError, check_execution
 from engine.runtime.damage import Opened, damaged, open_ledger
 from engine.runtime.keeper import Keeper, NotDurable
-from engine.runtime.listings import follow
 from engine.runtime.player import Player
 from engine.runtime.port import DeskPort
 from engine.runtime.recovery import old_lines, recovery_line
@@ -149,7 +147,8 @@ class Engine:
         self._run(self._player.run(), "feed")
         self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
         self._run(_each(TICK_S, self._tick), "ticks")
-        self._run(follow(self._feed, self.keeper), "listings")
+        self._run(listings.follow(self._feed, self.keeper), "listings")
+        self._run(flag.follow(config.ledger, self.keeper), "kill flag")
 
     def _make_feed(self, state: State) -> Feed:
         config = self.config
@@ -206,13 +205,8 @@ class Engine:
         keeper.decide(start)
         for warning in warnings:
             keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", warning)))
-        reason = killflag.left(config.ledger)
-        if reason is not None:
-            command = SetKill(request_id=f"kill-flag-{epoch}", on=True, reason=reason, owner="flag")
-            keeper.decide(Intent(keeper.now_ns(), command))
         await keeper.durable(keeper.desk.state.seq)
-        if reason is not None:
-            killflag.clear(config.ledger)
+        await flag.obey(config.ledger, keeper)
 
     def _rehearse(self, ledger_id: str, keeper: Keeper, recorded_ns: int) -> None:
         from engine.runtime.rehearsal import Rehearsal

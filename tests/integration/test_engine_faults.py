@@ -24,7 +24,7 @@ from engine.link.local import InProcessLink
 from engine.model import event as ev
 from engine.model.command import AnyCommand, ClosePosition, Deposit, SetKill
 from engine.model.market import StreamState, Trade
-from engine.runtime import Engine, player, port
+from engine.runtime import Engine, flag, player, port
 from engine.views import Mode
 from tests.engine_process import (
     attached,
@@ -242,6 +242,21 @@ async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None
         assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link.sqlite"]
     report = verify(config.ledger)
     assert report.ok, report.lines
+
+
+async def test_a_kill_flag_left_by_who_did_not_find_the_engine_is_obeyed_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is on its way, or listens in a runtime folder of its own."""
+    monkeypatch.setattr(flag, "LOOK_S", 0.02)
+    config = config_for(tmp_path, volatility=0.1)
+    async with running(config) as (_, link):
+        killflag.leave(config.ledger, "now")
+        await until(lambda: link.views["status"].kill)
+        assert link.views["status"].kill_reason == "now"
+        await until(lambda: killflag.left(config.ledger) is None)
+        assert (await link.submit(SetKill(request_id="off", on=False))).ok
+        await until(lambda: not link.views["status"].kill)
 
 
 async def test_a_kill_flag_left_without_an_engine_is_obeyed_once(tmp_path: Path) -> None:
