@@ -25,6 +25,8 @@ FIRST_NS, MOST_NS = 1_000_000_000, 32_000_000_000
 """How long an exit waits after the venue rejected one, and after it rejected many."""
 KEEP_HEARD = 4 * KEEP_ENDED
 """More orders than this are not kept in `heard` once they ended."""
+REFUSED = "|refused"
+"""Ends the key in `heard` of when something was refused last."""
 
 
 class Due(IntEnum):
@@ -159,13 +161,21 @@ class Kernel:
         """Note that something new was heard of an order and its position now."""
         terms = order.terms
         if len(self.heard) > KEEP_HEARD:
-            self.heard = {key: at for key, at in self.heard.items() if "|" in key or key in self.state.orders}
+            self._forget_ended()
         self.heard[terms.id] = self.heard[pair_key(terms.account, terms.instrument)] = self.clock
+
+    def _forget_ended(self) -> None:
+        """Of orders that ended nothing is awaited, and nothing is cancelled again."""
+        live = self.state.orders
+        self.refused = {what: times for what, times in self.refused.items() if "|" in what or what in live}
+        self.heard = {
+            key: at for key, at in self.heard.items() if "|" in (what := key.removesuffix(REFUSED)) or what in live
+        }
 
     def refuse(self, what: str) -> None:
         """Note that a venue rejected an exit of account|instrument now or ended it with nothing filled, or an order's cancel."""
         self.refused[what] = self.refused.get(what, 0) + 1
-        self.heard[f"{what}|refused"] = self.clock
+        self.heard[what + REFUSED] = self.clock
 
     def moved(self, pair: str) -> None:
         """The position of account|instrument changed: what a venue refused before is no measure any more."""
@@ -180,7 +190,7 @@ class Kernel:
         refused = self.refused.get(what, 0)
         if not refused:
             return 0
-        since = self.clock - self.heard[f"{what}|refused"]
+        since = self.clock - self.heard[what + REFUSED]
         return max(0, min(FIRST_NS << (refused - 1), MOST_NS) - since)
 
     def next_due(self) -> int | None:
