@@ -13,8 +13,9 @@ from engine.ledger.files import sync_folder
 
 
 def kill_flag(ledger: Path) -> Path:
-    """`sim.sqlite` -> `sim.sqlite.kill`."""
-    return ledger.with_name(ledger.name + ".kill")
+    """`sim.sqlite` -> `sim.sqlite.kill`, beside the file itself, whatever link leads to it."""
+    file = ledger.resolve()
+    return file.with_name(file.name + ".kill")
 
 
 def leave(ledger: Path, reason: str) -> None:

@@ -244,6 +244,17 @@ async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None
     assert report.ok, report.lines
 
 
+async def test_a_kill_flag_left_through_a_link_to_the_ledger_is_obeyed(tmp_path: Path) -> None:
+    config = config_for(tmp_path, volatility=0.1)
+    link_to = tmp_path / "elsewhere" / "my.sqlite"
+    link_to.parent.mkdir()
+    link_to.symlink_to(config.ledger)
+    killflag.leave(link_to, "left at night")
+    async with running(config) as (_, link):
+        assert link.views["status"].kill_reason == "left at night"
+    assert killflag.left(link_to) is None
+
+
 async def test_a_kill_flag_left_by_who_did_not_find_the_engine_is_obeyed_while_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
