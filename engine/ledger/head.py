@@ -11,6 +11,7 @@ from typing import NamedTuple
 from engine.ledger.errors import LedgerBroken
 
 _LENGTH = 63
+_RESTORED = "an older copy belongs here together with its own .head, a new ledger without one"
 
 
 class Head(NamedTuple):
@@ -55,7 +56,7 @@ def compare_head(db: sqlite3.Connection, head: Head | None) -> None:
         return
     last: int = db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
     if head.seq > last:
-        text = f"events {last + 1}..{head.seq} are missing: HEAD says the last one is {head.seq}"
+        text = f"events {last + 1}..{head.seq} are missing: HEAD says the last one is {head.seq}; {_RESTORED}"
         raise LedgerBroken("HEAD", text, last + 1)
     row = db.execute("SELECT hash FROM events WHERE seq = ?", (head.seq,)).fetchone()
     if row is None or row[0] != head.hash:

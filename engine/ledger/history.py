@@ -71,7 +71,7 @@ class History:
     """
 
     def __init__(self, path: Path, spacing: int = SPACING) -> None:
-        """Open the file; raises LedgerError where there is none, or nothing in it.
+        """Open the file; raises LedgerError where there is none, or nothing in it, LedgerBroken where HEAD knows of something.
 
         Who asks for one moment only needs no states kept: `spacing` 0.
         """
@@ -309,6 +309,7 @@ class History:
         sql = f"SELECT seq, time_ns FROM events ORDER BY seq {order} LIMIT 1"  # noqa: S608  ours
         row = self._db.execute(sql).fetchone()
         if row is None:
+            compare_head(self._db, readable_head(self._path))
             raise LedgerError(f"{self._path} holds no events yet")
         return Point(*row)
 

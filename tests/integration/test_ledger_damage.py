@@ -111,7 +111,7 @@ def test_a_cut_tail_shows_against_head(ledger: Path) -> None:
     assert isinstance(last, int)
     change(ledger, "DROP TRIGGER events_are_never_deleted", f"DELETE FROM events WHERE seq > {last - 10}")
     missing = f"HEAD: events {last - 9}..{last} are missing: HEAD says the last one is {last}"
-    assert missing in verify(ledger).lines
+    assert any(line.startswith(missing) for line in verify(ledger).lines)
     with pytest.raises(LedgerBroken, match=missing):
         open_ledger(ledger)
 

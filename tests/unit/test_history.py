@@ -16,6 +16,7 @@ import pytest
 from engine.core.state import encode_state
 from engine.ledger import history as module
 from engine.ledger.errors import LedgerBroken, LedgerError
+from engine.ledger.head import Head, HeadFile
 from engine.ledger.history import GivenUp, History, Point
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
@@ -162,6 +163,19 @@ def test_the_next_of_a_kind_is_found_without_looking_at_what_lies_between(opened
     for sql in asked:
         (plan,) = (row[3] for row in opened._db.execute(f"EXPLAIN QUERY PLAN {sql}"))
         assert plan.startswith(("SEARCH events USING INDEX events_rare (type=? AND rowid", "SEARCH fills")), sql
+
+
+def test_a_ledger_whose_events_were_all_cut_off_is_not_called_new(tmp_path: Path) -> None:
+    path = tmp_path / "sim.sqlite"
+    Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0).close()
+    with pytest.raises(LedgerError, match="holds no events yet"):
+        History(path)
+    with closing(HeadFile(path)) as head:
+        head.write(Head(205, bytes(16)))
+    with pytest.raises(
+        LedgerBroken, match=r"events 1..205 are missing.*an older copy belongs here together with its own"
+    ):
+        History(path)
 
 
 def test_every_engine_start_is_found(tmp_path: Path) -> None:
