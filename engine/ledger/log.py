@@ -8,9 +8,19 @@ from pathlib import Path
 
 LOG_BYTES = 16 * 1024 * 1024
 """What the log grows to between two checkpoints."""
+LONG = 8 * LOG_BYTES
+"""It is as long as this only where it cannot end: some other program has not done with reading what stood before it."""
 _SPARE = 8
 """Only where there is room for so many such logs."""
 _BLOCK = bytes(1024 * 1024)
+
+
+def log_bytes(ledger: Path) -> int:
+    """How long the log's file is; 0 where there is none."""
+    try:
+        return ledger.with_name(ledger.name + "-wal").stat().st_size
+    except OSError:
+        return 0
 
 
 def lengthen(ledger: Path) -> bool:

@@ -17,6 +17,7 @@ from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnv
 from engine.ledger.head import Head, HeadFile, compare_head, read_head
 from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
+from engine.ledger.log import LOG_BYTES
 from engine.ledger.migrate import migrate
 from engine.ledger.projections import Projector
 from engine.ledger.replay import fold_verified, verified_events
@@ -294,6 +295,8 @@ def _set_durable(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute("PRAGMA cache_size = -32768")
     db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    # One that a reader held up, and that grew meanwhile, gives its room back.
+    db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise LedgerError(f"the file system does not allow WAL (SQLite chose {mode}); put the ledger on a local disk")

@@ -19,6 +19,7 @@ from engine.core.state import State, encode_state
 from engine.feeds.base import Feed, FeedError
 from engine.feeds.factory import make_feed
 from engine.ledger.errors import LedgerError
+from engine.ledger.log import LONG, log_bytes
 from engine.ledger.reserve import Reserve
 from engine.ledger.verify import Report
 from engine.link.hub import Hub
@@ -72,6 +73,7 @@ class Engine:
         self._snapshot_seq = 0
         self._clock: SteadyClock
         self._stepped = False
+        self._long_log = False
         self._feed: Feed
         self.hub: Hub
         self.keeper: Keeper | None = None
@@ -256,6 +258,7 @@ class Engine:
         if self.keeper.mode is Mode.OK:
             self.keeper.decide(Tick(self.keeper.now_ns()))
             self._watch_clock(self.keeper)
+            self._watch_log(self.keeper)
         elif self.keeper.full and Reserve(self.config.ledger).held:
             self.keeper.try_again()
 
@@ -269,6 +272,14 @@ class Engine:
             )
             keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("CLOCK", text)))
         self._stepped = stepped
+
+    def _watch_log(self, keeper: Keeper) -> None:
+        """Who reads the ledger without end has it fill the disk; a person should know, once."""
+        size = log_bytes(self.config.ledger)
+        if size > LONG and not self._long_log:
+            text = f"{self.config.ledger.name}-wal has {size >> 20} MB and grows: another program reads the ledger and does not end; close it"
+            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", text)))
+        self._long_log = size > LONG
 
     @staticmethod
     def _note_marks(keeper: Keeper) -> None:

@@ -25,6 +25,7 @@ from engine.model import event as ev
 from engine.model.command import AnyCommand, ClosePosition, Deposit, SetKill
 from engine.model.market import StreamState, Trade
 from engine.runtime import Engine, flag, player, port
+from engine.runtime import engine as runtime
 from engine.views import Mode
 from tests.engine_process import (
     attached,
@@ -229,6 +230,19 @@ async def test_a_feed_that_fails_is_begun_again(tmp_path: Path, monkeypatch: pyt
         await until(lambda: StreamState.DOWN in {stream.state for stream in link.views["status"].streams})
         assert not (await link.submit(buy("early"))).ok
         await long_position(link)
+
+
+async def test_a_reader_that_does_not_end_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "TICK_S", 0.02)
+    monkeypatch.setattr(runtime, "LONG", 1_000_000)
+    async with running(config_for(tmp_path)) as (engine, link):
+        assert (await link.submit(deposit("long log"))).ok
+        await until(lambda: any("reads the ledger and does not end" in line.text for line in link.views["log"].lines))
+        for number in range(3):
+            assert (await link.submit(deposit(f"d{number}"))).ok
+            await asyncio.sleep(0.05)
+        assert engine.keeper is not None
+        assert sum("-wal has" in text for _, _, text in engine.keeper.desk.state.alarms) == 1
 
 
 async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from engine.core.fold import fold
 from engine.core.state import State, encode_state
+from engine.ledger import store
 from engine.ledger.errors import LedgerBusy, LedgerError, WrongEnvironment, WrongFeed
 from engine.ledger.head import read_head
+from engine.ledger.log import log_bytes
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
 from engine.model.event import Event
@@ -146,6 +148,24 @@ def test_commits_are_durable_in_wal_mode_with_full_synchronous(open_ledger: Open
     ledger = open_ledger()
     assert ledger._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert ledger._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_log_that_a_reader_held_up_gives_its_room_back(
+    open_ledger: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LOG_BYTES", 100_000)
+    monkeypatch.setattr(store, "_CHECKPOINT_PAGES", 10)
+    story = Story()
+    with closing(open_ledger()) as ledger:
+        ledger.append(story.opening())
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM events").fetchone()
+            while log_bytes(path) < 400_000:
+                ledger.append(story.round_trip())
+        for _ in range(3):
+            ledger.append(story.round_trip())
+        assert log_bytes(path) <= 100_000
 
 
 def test_a_database_that_is_no_ledger_is_left_alone(open_ledger: Open, path: Path) -> None:
