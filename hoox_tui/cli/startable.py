@@ -91,6 +91,9 @@ def _ledger(settings: Settings) -> None:
     path = settings.ledger_path
     if path.exists() and path.stat().st_size:
         _check_stamps(settings)
+        # Locks and logs are made beside the file itself.
+        if not all(os.access(needed, os.W_OK) for needed in (path, path.resolve().parent)):
+            raise LedgerError(f"{path} may not be written; check the file's and the folder's permissions")
         return
     # A start makes the file, and the folders that are not there.
     folder = next(parent for parent in path.parents if parent.exists())

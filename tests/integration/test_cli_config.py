@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from contextlib import closing
@@ -105,3 +106,20 @@ def test_a_check_makes_nothing(home: Path) -> None:
     before = sorted(home.iterdir())
     assert check().exit_code == 0
     assert sorted(home.iterdir()) == before
+
+
+def test_a_ledger_that_may_not_be_written_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one in a folder where nothing may be made; told also to root, whom only a file system stops."""
+    made = home / "data" / "sim.sqlite"
+    made.parent.mkdir()
+    Ledger.open(made, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0).close()
+    (home / "link.sqlite").symlink_to(made)
+    right = os.access
+    assert check("--ledger", "link.sqlite").exit_code == 0
+    for closed in (made, made.parent):
+        monkeypatch.setattr(
+            os, "access", lambda path, mode, closed=closed: right(path, mode) and Path(path).resolve() != closed
+        )
+        result = check("--ledger", "link.sqlite")
+        assert result.exit_code == 2
+        assert "link.sqlite may not be written; check the file's and the folder's permissions" in result.stderr
