@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.ledger import schema
-from engine.ledger.errors import LedgerError
+from engine.ledger.errors import LedgerError, unless_hindered
 from engine.ledger.replay import connect_readonly
 from engine.ledger.rows import timestamp
 from engine.ledger.schema import Row, table_columns
@@ -71,6 +71,7 @@ def export_rows(path: Path, what: str, since_ns: int | None = None, until_ns: in
             ):
                 yield [table.shape(row) for row in rows]
     except sqlite3.Error as error:
+        unless_hindered(error)
         raise LedgerError(f"{path} cannot be read: {error}; hoox ledger verify says where") from error
 
 

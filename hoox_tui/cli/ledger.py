@@ -53,7 +53,9 @@ def snapshot(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> N
 
     path = existing(env, feed, ledger)
     stamps = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}
-    with closing(Ledger.open(path, env=stamps["env"], feed=stamps["feed"], now_ns=wall_ns(), create=False)) as opened:
+    # A stamp that is missing the ledger names itself.
+    stamped_env, stamped_feed = (stamps.get(name, "") for name in ("env", "feed"))
+    with closing(Ledger.open(path, env=stamped_env, feed=stamped_feed, now_ns=wall_ns(), create=False)) as opened:
         loaded = opened.load()
         for warning in loaded.warnings:
             note(warning)

@@ -267,6 +267,18 @@ def test_a_file_that_is_no_ledger_is_named(path: Path, tmp_path: Path, words: li
         assert says in result.stderr
 
 
+def test_no_room_for_temporary_files_is_no_fault_of_the_ledgers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        full = sqlite3.OperationalError("database or disk is full")
+        full.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise full
+
+    monkeypatch.setattr(export, "_copied", fail)
+    result = run(path, "--what", "trades")
+    assert result.exit_code == 1
+    assert "SQLite's temporary files have no room; make some, or set SQLITE_TMPDIR" in result.stderr
+
+
 def hoox(path: Path, *words: str, **how: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "hoox_tui", "ledger", "export", "--ledger", str(path), *words]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)

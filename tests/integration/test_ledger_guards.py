@@ -160,6 +160,13 @@ def test_what_a_snapshot_command_found_is_said(ledger: Path) -> None:
     assert told[-1].startswith("snapshot after event")
 
 
+def test_a_stamp_that_is_gone_is_named_by_a_snapshot_too(ledger: Path) -> None:
+    change(ledger, "DELETE FROM meta WHERE key = 'env'")
+    result = cli("ledger", "snapshot", "--ledger", str(ledger))
+    assert result.exit_code == 1
+    assert "sim.sqlite lacks env" in result.stderr
+
+
 def test_all_of_it_is_in_the_json_too(ledger: Path) -> None:
     change(ledger, "DROP TRIGGER events_are_never_deleted")
     result = cli("ledger", "verify", "--ledger", str(ledger), "--json")
