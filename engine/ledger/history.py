@@ -17,7 +17,7 @@ from engine.core.state import State, decode_state, encode_state
 from engine.ledger.chain import GENESIS
 from engine.ledger.errors import LedgerBroken, LedgerError, missing, number_in
 from engine.ledger.head import compare_head, readable_head
-from engine.ledger.replay import connect_readonly, fold_verified, verified_events
+from engine.ledger.replay import connect_readonly, fold_verified, is_alone, verified_events
 from engine.ledger.schema import ORDER_FLOW, RARE, read_meta
 from engine.ledger.snapshots import SnapshotBad, read_snapshot, snapshot_seqs
 from engine.model.event import Event
@@ -75,6 +75,7 @@ class History:
 
         Who asks for one moment only needs no states kept: `spacing` 0.
         """
+        self._alone = is_alone(path)
         self._db = connect_readonly(path)
         self._path = path
         self.damage = ""
@@ -128,6 +129,10 @@ class History:
         if self.damage:
             return
         head = readable_head(self._path)
+        if self._alone:
+            self._alone, stale = is_alone(self._path), self._db
+            self._db = connect_readonly(self._path)
+            stale.close()
         self.last = self._edge("DESC")
         try:
             compare_head(self._db, head)

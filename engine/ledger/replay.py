@@ -29,13 +29,19 @@ StoredEvent = tuple[Any, ...]
 """The columns of an event as they are stored, and its hash."""
 
 
-def readonly_uri(path: Path) -> str:
-    """How SQLite is told to open a ledger for reading."""
+def is_alone(path: Path) -> bool:
+    """Whether a ledger is read from its file only: what is written later does not show on a connection made now.
+
+    Beside a file in WAL mode SQLite makes others. In a folder where it may not, and nobody writes, there is only the file.
+    """
     file = path.resolve()
     log = Path(f"{file}-wal")
-    # Beside a file in WAL mode SQLite makes others. In a folder where it may not, and nobody writes, there is only the file.
-    alone = not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
-    return f"{file.as_uri()}?{'mode=ro&immutable=1' if alone else 'mode=ro'}"
+    return not os.access(file.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+
+
+def readonly_uri(path: Path) -> str:
+    """How SQLite is told to open a ledger for reading."""
+    return f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if is_alone(path) else 'mode=ro'}"
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:

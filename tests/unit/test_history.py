@@ -284,6 +284,25 @@ def test_a_ledger_in_a_folder_one_may_not_write_to_is_read_from_its_file_alone(
         assert set(ledger.parent.iterdir()) == there, "SQLite would have made a file beside it"
 
 
+def test_what_an_engine_of_another_user_writes_meanwhile_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder one may not write to; it began when the file was open already."""
+    path, story = tmp_path / "sim.sqlite", Story()
+    write(path, story.opening())
+    monkeypatch.setattr("engine.ledger.replay.os.access", lambda *_: False)
+    with closing(History(path)) as history:
+        for _ in range(2):
+            write(path, story.round_trip())  # and stops again
+            history.renew()
+            assert (history.last.seq, history.damage) == (story.seq, "")
+        with closing(Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)) as ledger:
+            for _ in range(2):
+                ledger.append(story.round_trip())
+                history.renew()
+                assert (history.last.seq, history.damage) == (story.seq, "")
+
+
 def test_what_an_engine_writes_meanwhile_is_taken_in(tmp_path: Path) -> None:
     story = Story()
     path = tmp_path / "live.sqlite"
