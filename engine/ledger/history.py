@@ -27,6 +27,8 @@ SPACING = 512
 """Events between two states kept: as many are folded at most to go one event back."""
 KEPT = 1_024
 """States kept; with more, every second is dropped and they lie twice as far apart."""
+KEPT_BYTES = 128 * 1024 * 1024
+"""Of them together; each holds up to a megabyte where many signals and requests came."""
 LOOK_BACK = 5_000
 """Events before a snapshot that are searched for the prices of then."""
 
@@ -84,6 +86,7 @@ class History:
             self.first = self._edge("ASC")
             self.last = self.first
             self._kept: dict[int, _Kept] = {}
+            self._kept_bytes = 0
             self._spacing = spacing
             self._at = _begin()
             self._front = _begin()
@@ -292,9 +295,11 @@ class History:
         # Fast compression makes a state a sixth as large, for a fifth of the time it takes to read it.
         packed = zlib.compress(encode_state(folded.state), 1)
         self._kept[folded.state.seq] = _Kept(folded.hash, packed, _encode_prices(folded.prices), folded.since)
-        if len(self._kept) > KEPT:
+        self._kept_bytes += len(packed)
+        if len(self._kept) > KEPT or self._kept_bytes > KEPT_BYTES:
             self._spacing *= 2
             self._kept = {seq: kept for seq, kept in self._kept.items() if seq % self._spacing == 0}
+            self._kept_bytes = sum(len(kept.state) for kept in self._kept.values())
 
     def _until(self, until: int, count: int) -> Iterator[Event]:
         """So many events up to one, verified from the one before them on; raises LedgerBroken."""

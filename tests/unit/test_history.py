@@ -118,6 +118,18 @@ def test_more_states_than_are_kept_lie_further_apart(opened: History, monkeypatc
     assert all(seq % opened._spacing == 0 for seq in opened._kept)
 
 
+def test_large_states_are_kept_within_so_many_bytes(
+    opened: History, ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_BYTES", 20_000)
+    opened._spacing = 4
+    while opened.go_on(4):
+        assert sum(len(kept.state) for kept in opened._kept.values()) <= 20_000
+    assert opened._kept
+    for seq in (opened.last.seq // 2, opened.last.seq // 3):
+        assert encode_state(opened.folded(seq).state) == encode_state(replay(ledger, until_seq=seq))
+
+
 def test_a_long_way_can_be_broken_off_and_gone_on_with(ledger: Path) -> None:
     change(ledger, "DELETE FROM snapshots")
     with closing(History(ledger)) as history:
