@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
+import threading
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -213,6 +214,30 @@ async def test_another_program_that_holds_the_ledger_is_named_and_keeps_no_engin
     await link.close()
     folder.rmdir()
     assert "waits" not in intents_of(events_of(config.ledger))
+
+
+async def test_a_queue_that_is_full_because_of_another_program_ends_in_looking_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in a loop that stands still for as long as that program likes."""
+    config, named = config_for(tmp_path), "locked by another program; close it"
+    async with running(config) as (engine, link):
+        assert engine.keeper is not None
+        assert engine.keeper._ledger is not None
+        engine.keeper._ledger._db.execute("PRAGMA busy_timeout = 20")
+        monkeypatch.setattr(writer, "MAX_PENDING", 20)
+        with closing(sqlite3.connect(config.ledger, isolation_level=None, check_same_thread=False)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            stuck = threading.Timer(5, other.execute, ["ROLLBACK"])  # a loop that stands still sees no time limit
+            stuck.start()
+            asked = [asyncio.create_task(link.submit(deposit("first")))]
+            await until(lambda: named in link.views["status"].mode_reason)
+            asked += [asyncio.create_task(link.submit(deposit(f"d{number}"))) for number in range(30)]
+            acks = await asyncio.wait_for(asyncio.gather(*asked), 10)
+            stuck.cancel()
+            assert not any(ack.ok for ack in acks)
+            await until(lambda: link.views["status"].mode is Mode.READ_ONLY)
+            assert named in link.views["status"].mode_reason
 
 
 async def test_a_feed_that_fails_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
