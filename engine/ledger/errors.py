@@ -111,6 +111,9 @@ def ledger_error(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
             return LedgerBroken("file", f"{path}: {error}; hoox ledger verify says where")
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LedgerLocked(f"{path} is locked by another program; close it")
+        if code == sqlite3.SQLITE_CONSTRAINT and "events.seq" in str(error):
+            # Its lock was removed, or could not be seen from there.
+            return LedgerError(f"{path}: another engine wrote to it, too; stop both, and start one")
         readonly = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
         # Some calls report a full disk as a failed write, and all of them a used up quota.
         full = code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and not _has_room(path.parent))

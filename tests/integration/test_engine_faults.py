@@ -270,6 +270,18 @@ async def test_a_reader_that_does_not_end_is_said_once(tmp_path: Path, monkeypat
         assert sum("-wal has" in text for _, _, text in engine.keeper.desk.state.alarms) == 1
 
 
+async def test_a_second_engine_that_got_by_the_lock_is_named(tmp_path: Path) -> None:
+    config = config_for(tmp_path)
+    async with running(config) as (_, link):
+        (tmp_path / "sim.sqlite.lock").unlink()
+        async with running(config) as (_, other):
+            ack = await link.submit(deposit("first"))
+            assert (ack.ok, ack.code) == (False, "NOT_DURABLE")
+            assert "another engine wrote to it, too; stop both, and start one" in ack.message
+            assert (await other.submit(deposit("second"))).ok
+    assert verify(config.ledger).ok
+
+
 async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link.sqlite").symlink_to(tmp_path / "disk" / "sim.sqlite")
