@@ -15,7 +15,7 @@ RECORDED = frozenset({"positions", "orders", "trades", "signals", "log"})
 _EARLY_NS = 5_000_000
 """A topic is due this much early, so that a late tick does not halve its rate."""
 _UNKNOWN_NS = 250_000_000
-_FAILED_NS = 5_000_000_000
+FAILED_NS = 5_000_000_000
 """A view that raised is asked for again after this: the others go on."""
 
 
@@ -54,7 +54,7 @@ class Broadcast:
         return recorded
 
     def _ask(self, topic: str, now: int) -> None:
-        self._due[topic] = now + _FAILED_NS
+        self._due[topic] = now + FAILED_NS
         view = self._port.view(topic)
         if view is None:
             self._due[topic] = now + _UNKNOWN_NS

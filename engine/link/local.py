@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.clock import mono_ns
 from engine.link.base import LinkLost, LinkState
-from engine.link.broadcast import MAX_HZ, RECORDED
+from engine.link.broadcast import FAILED_NS, MAX_HZ, RECORDED
 from engine.link.hub import Hub, Kind, Session
 from engine.link.messages import Ack, HandChanged, Welcome
 from engine.model.command import AnyCommand
 from engine.views import Preview, View
+
+log = logging.getLogger(__name__)
 
 
 class InProcessLink:
@@ -120,7 +123,12 @@ class InProcessLink:
             await asyncio.sleep(1 / MAX_HZ)
 
     def _look(self, topic: str, now: int) -> None:
-        view = self._hub.port.view(topic)
+        try:
+            view = self._hub.port.view(topic)
+        except Exception:  # a view that cannot be built must not end the heartbeat of the others
+            log.exception("%s could not be built", topic)
+            self._due[topic] = now + FAILED_NS
+            return
         if view is not None:
             self.views[topic] = view
             self._due[topic] = now + round(1e9 / self._hub.port.rate(topic))
