@@ -111,7 +111,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 class Reader:
-    """The everyday questions, on a connection that cannot write. Newest first; decimals are text."""
+    """The everyday questions, on a connection that cannot write. Newest first; decimals are text.
+
+    Each raises LedgerError when it cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file; raises LedgerError where there is none."""
@@ -236,4 +239,7 @@ class Reader:
         return self._all(f"SELECT * FROM {table} {where} ORDER BY {order} LIMIT ?", *values, limit)  # noqa: S608  ours
 
     def _all(self, sql: str, *values: object) -> Rows:
-        return [dict(row) for row in self._db.execute(sql, values)]
+        try:
+            return [dict(row) for row in self._db.execute(sql, values)]
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger cannot be read: {error}") from None

@@ -244,8 +244,13 @@ class DeskPort:
         ack = self._acks.get(request_id)
         if ack is not None:
             return ack
-        with Reader(self._config.ledger) as reader:
-            rows = reader.events_after(first - 1, 200)
+        try:
+            with Reader(self._config.ledger) as reader:
+                rows = reader.events_after(first - 1, 200)
+        except LedgerError as error:
+            return Ack(
+                request_id, False, "LEDGER", f"{request_id} was taken in before, its outcome is not known: {error}"
+            )
         mine = [row for row in rows if row["request_id"] == request_id]
         bodies = [body_of(row["type"], row["version"], row["payload"]) for row in mine]
         return ack_of_bodies(request_id, bodies)

@@ -282,6 +282,30 @@ async def test_a_second_engine_that_got_by_the_lock_is_named(tmp_path: Path) -> 
     assert verify(config.ledger).ok
 
 
+async def test_a_view_that_cannot_be_built_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a screen that shares the engine's loop."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with running(config_for(tmp_path)) as (_, link):
+        await until(lambda: "orders" in link.views)
+        monkeypatch.setattr("engine.views.tables.orders_view", fail)
+        status = link.views["status"]
+        await until(lambda: link.views["status"].time_ns > status.time_ns + 1_000_000_000)
+
+
+async def test_a_request_whose_outcome_cannot_be_read_is_answered_so(tmp_path: Path) -> None:
+    async with running(config_for(tmp_path)) as (engine, link):
+        assert (await link.submit(deposit("once"))).ok
+        engine.port._acks.clear()
+        with closing(sqlite3.connect(tmp_path / "sim.sqlite")) as db:
+            db.execute("ALTER TABLE events RENAME COLUMN seq TO number")
+        ack = await link.submit(deposit("once"))
+        assert (ack.ok, ack.code) == (False, "LEDGER")
+        assert "once was taken in before, its outcome is not known: the ledger cannot be read" in ack.message
+
+
 async def test_a_ledger_behind_a_link_is_the_same_ledger(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "link.sqlite").symlink_to(tmp_path / "disk" / "sim.sqlite")
