@@ -187,6 +187,9 @@ class SocketLink:
         check_socket(self._path)
         reader, self._writer = await asyncio.open_unix_connection(self._path)
         uid = peer_uid(self._writer.get_extra_info("socket"))
+        if uid < 0:
+            # asyncio takes a queue that is full for a connection.
+            raise ConnectionError("the engine listens, but takes nobody in: it stands still")
         if uid != os.geteuid():
             raise UnsafeSocket(f"{self._path} is served by user {uid}, not by you")
         self._writer.write(self._hello)

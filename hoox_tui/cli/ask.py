@@ -23,10 +23,13 @@ _numbers = count(1)
 
 
 def answers(path: Path) -> bool:
-    """Whether something listens at an engine's socket."""
+    """Whether something listens at an engine's socket; one that stands still takes nobody in, and is there all the same."""
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(os.fspath(path))
+        except BlockingIOError:
+            return True
         except OSError:
             return False
     return True

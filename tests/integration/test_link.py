@@ -9,8 +9,10 @@ import asyncio
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ from engine.model.command import ClosePosition, PlaceOrder, SetKill, SetLeverage
 from engine.model.market import Side
 from engine.model.order import OrderType
 from engine.views import LogView, TradesView
+from hoox_tui.cli.ask import answers
 from tests.small_engine import SmallEngine
 
 
@@ -415,6 +418,27 @@ class TestIntents:
 
 
 class TestDoor:
+    @pytest.mark.skipif(sys.platform == "darwin", reason="who finds the queue full is refused there")
+    async def test_an_engine_that_stands_still_keeps_nobody_waiting_and_is_not_taken_for_none(
+        self, folder: Path
+    ) -> None:
+        """Nobody is taken in, and who gave up stays in the queue until it is full."""
+        path = folder / "e.sock"
+        with listen(path), ExitStack() as waiting:
+            with suppress(BlockingIOError):
+                while True:
+                    one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                    one.setblocking(False)
+                    one.connect(str(path))
+            assert answers(path)
+            link = SocketLink(path, "late")
+            await link.start()
+            assert (link.state, link.detail) == (
+                LinkState.LOST,
+                "the engine listens, but takes nobody in: it stands still",
+            )
+            await link.close()
+
     async def test_another_protocol_is_refused_in_words(self, raw: Raw) -> None:
         raw.writer.write(frame(encode(Hello(PROTOCOL + 1, "new"))))
         answer = await raw.receive()
