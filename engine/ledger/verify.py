@@ -63,8 +63,11 @@ class Report(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """The events are as they were written, whatever was made of them."""
-        return all(finding.part in _DERIVED or finding.part == "state" for finding in self.findings)
+        """The events are as they were written, whatever was made of them; a HEAD that says nothing takes nothing from them."""
+        return all(
+            finding.part in _DERIVED or finding.part == "state" or (finding.part == "HEAD" and finding.seq is None)
+            for finding in self.findings
+        )
 
     @property
     def lines(self) -> list[str]:

@@ -163,7 +163,13 @@ async def test_a_file_that_is_no_database_any_more_opens_to_look_at(ledger: Path
         assert "not a database" in link.views["status"].mode_reason
 
 
-async def test_a_broken_page_of_a_projection_is_named_and_the_start_rebuilds_it(ledger: Path) -> None:
+@pytest.mark.parametrize("head", ["as it was", "gone", "damaged"])
+async def test_a_broken_page_of_a_projection_is_named_and_the_start_rebuilds_it(ledger: Path, head: str) -> None:
+    """A HEAD that says nothing keeps no one from that, as it keeps no one from a start."""
+    if head != "as it was":
+        ledger.with_name("sim.sqlite.head").unlink()
+    if head == "damaged":
+        ledger.with_name("sim.sqlite.head").write_bytes(b"x" * 63)
     with closing(sqlite3.connect(ledger)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'fills'").fetchone()
@@ -179,6 +185,8 @@ async def test_a_broken_page_of_a_projection_is_named_and_the_start_rebuilds_it(
         position = link.views["positions"].rows[0].id
         assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
         await until(lambda: not link.views["positions"].rows)
+        said = any("a cut tail cannot be ruled out" in line.text for line in link.views["log"].lines)
+        assert said == (head != "as it was")
     assert verify(ledger).ok
     assert ledger.with_name("sim.sqlite.damaged-1").exists()
 
