@@ -155,6 +155,10 @@ async def test_kill_9_of_a_rehearsing_engine_loses_nothing(tmp_path: Path, socke
     engine = EngineProcess(config)
     try:
         link = await attached(socket)
+        trading = asyncio.create_task(_trade(link, draw, "last"))
+        await until(lambda: any(change.order.fills for change in _changes(tmp_path)), 60)
+        trading.cancel()
+        await asyncio.gather(trading, return_exceptions=True)
         await link.submit(CancelAll(request_id="all"))
         await _settled(link)
         await link.submit(FlattenAll(request_id="flat"))

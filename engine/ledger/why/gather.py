@@ -229,9 +229,7 @@ class Gatherer:
     def _made(self, row: Row, created: Event, until: int | None) -> None:
         """An order, what led to it at once, and its own events."""
         self._roots[row["id"]] = created
-        self._add(created)
-        if (cause := self._reader.cause_of(created)) is not None:
-            self._add(cause)
+        self._add_with_cause(created)
         self._own(row, created, until)
 
     def _own(self, row: Row, created: Event, until: int | None, since: int = 0) -> None:
@@ -257,16 +255,16 @@ class Gatherer:
             self._add_cause(event)
 
     def _add_cause(self, event: Event) -> None:
-        """What led to an event at once; of an intent, also what led to that."""
+        """What led to an event at once; of an intent and of a liquidation, also what led to that."""
         cause = None if event.causation in self._events else self._reader.cause_of(event)
         if cause is None:
             return
         self._add(cause)
-        if isinstance(cause.body, ev.IntentCreated):
+        if isinstance(cause.body, ev.IntentCreated | ev.Liquidated):
             self._add_cause(cause)
-            if isinstance(cause.body.command, AttestOrder):
-                # An attestation is recorded under its own request.
-                self._add(*self._reader.between(cause.seq, event.seq, cause.seq, ("OrderAttested",)))
+        if isinstance(cause.body, ev.IntentCreated) and isinstance(cause.body.command, AttestOrder):
+            # An attestation is recorded under its own request.
+            self._add(*self._reader.between(cause.seq, event.seq, cause.seq, ("OrderAttested",)))
 
     def _add(self, *events: Event) -> None:
         self._events.update((event.seq, event) for event in events)
