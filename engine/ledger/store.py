@@ -14,7 +14,8 @@ from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.chain import GENESIS, columns_of, link
 from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnvironment, WrongFeed, ledger_error
-from engine.ledger.head import Head, HeadFile, compare_head, read_head
+from engine.ledger.files import remove_database
+from engine.ledger.head import Head, HeadFile, compare_head, head_path, read_head
 from engine.ledger.integrity import Damage, find_damage
 from engine.ledger.lock import FileLock
 from engine.ledger.log import LOG_BYTES
@@ -57,6 +58,8 @@ class Ledger:
         self._last = _last_event(db)
         self._projector = Projector(schema.StoredRows(db))
         self._warnings: list[str] = []
+        self._made = False
+        """The file is this one's: it was not there before."""
 
     @classmethod
     def open(
@@ -98,7 +101,8 @@ class Ledger:
                 lock = FileLock(path)
                 undo.callback(lock.release)
                 lock.describe(f"pid {os.getpid()} since {stamps['created']} UTC")
-                if not path.exists():
+                made = not path.exists()
+                if made:
                     path.touch(mode=0o600)
                 db = undo.enter_context(closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)))
                 _set_durable(db)
@@ -109,6 +113,7 @@ class Ledger:
                     _refuse_damage(find_damage(db))
                 head = undo.enter_context(closing(HeadFile(path)))
                 ledger = cls(path, db, lock, head, Reserve(path, reserve_bytes))
+                ledger._made = made
                 ledger._check_head()
                 ledger._check_tail()
                 head.write(ledger._last)
@@ -224,10 +229,14 @@ class Ledger:
         """Give the room kept back to the file: for exits, on a full disk. The next open keeps it back again."""
         self._reserve.free()
 
-    def close(self) -> None:
-        """Close the file and let the next engine in."""
+    def close(self, *, keep_unused: bool = True) -> None:
+        """Close the file and let the next engine in; without `keep_unused`, one made here that has no event goes."""
         self._db.close()
         self._head.close()
+        if not keep_unused and self._made and not self.seq:
+            remove_database(self._path)
+            head_path(self._path).unlink(missing_ok=True)
+            self._reserve.free()
         self._lock.release()
 
     @contextmanager

@@ -28,9 +28,9 @@ class Opened(Struct):
     damage: str = ""
 
     def close(self) -> None:
-        """Let the next engine in."""
+        """Let the next engine in. A first start that failed leaves no ledger behind: whatever was mistyped made it."""
         if self.ledger is not None:
-            self.ledger.close()
+            self.ledger.close(keep_unused=False)
         if self.lock is not None:
             self.lock.release()
 
