@@ -50,13 +50,14 @@ class HeaderBar(LinesWidget):
     ) -> None:
         """Draw the state of the engine (None before the first) and of the link to it."""
         link = self._link_parts(heartbeat_age_ms, link_state, link_detail)
+        heard = link_state in ("", "connected") and (heartbeat_age_ms or 0) <= SLOW_MS
         place = Part(1, Tone.PLAIN, _place(symbol, pane), _place(symbol, SHORT.get(pane, pane)))
         if status is None:
             self._lines_of = ((Part(0, Tone.WARN, " NO ENGINE "), place), link)
         else:
             self._lines_of = (
                 _safety(status, place, has_hand),
-                (*_mode(status), *_told(status), *link, *_money(status)),
+                (*_mode(status), *_told(status), *link, *_money(status, heard)),
             )
         self.redraw()
 
@@ -133,22 +134,25 @@ def _told(view: StatusView) -> tuple[Part, ...]:
     return tuple(Part(1, Tone.WARN, clean(text)) for text in (*view.unknown[:1], *view.differs[:1]))
 
 
-def _money(view: StatusView) -> tuple[Part, ...]:
+def _money(view: StatusView, heard: bool) -> tuple[Part, ...]:
+    return (
+        Part(1, Tone.PLAIN, f"equity {known(view.equity)} {view.asset}"),
+        Part(1, gain_tone(view.day_pnl_sign), f"day {signed(view.day_pnl, view.day_pnl_sign)}"),
+        # An engine that is not heard says nothing of its streams: what was well then may not be now.
+        _streams(view) if heard else _NOTHING,
+        Part(5, Tone.DIM, f"pos {view.open_positions} ord {view.open_orders}"),
+        Part(6, Tone.WARN, f"dropped {view.dropped}") if view.dropped else _NOTHING,
+        Part(7, Tone.DIM, f"{view.ticks_per_second}/s") if heard else _NOTHING,
+        Part(8, Tone.DIM, clean(view.recovery)) if view.recovery else _NOTHING,
+    )
+
+
+def _streams(view: StatusView) -> Part:
     live = sum(stream.state == StreamState.LIVE for stream in view.streams)
     bad = next((s for s in view.streams if s.state not in (StreamState.LIVE, StreamState.ENDED)), None)
     bad = bad or next((s for s in view.streams if s.state == StreamState.ENDED), None)
     if bad is not None:
-        streams = Part(1, Tone.WARN, f"{bad.stream} {bad.state} ({live}/{len(view.streams)} live)")
-    elif view.streams:
-        streams = Part(4, Tone.DIM, f"streams {live}/{len(view.streams)} ✓")
-    else:
-        streams = Part(2, Tone.WARN, "no streams")
-    return (
-        Part(1, Tone.PLAIN, f"equity {known(view.equity)} {view.asset}"),
-        Part(1, gain_tone(view.day_pnl_sign), f"day {signed(view.day_pnl, view.day_pnl_sign)}"),
-        streams,
-        Part(5, Tone.DIM, f"pos {view.open_positions} ord {view.open_orders}"),
-        Part(6, Tone.WARN, f"dropped {view.dropped}") if view.dropped else _NOTHING,
-        Part(7, Tone.DIM, f"{view.ticks_per_second}/s"),
-        Part(8, Tone.DIM, clean(view.recovery)) if view.recovery else _NOTHING,
-    )
+        return Part(1, Tone.WARN, f"{bad.stream} {bad.state} ({live}/{len(view.streams)} live)")
+    if view.streams:
+        return Part(4, Tone.DIM, f"streams {live}/{len(view.streams)} ✓")
+    return Part(2, Tone.WARN, "no streams")

@@ -65,6 +65,14 @@ async def test_a_silent_engine_and_a_lost_link_are_said_before_anything_else() -
     assert "retrying in 2 s" in second
 
 
+@pytest.mark.parametrize(("state", "age_ms"), [("connected", 4_200), ("lost", 40)])
+async def test_an_engine_that_is_not_heard_vouches_for_no_stream(state: str, age_ms: int) -> None:
+    _, second = await header(seeds.status(), 80, state=state, age_ms=age_ms)
+    assert "streams" not in second
+    assert "/s" not in second
+    assert "pos 1 ord 2" in second
+
+
 async def test_before_the_first_status_there_is_no_engine() -> None:
     first, _ = await header(None, 80, state="connecting")
     assert "NO ENGINE" in first
