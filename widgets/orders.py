@@ -147,10 +147,8 @@ class OrdersPane(RowsPane[OrdersView, OrderRow]):
 
     def action_request_cancel(self) -> None:
         """Ask for a cancel of the row under the cursor."""
-        if row := self.selected:
-            self.post_message(self.CancelRequested(row.id))
+        self.post_message(self.CancelRequested(self.chosen().id))
 
     def action_request_edit(self) -> None:
         """Ask for it to be edited."""
-        if row := self.selected:
-            self.post_message(self.EditRequested(row.id))
+        self.post_message(self.EditRequested(self.chosen().id))

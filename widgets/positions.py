@@ -129,18 +129,15 @@ class PositionsPane(RowsPane[PositionsView, PositionRow]):
 
     def action_request_close(self) -> None:
         """Ask for a close of the row under the cursor."""
-        if row := self.selected:
-            self.post_message(self.CloseRequested(row.id))
+        self.post_message(self.CloseRequested(self.chosen().id))
 
     def action_request_protect(self) -> None:
         """Ask for its protection to be edited."""
-        if row := self.selected:
-            self.post_message(self.ProtectRequested(row.id))
+        self.post_message(self.ProtectRequested(self.chosen().id))
 
     def action_request_break_even(self) -> None:
         """Ask for its stop at break-even."""
-        if row := self.selected:
-            self.post_message(self.BreakEvenRequested(row.id))
+        self.post_message(self.BreakEvenRequested(self.chosen().id))
 
     def action_choose_position(self) -> None:
         """Ask for its market to be shown."""

@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
 from engine.views.format import clean
@@ -91,6 +92,13 @@ class RowsPane(Pane[ViewT], Generic[ViewT, RowT]):
         """The row under the cursor."""
         rows = self.rows()
         return rows[self._cursor] if self._cursor < len(rows) else None
+
+    def chosen(self) -> RowT:
+        """The row an action is for. Without one the key is the screen's, which says what is not there."""
+        row = self.selected
+        if row is None:
+            raise SkipAction
+        return row
 
     def select(self, index: int) -> None:
         """Put the cursor on a row, within what there is."""

@@ -165,10 +165,11 @@ class TradingScreen(Screen[None]):
 
     def action_edit_selection(self) -> None:
         """The order under the cursor while the orders have the focus, else the selected position."""
-        if self.pane_name(self.focused) == "orders":
-            self.orders.action_request_edit()
-        elif row := self.position():
-            self.edit_protection(row)
+        if self.pane_name(self.focused) != "orders":
+            if position := self.position():
+                self.edit_protection(position)
+        elif order := self.order():
+            self.amend_order(order)
 
     @on(PositionsPane.ProtectRequested)
     def protect_requested(self, message: PositionsPane.ProtectRequested) -> None:
@@ -225,7 +226,11 @@ class TradingScreen(Screen[None]):
     def edit_order(self, message: OrdersPane.EditRequested) -> None:
         """Ask for price, trigger and size."""
         if row := self.order(message.order_id):
-            self.app.push_screen(AmendScreen(self.seat, row), self.preview_command)
+            self.amend_order(row)
+
+    def amend_order(self, row: OrderRow) -> None:
+        """Ask for price, trigger and size."""
+        self.app.push_screen(AmendScreen(self.seat, row), self.preview_command)
 
     def action_attest_order(self) -> None:
         """Answer for an order of unknown outcome: the selected one, else the first there is."""

@@ -78,6 +78,24 @@ async def test_every_key_with_nothing_open_sends_nothing_and_does_not_fail() -> 
         assert at.link.sent == []
 
 
+@pytest.mark.parametrize(
+    ("pane", "keys", "said"),
+    [
+        ("positions", "xem", "No open position"),
+        ("positions", "c", "No working order"),
+        ("orders", "ce", "No working order"),
+    ],
+)
+async def test_a_key_that_finds_nothing_to_work_on_says_so(pane: str, keys: str, said: str) -> None:
+    async with desk(FakeLink(empty_views()), size=SIZES["80x24"]) as at:
+        await at.pilot.press(str(PANES.index(pane) + 1))
+        for key in keys:
+            at.app.clear_notifications()
+            await at.pilot.press(key)
+            await at.pilot.pause()
+            assert [note.message for note in at.app._notifications] == [said], key
+
+
 async def test_cancel_all_and_flatten_all_from_every_text_field_and_modal() -> None:
     ways = ("3", "/", "e", "?", "Q", "x", "ctrl+p", "!")
     async with desk(size=SIZES["80x24"]) as at:
