@@ -44,5 +44,5 @@ def _bad_number(command: AnyCommand) -> Refusal | None:
         if number is not None and not number.is_finite():
             return Refusal("NUMBER", f"{name}: {number} is not a number; write it like 0.25 or 61000.5")
         if number is not None and abs(number) > MOST:
-            return Refusal("NUMBER", f"{name}: {number} is beyond {MOST}; check for a typing slip")
+            return Refusal("NUMBER", f"{name}: {number} is beyond {MOST:f}; check for a typing slip")
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -42,7 +43,7 @@ def preview(desk: Desk, command: cmd.AnyCommand, now_ns: int) -> Preview:
         return Preview("refused", (), (f"account: {account!r} is not there",))
     refusal = malformed(command)
     if refusal is not None:
-        return Preview(type(command).__name__, (), (refusal.message,))
+        return Preview(_words(command), (), (refusal.message,))
     return _build(desk.kernel, account, command, now_ns)
 
 
@@ -280,6 +281,11 @@ def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int)
     return Preview(title, tuple(rows), (), tuple(warnings))
 
 
+def _words(command: cmd.AnyCommand) -> str:
+    """What a command is called: PlaceOrder is "PLACE ORDER"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(command).__name__).upper()
+
+
 def _plain(kernel: Kernel, account: str, command: Any, now_ns: int) -> Preview:
     """Commands whose fields say all there is."""
     rows = tuple(
@@ -287,7 +293,7 @@ def _plain(kernel: Kernel, account: str, command: Any, now_ns: int) -> Preview:
         for name, value in msgspec.structs.asdict(command).items()
         if name not in ("request_id", "owner", "account")
     )
-    return Preview(type(command).__name__, rows, entry=isinstance(command, cmd.SetLeverage))
+    return Preview(_words(command), rows, entry=isinstance(command, cmd.SetLeverage))
 
 
 _BUILDERS: dict[type, Callable[[Kernel, str, Any, int], Preview]] = {

@@ -46,6 +46,13 @@ def test_a_size_below_the_step_is_shown_as_asked() -> None:
     assert "BUY 0.0004 BTCUSDT" in shown.title
 
 
+def test_a_number_beyond_all_bounds_is_refused_in_words() -> None:
+    at = bench()
+    shown = asked(at, buy(at, type=OrderType.LIMIT, price=D(10) ** 22))
+    assert shown.title == "PLACE ORDER"
+    assert shown.errors == ("price: 10000000000000000000000 is beyond 1000000000000; check for a typing slip",)
+
+
 def test_a_cancel_of_stops_says_what_stays_open_for_one_and_for_many() -> None:
     at = bench()
     at.open(BUY, "0.01", stop_loss="60000")
