@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.views import BalanceRow, BalanceView
 from widgets.braille import sparkline
-from widgets.pane import Line, Pane, Run, Tone, merged
+from widgets.pane import Line, Pane, Part, Run, Tone, merged, packed
 from widgets.positions import gain_tone
 from widgets.text import DASH, known, left, right, signed
 
@@ -39,7 +39,7 @@ class BalancePane(Pane[BalanceView]):
         rest = height - len(lines)
         if rest < 1:
             return lines
-        lines.append(_day(view))
+        lines.append(_day(view, width))
         if rest >= 2 and view.equity_line:
             lines += _drawn_equity(view.equity_line, max(width - 2, 1), rest - 1)
         return lines
@@ -63,13 +63,14 @@ def _drawn_equity(values: tuple[float, ...], width: int, height: int) -> list[Li
     return [Line(((tone, " " + text),)) for text in sparkline(values, width, height)]
 
 
-def _day(view: BalanceView) -> Line:
+def _day(view: BalanceView, width: int) -> Line:
+    """The day's result, and between what equity moved; a figure that does not fit is left out, cut it would be another one."""
     line = view.equity_line
-    extremes = f"   low {min(line):.2f}  high {max(line):.2f}" if line else ""
-    return merged(
-        (
-            (Tone.HEAD, " day "),
-            (gain_tone(view.day_pnl_sign), signed(view.day_pnl, view.day_pnl_sign)),
-            (Tone.DIM, extremes),
-        )
+    gain = signed(view.day_pnl, view.day_pnl_sign)
+    extremes = (f" low {min(line):,.2f}", f"high {max(line):,.2f}") if line else ()
+    parts = (
+        Part(0, Tone.HEAD, " day"),
+        Part(0, gain_tone(view.day_pnl_sign), gain),
+        *(Part(rank, Tone.DIM, text) for rank, text in enumerate(extremes, 1)),
     )
+    return packed(parts, width, gap=" ")

@@ -46,7 +46,20 @@ async def test_equity_is_flat_until_there_are_points_for_a_line() -> None:
     pane = BalancePane()
     async with Host(pane).run_test(size=(40, 12)):
         pane.show(replace(seeds.balance(), equity_line=(10_000.0, 9_985.0, 9_999.0)))
-        assert len([row for row in drawn(pane)[3:] if row.strip()]) == 1
+        assert len([row for row in drawn(pane) if any(0x2800 < ord(char) < 0x2900 for char in row)]) == 1
+
+
+@pytest.mark.parametrize("width", range(14, 60, 3))
+async def test_a_figure_of_the_day_is_whole_or_not_there(width: int) -> None:
+    pane = BalancePane()
+    async with Host(pane).run_test(size=(width, 6)):
+        pane.show(replace(seeds.balance(), equity_line=(10_000.0, 9_985.25, 9_999.0)))
+        day = drawn(pane)[2]
+    assert day.split() in (
+        ["day", "+12.40"],
+        ["day", "+12.40", "low", "9,985.25"],
+        ["day", "+12.40", "low", "9,985.25", "high", "10,000.00"],
+    )
 
 
 @pytest.mark.parametrize("width", [30, 45, 60, 160])
