@@ -11,12 +11,6 @@ from hoox_tui.cli.problems import Problem, note
 Row = dict[str, Any]
 
 
-def rows(ledger: Path, name: str) -> list[Row]:
-    """Rows of positions, orders, trades or balance, as the engine would give them. Raises Problem, LedgerError."""
-    found: list[Row] = view(ledger, name)["rows"]
-    return found
-
-
 def view(ledger: Path, name: str, *, say: bool = True) -> Row:
     """What the engine would answer to `status`, `positions`, `orders`, `trades` or `balance`, with None for what takes a price.
 

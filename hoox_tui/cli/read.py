@@ -10,7 +10,7 @@ import typer
 from hoox_tui.cli import ask, offline
 from hoox_tui.cli.options import Env, Feed, Json, LedgerFile, settings_for
 from hoox_tui.cli.output import print_json, print_rows, when
-from hoox_tui.cli.problems import NoEngine
+from hoox_tui.cli.problems import NoEngine, note
 
 app = typer.Typer()
 
@@ -93,9 +93,12 @@ def _print(
 ) -> None:
     settings = settings_for(env, feed, ledger)
     try:
-        rows: list[dict[str, Any]] = ask.with_engine(settings, lambda link: link.query(name))["rows"]
+        view: dict[str, Any] = ask.with_engine(settings, lambda link: link.query(name))
     except NoEngine:
-        rows = offline.rows(settings.ledger_path, name)
+        view = offline.view(settings.ledger_path, name)
+    rows: list[dict[str, Any]] = view["rows"]
+    if view.get("total", 0) > len(rows):
+        note(f"{len(rows)} of {view['total']} {name} are shown; hoox db query reads them all")
     if as_json:
         print_json(rows)
     else:

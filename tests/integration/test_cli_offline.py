@@ -82,3 +82,11 @@ def test_the_account_without_an_engine_is_told_as_with_one(bench: Bench) -> None
     assert "kill switch     off" in told.stdout
     assert "False" not in told.stdout
     assert told.stderr.count("no engine is running") == 1
+
+
+def test_orders_that_are_left_out_are_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "are shown" not in hoox("orders").stderr
+    monkeypatch.setattr(tables, "MAX_ORDERS", 3)
+    cut = hoox("orders", "--json")
+    assert len(json.loads(cut.stdout)) == 3
+    assert f"3 of {len(bench.desk.state.orders)} orders are shown" in cut.stderr
