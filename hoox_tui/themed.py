@@ -58,5 +58,5 @@ class ThemedApp(App[ResultT], inherit_bindings=False):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Say something over the line of keys; never as markup: what engines and signals say may hold brackets."""
-        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+        """Say something over the line of keys; never as markup, which screens ask for unasked: what is said may hold brackets."""
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=False)

@@ -213,6 +213,13 @@ async def test_an_unknown_screen_is_refused_by_name() -> None:
         DeskApp(FakeLink(), screen="ledger")
 
 
+async def test_what_a_screen_says_may_hold_brackets() -> None:
+    async with desk(size=(80, 24)) as at:
+        at.app.desk.notify("[b]BTC[/i] is not known")
+        await at.pilot.pause()
+        assert "[b]BTC[/i] is not known" in at.text().splitlines()[-1]
+
+
 async def test_what_is_said_hides_no_row_of_numbers() -> None:
     async with desk(size=(80, 24)) as at:
         at.app.notify("[x] first")
