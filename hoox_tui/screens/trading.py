@@ -82,7 +82,9 @@ class TradingScreen(Screen[None]):
         try:
             self._draft = self.ticket.command(DRAFT)
         except TicketError:
-            self._draft = None  # the ticket itself says what is missing
+            # The ticket itself says what is missing; the figures it shows are of another order.
+            self._draft = None
+            self.ticket.show_preview(None)
         self.refresh_draft()
 
     def refresh_draft(self) -> None:

@@ -13,6 +13,7 @@ from hoox_tui.screens.quit import Leaving
 from tests.ui import seeds
 from tests.ui.desk_host import MS, SIZES, desk
 from tests.ui.fake_link import FakeLink, empty_views, full_views
+from tests.ui.hosts import drawn
 
 
 @pytest.mark.parametrize(("env", "keys"), [("sim", "xe/?Q!"), ("paper", "x"), ("live", "x")])
@@ -161,6 +162,18 @@ async def test_the_tickets_figures_follow_the_market() -> None:
         assert len(at.link.asked) > before
         assert at.link.asked[-1].request_id == "draft"
         assert at.link.sent == []
+
+
+async def test_a_draft_that_cannot_be_read_shows_no_figures_of_the_one_before() -> None:
+    async with desk() as at:
+        await at.press("b", "2")
+        await at.frames(20)
+        shown = "\n".join(drawn(at.app.desk.ticket))
+        assert "notional" in shown
+        await at.press("up", "right")
+        shown = "\n".join(drawn(at.app.desk.ticket))
+        assert "type a price" in shown
+        assert "notional" not in shown
 
 
 async def test_a_blurred_terminal_gets_four_frames_a_second() -> None:
