@@ -241,13 +241,13 @@ class TicketPane(Pane[Preview]):
             here = field is self._field
             if here:
                 at = len(lines)
-            lines.append(self._field_line(field, instrument, here and self.has_focus))
+            lines.append(self._field_line(field, instrument, here and self.has_focus, width))
             if self._error is not None and self._error.field is field:
                 said = f"✗ {self._error.value or 'empty'}: {self._error.remedy}"
                 lines += [Line(((Tone.BAD, f"  {part}"),)) for part in wrap(said, max(width - 2, 10))]
         return lines, at
 
-    def _field_line(self, field: Field, instrument: InstrumentView, here: bool) -> Line:
+    def _field_line(self, field: Field, instrument: InstrumentView, here: bool, width: int) -> Line:
         text = self._draft[field]
         runs: list[Run] = [(Tone.ACCENT if here else Tone.DIM, ("▸ " if here else "  ") + left(field, _LABEL))]
         if field in CHOICES:
@@ -257,11 +257,17 @@ class TicketPane(Pane[Preview]):
             word = text.lower().replace("_", " ") if field is Field.TYPE else text
             runs.append((tone if text != NO else Tone.DIM, f"‹ {word} ›" if here else f"  {word}"))
             return merged(runs, here)
+        room = max(width - _LABEL - 5, 1)
+        # Of a number that is too long the end is seen: there it is typed.
+        shown = text if len(text) <= room else "…" + text[1 - room :]
         if here and self._replace and text:
-            runs += [(Tone.PLAIN, "  "), (Tone.SELECTED, text)]
+            runs += [(Tone.PLAIN, "  "), (Tone.SELECTED, shown)]
         else:
-            runs.append((Tone.PLAIN, f"  {text}" + ("▏" if here else "" if text else DASH)))
-        runs.append((Tone.DIM, f" {self._unit(field, text, instrument)}"))
+            runs.append((Tone.PLAIN, f"  {shown}" + ("▏" if here else "" if text else DASH)))
+        # A remark that is cut reads as another one: 12 of 125.
+        remark = f" {self._unit(field, text, instrument)}"
+        if sum(len(said) for _, said in (*runs, (Tone.DIM, remark))) <= width:
+            runs.append((Tone.DIM, remark))
         return merged(runs, here)
 
     def _unit(self, field: Field, text: str, instrument: InstrumentView) -> str:

@@ -327,6 +327,18 @@ async def test_the_field_with_the_cursor_is_always_in_sight(width: int, height: 
             assert all(len(row) <= width - 2 for row in rows)
 
 
+@pytest.mark.parametrize("width", range(24, 44, 2))
+async def test_no_number_of_the_ticket_is_cut(width: int) -> None:
+    pane = TicketPane()
+    async with Host(pane).run_test(size=(width, 30)) as pilot:
+        pane.open(Side.BUY, seeds.INSTRUMENT, "61000.5")
+        rows = [row for row in drawn(pane) if "leverage" in row]
+        assert rows[0].split()[1:] in (["10"], ["10", "x", "(max", "100)"])
+        await pilot.press(*"123456789012345678901234")
+        (row,) = [row for row in drawn(pane) if "▸ size" in row]
+    assert row.rstrip().removesuffix(" BTC").endswith("1234▏")
+
+
 async def test_before_an_order_it_names_its_keys() -> None:
     pane = TicketPane()
     async with Host(pane).run_test(size=SIZE) as pilot:
