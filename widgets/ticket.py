@@ -143,6 +143,19 @@ class TicketPane(Pane[Preview]):
         self._replace = False
         self._set(text)
 
+    def on_paste(self, event: events.Paste) -> None:
+        """What the field takes is as if typed; anything else is said, not half of it taken."""
+        event.stop()
+        text = " ".join(event.text.split())
+        if not text or self._instrument is None:
+            return
+        if self._field in CHOICES or not all(map(self._takes, text)):
+            self.notify(f"Not pasted: {text[:20]!r} is no {self._field}", severity="warning", markup=False)
+            return
+        kept = "" if self._replace else self._draft[self._field]
+        self._replace = False
+        self._set(kept + text)
+
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """Digits belong to the ticket, not to the panes' numbers."""
         return self._takes(character or "")

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual import events
 from textual.app import ComposeResult
 
 from engine.model.command import PlaceOrder
@@ -337,6 +338,24 @@ async def test_no_number_of_the_ticket_is_cut(width: int) -> None:
         await pilot.press(*"123456789012345678901234")
         (row,) = [row for row in drawn(pane) if "▸ size" in row]
     assert row.rstrip().removesuffix(" BTC").endswith("1234▏")
+
+
+async def test_what_is_pasted_is_typed_if_the_field_takes_it() -> None:
+    pane = TicketPane()
+    async with Host(pane).run_test(size=SIZE, notifications=True) as pilot:
+        pane.open(Side.BUY, seeds.INSTRUMENT, "61000.5")
+        await pilot.press("down")
+        for text, price in (
+            (" 60950.5\n", "60950.5"),
+            ("61,000", "60950.5"),
+            ("[b] rm -rf\n1", "60950.5"),
+            ("", "60950.5"),
+        ):
+            pane.post_message(events.Paste(text))
+            await pilot.pause()
+            assert pane.draft()["price"] == price, text
+        said = [note.message for note in pilot.app._notifications]
+        assert said == ["Not pasted: '61,000' is no price", "Not pasted: '[b] rm -rf 1' is no price"]
 
 
 async def test_before_an_order_it_names_its_keys() -> None:
