@@ -20,7 +20,7 @@ from hoox_tui.keys import travel_bindings
 from hoox_tui.moments import Until
 from hoox_tui.screens.footline import Footline
 from hoox_tui.screens.moment import GoToScreen, KindScreen
-from hoox_tui.seat import SECOND, Seat
+from hoox_tui.seat import SECOND, Level, Seat
 from widgets.balance import BalancePane
 from widgets.log import PastLogPane
 from widgets.orders import OrdersPane
@@ -40,6 +40,14 @@ FRONT = ("prices", "orders", "trades", "balance", "log")
 """Panes that share one place in the small layout."""
 UNRECORDED = "no candles, ticket or latencies of then: a ledger keeps decisions and their prices, --record keeps a feed"
 REFUSED = "TIME TRAVEL: nothing here trades. Esc goes to the live desk"
+
+
+class PastSeat(Seat):
+    """The seat at a desk of the past. What a banner would say stands in the first line, which a modal must not cover."""
+
+    def banner(self) -> tuple[str, Level] | None:
+        """None: that nothing trades is said with the moment."""
+        return None
 
 
 class TravelScreen(Screen[None]):
@@ -63,7 +71,7 @@ class TravelScreen(Screen[None]):
         """`leave` is called when the person goes back."""
         super().__init__(classes="-travel")
         self.link = link
-        self.seat = Seat(link, RequestIds("past"), mono)
+        self.seat = PastSeat(link, RequestIds("past"), mono)
         self.scrubber = Scrubber(id="scrubber")
         self.live_line = Static("", id="live", markup=False)
         self.footline = Footline()

@@ -239,6 +239,19 @@ async def test_an_alarm_on_the_live_desk_is_one_line(ledger: Path) -> None:
         assert "LIVE NOW: EXITS_BLIND: quote of BTCUSDT is down   (Esc goes there)" in at.text()
 
 
+@pytest.mark.parametrize("size", ["80x24", "120x40"])
+async def test_the_moment_stays_in_sight_whatever_is_said_of_the_live_desk(ledger: Path, size: str) -> None:
+    async with past(ledger, size=size) as (at, _):
+        at.link.change_status(ended_ns=seeds.NOW)
+        await at.frames()
+        for keys in ((), ("z",), ("z", "g"), ("escape", "slash")):
+            await at.press(*keys)
+            await at.frames()
+            text = at.text()
+            assert "TIME TRAVEL 20" in text, keys
+            assert "LIVE NOW: RECORDING ENDED" in text, keys
+
+
 async def test_the_end_of_a_recording_hides_no_alarm(ledger: Path) -> None:
     async with past(ledger) as (at, _):
         at.link.change_status(ended_ns=seeds.NOW)
