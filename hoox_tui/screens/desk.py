@@ -130,6 +130,7 @@ class DeskScreen(TradingScreen):
 
     def beat(self) -> None:
         """Four times a second: what is not a view; the ticket's figures twice."""
+        self.footline.make_room()
         self.banner.renew()
         self._beats += 1
         if self._beats % 2 == 0:

@@ -28,10 +28,28 @@ class Footline(Static):
 
     def __init__(self) -> None:
         super().__init__("", id="footline", markup=False)
+        self._asked: tuple[Screen[None], Sequence[str], str, Collection[str]] | None = None
+        self._covered = 0
+        """Column up to which something is being said over this line."""
 
     def show(self, screen: Screen[None], panes: Sequence[str], focused: str, shown: Collection[str]) -> None:
         """Name the panes (empty: a number without one), the focused one marked, and what its keys do."""
+        self._asked = (screen, panes, focused, shown)
+        self._draw()
+
+    def make_room(self) -> None:
+        """Show only what is not behind what is being said: half a key names another one."""
+        covered = max((toast.region.right for toast in self.app.screen.query("Toast")), default=0)
+        if covered != self._covered:
+            self._covered = covered
+            self._draw()
+
+    def _draw(self) -> None:
+        if self._asked is None:
+            return
+        screen, panes, focused, shown = self._asked
         width = self.size.width or screen.size.width
+        covered = max(self._covered - self.region.x, 0)
         parts: list[tuple[str, str]] = []
         used = 0
         for number, name in enumerate(panes, 1):
@@ -39,8 +57,11 @@ class Footline(Static):
                 continue
             style = "here" if name == focused else "shown" if name in shown else "hidden"
             text = f" {number} {name} " if width >= WIDE else f" {number}{SHORT.get(name, name)}"
-            parts.append((text, style))
+            # Behind what is being said half a name would be left.
+            parts.append((" " * cell_len(text) if used < covered else text, style if used >= covered else "hidden"))
             used += cell_len(text)
+        named = used
+        used = max(used, covered)
         # Whatever does not fit, the way to the help does.
         texts = [f"  {key} {label}" for key, label in self._hints(screen)]
         last = next((text for text in texts if text.endswith(" help")), "")
@@ -51,7 +72,7 @@ class Footline(Static):
                 hints.append(text)
                 used += cell_len(text)
         hints.append(last)
-        gap = " " * max(0, width - used - 1)
+        gap = " " * max(0, width - named - sum(map(cell_len, hints)) - 1)
         self.update(
             Content.assemble(
                 *((text, self.get_visual_style(f"footline--{style}")) for text, style in parts), gap, *hints

@@ -77,6 +77,7 @@ class SignalsScreen(Screen[None]):
 
     def beat(self) -> None:
         """Four times a second: what is new, and the countdowns."""
+        self.footline.make_room()
         seat = self.seat
         self.banner.renew()
         instrument = seat.instrument

@@ -120,6 +120,7 @@ class TravelScreen(Screen[None]):
         """Four times a second: what the background has verified, and what the live desk must say."""
         if self.link.views is not self._drawn or self.link.busy != self._busy:
             self.draw_moment()
+        self.footline.make_room()
         text = self._live_text()
         if str(self.live_line.content) != text:
             self.live_line.update(text)

@@ -233,6 +233,25 @@ async def test_what_a_screen_says_may_hold_brackets() -> None:
         assert "[b]BTC[/i] is not known" in at.text().splitlines()[-1]
 
 
+@pytest.mark.parametrize("length", range(10, 64, 4))
+async def test_what_is_said_leaves_no_half_key(length: int) -> None:
+    async with desk(size=(80, 24)) as at:
+        await at.press("4")
+        whole = at.text().splitlines()[-1]
+        at.app.notify("m" * length)
+        await at.pilot.pause()
+        await at.frames()
+        line = at.text().splitlines()[-1]
+        rest = line.partition("m" * length)[2].strip(" ▐")
+        assert rest.endswith("? help")
+        assert set(rest.split()) <= {*whole.split(), "b", "buy"}
+        assert all((label in rest) == (f"{key} {label}" in rest) for key, label in (("x", "close"), ("e", "tp/sl")))
+        at.app.clear_notifications()
+        await at.pilot.pause()
+        await at.frames()
+        assert at.text().splitlines()[-1] == whole
+
+
 async def test_what_is_said_hides_no_row_of_numbers() -> None:
     async with desk(size=(80, 24)) as at:
         at.app.notify("[x] first")
