@@ -222,7 +222,8 @@ def _trade(instrument: Instrument, position: Position) -> TradeRow:
         net_pct=fmt.percent(fmt.ratio(position.net, used)),
         fees=fmt.money(position.fees) or "",
         funding=fmt.signed(position.funding) or "",
-        reason=position.exit_reason.replace("_", " "),
+        # Closed by an entry of the other side: "entry" would read as one.
+        reason="opposite" if position.exit_reason == Role.ENTRY else position.exit_reason.replace("_", " "),
         opened_ns=position.opened_ns,
         closed_ns=position.closed_ns,
     )

@@ -15,6 +15,7 @@ from engine.model import event as ev
 from engine.model.account import Execution, RiskLimits
 from engine.model.order import OrderStatus, OrderType
 from engine.model.report import VenueOrder, VenuePosition
+from engine.views import tables
 from engine.views.why import Answer, OriginKind, duration, lines
 from tests.kit import BUY, MS, SECOND, SELL, Bench, fill
 from tests.why_kit import Asker, said, step, types
@@ -130,6 +131,16 @@ class TestTheChain:
         assert answer.title == f"Position P1: BTCUSDT, closed by close, net +{net.normalize():f}"
         assert f"net +{net.normalize():f}" in dict(answer.steps[-1].facts)["trade's result"]
         assert [s.type for s in answer.steps if s.type == "IntentCreated"] == ["IntentCreated"] * 2
+
+    def test_a_position_that_was_traded_away_is_not_said_to_be_closed_by_an_entry(
+        self, bench: Bench, ask: Asker
+    ) -> None:
+        bench.open(BUY, "0.05")
+        bench.place(SELL, "0.05")
+        bench.wait()
+        assert "closed by an opposite order, net" in ask(bench.events, "P1").title
+        (row,) = tables.trades_view(bench.desk, bench.now).rows
+        assert row.reason == "opposite"
 
     def test_an_engine_that_was_started_in_between_is_told(self, bench: Bench, ask: Asker) -> None:
         order = bench.limit(BUY, "0.1", "59000")

@@ -17,6 +17,7 @@ from engine.model import event as ev
 from engine.model.command import PlaceOrder
 from engine.model.event import Check, Event
 from engine.model.market import Side
+from engine.model.order import Role
 from engine.views.why import Answer, Compared, Origin, OriginKind, Step
 
 _RUN = 6
@@ -146,7 +147,7 @@ def _position(row: Row) -> str:
     if size:
         return f"{name}, {'long' if size > 0 else 'short'} {number(abs(size))}, open"
     net = Decimal(row["realised"]) - Decimal(row["fees"]) + Decimal(row["funding"]) + Decimal(row["insurance"])
-    reason = row["exit_reason"].replace("_", " ")
+    reason = "an opposite order" if row["exit_reason"] == Role.ENTRY else row["exit_reason"].replace("_", " ")
     return f"{name}, closed by {reason or 'a fill'}, net {'+' if net > 0 else ''}{number(net)}"
 
 
