@@ -226,6 +226,16 @@ async def test_an_unknown_screen_is_refused_by_name() -> None:
         DeskApp(FakeLink(), screen="ledger")
 
 
+async def test_a_banner_that_is_cut_says_so() -> None:
+    async with desk(size=(80, 24)) as at:
+        at.link.lose()
+        at.link.detail = "no engine answers at /run/user/1000/hoox/7cd4ae9df1dca743.sock"
+        await at.frames()
+        (banner,) = [row for row in at.text().splitlines() if "ENGINE LOST" in row]
+        assert "no engine answers at /run/u" in banner
+        assert banner.rstrip(" ▐").endswith("…")
+
+
 async def test_what_a_screen_says_may_hold_brackets() -> None:
     async with desk(size=(80, 24)) as at:
         at.app.desk.notify("[b]BTC[/i] is not known")
