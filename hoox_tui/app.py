@@ -226,7 +226,8 @@ class DeskApp(ThemedApp[Leaving], inherit_bindings=False):
         if seat.status is not None and seat.status.epoch != self._epoch:
             self._epoch = seat.status.epoch
             if seat.status.recovery:
-                self.notify(seat.status.recovery, timeout=10)
+                # Which snapshot it began from is told by the header and the log; here it would hide rows.
+                self.notify(seat.status.recovery.partition(" (snapshot")[0], timeout=10)
 
     # --- actions ---
 

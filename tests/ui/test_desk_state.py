@@ -209,6 +209,14 @@ async def test_the_recovery_line_is_shown_once() -> None:
         assert [note.message for note in at.app._notifications] == ["recovered 3 orders from seq 412"]
 
 
+async def test_what_was_recovered_is_one_line_at_80_columns() -> None:
+    said = "recovered after a crash: 1 position, 0 orders, 28 events"
+    async with desk(FakeLink(full_views(recovery=f"{said} (snapshot at 28, 0 after it)")), size=(80, 24)) as at:
+        rows = at.text().splitlines()
+        assert said in rows[-1]
+        assert "recovered" not in rows[-2]
+
+
 async def test_an_engine_that_came_back_after_a_crash_says_what_it_recovered() -> None:
     async with desk() as at:
         at.link.lose()
