@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -11,7 +12,7 @@ from textual.message import Message
 
 from engine.views import BookRow, BookView
 from widgets.pane import BLANK, Line, Pane, Part, Run, Tone, faded, merged, packed
-from widgets.text import SECOND, bar, known, right, seconds
+from widgets.text import DASH, SECOND, bar, known, right, seconds
 
 _BAR_CELLS = 16
 _HEADER_FROM = 7
@@ -123,10 +124,19 @@ class BookPane(Pane[BookView]):
         if self._cursor is None:
             return
         at = next((i for i, level in enumerate(self._ladder) if level and level.row.price == self._cursor), None)
-        if at is None:
-            self._cursor = None  # the price has left the book: a cursor must not slide onto another
-        else:
-            self._cursor_at = at
+        self._cursor_at = self._keep_row(self._cursor, view) if at is None else at
+
+    def _keep_row(self, price: str, view: BookView) -> int:
+        """A row for a price at which nothing rests any more: in a moving market a cursor that went with its level could
+        not be used, and it must not slide onto another price."""
+        wanted = Decimal(price)
+        is_ask = bool(view.asks) and wanted >= Decimal(view.asks[0].price)
+        side = [Decimal(row.price) for row in (view.asks if is_ask else view.bids)]
+        before = sum((other < wanted) if is_ask else (other > wanted) for other in side)
+        at = self._middle - before if is_ask else self._middle + 1 + before
+        self._ladder.insert(at, _Level(BookRow(price, DASH, "", 0.0), is_ask))
+        self._middle += is_ask
+        return at
 
     def _age(self, view: BookView) -> int:
         return (view.age_ns or 0) + (max(self._now_ns - view.time_ns, 0) if self._now_ns else 0)

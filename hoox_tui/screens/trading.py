@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from textual import on, work
@@ -73,8 +74,9 @@ class TradingScreen(Screen[None]):
         if instrument is None:
             return
         book = self.seat.link.views.get(f"book:{instrument.id}")
-        asks = {row.price for row in book.asks} if isinstance(book, BookView) else set()
-        self._open_ticket(Side.SELL if message.price in asks else Side.BUY, instrument, message.price)
+        asks = book.asks[:1] if isinstance(book, BookView) else ()
+        above = any(Decimal(message.price) >= Decimal(best.price) for best in asks)
+        self._open_ticket(Side.SELL if above else Side.BUY, instrument, message.price)
 
     @on(TicketPane.DraftChanged)
     def ask_about_draft(self) -> None:

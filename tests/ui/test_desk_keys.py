@@ -19,6 +19,7 @@ from hoox_tui.screens.symbols import SymbolScreen
 from tests.ui import seeds
 from tests.ui.desk_host import SIZES, Desk, desk
 from tests.ui.fake_link import FakeLink, empty_views, full_views
+from widgets.book import BookPane
 
 OPENS = {
     "trade.edit": EditScreen,
@@ -94,6 +95,18 @@ async def test_a_key_that_finds_nothing_to_work_on_says_so(pane: str, keys: str,
             await at.pilot.press(key)
             await at.pilot.pause()
             assert [note.message for note in at.app._notifications] == [said], key
+
+
+@pytest.mark.parametrize(
+    ("price", "side"), [("60000.0", "BUY"), ("61000.0", "BUY"), ("61000.5", "SELL"), ("61900.0", "SELL")]
+)
+async def test_a_price_of_the_ladder_becomes_an_order_that_rests_there(price: str, side: str) -> None:
+    async with desk(size=SIZES["120x40"]) as at:
+        at.app.desk.book.post_message(BookPane.PriceChosen(price))
+        await at.pilot.pause()
+        draft = at.app.desk.ticket.draft()
+        assert (draft["side"], draft["type"], draft["price"]) == (side, "LIMIT", price)
+        assert at.link.sent == []
 
 
 async def test_cancel_all_and_flatten_all_from_every_text_field_and_modal() -> None:

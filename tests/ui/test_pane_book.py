@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec.structs import replace
 
@@ -94,7 +96,7 @@ async def test_enter_hands_over_the_price_under_the_cursor() -> None:
     assert app.posted == [BookPane.PriceChosen("60999.4"), BookPane.PriceChosen("61000.5")]
 
 
-async def test_the_cursor_stays_on_its_price_and_goes_when_the_price_goes() -> None:
+async def test_the_cursor_stays_on_its_price_also_when_nothing_rests_there() -> None:
     pane = BookPane()
     app = Host(pane)
     async with app.run_test(size=(60, 23), message_hook=app.hook) as pilot:
@@ -103,10 +105,30 @@ async def test_the_cursor_stays_on_its_price_and_goes_when_the_price_goes() -> N
         moved = replace(seeds.book(), bids=seeds.book().bids[1:])
         pane.show(moved)
         assert next(row for row in drawn(pane) if "▸" in row).split()[1] == "60999.4"
-        pane.show(replace(moved, bids=moved.bids[1:]))
-        assert not any("▸" in row for row in drawn(pane))
+        for view in (replace(moved, bids=moved.bids[1:]), replace(moved, bids=(moved.bids[1], *moved.bids[2:]))):
+            pane.show(view)
+            rows = drawn(pane)
+            at = next(y for y, row in enumerate(rows) if "▸" in row)
+            assert rows[at].split() == ["▸", "60999.4", "–"]
+            assert rows[at + 1].split()[0] == view.bids[0].price
+            assert "mark" in rows[at - 1]
         await pilot.press("enter")
-    assert app.posted == []
+        await pilot.pause()
+    assert app.posted == [BookPane.PriceChosen("60999.4")]
+
+
+async def test_a_kept_price_stands_where_it_belongs_as_the_market_moves_through_it() -> None:
+    pane = BookPane()
+    async with Host(pane).run_test(size=(60, 23)) as pilot:
+        pane.show(seeds.book())
+        await pilot.press("j", "j")
+        book = seeds.book()
+        for bids, asks in ((book.bids[4:], book.asks), (book.bids[:1], book.asks), (book.bids[6:], book.bids[5:3:-1])):
+            pane.show(replace(book, bids=bids, asks=asks))
+            rows = [row for row in drawn(pane)[1:] if row.strip() and "mark" not in row]
+            prices = [float(re.search(r"6\d{4}\.\d", row)[0]) for row in rows]  # type: ignore[index]
+            assert 60999.4 in prices
+            assert prices == sorted(prices, reverse=True)
 
 
 async def test_space_returns_to_the_spread_from_deep_levels() -> None:
