@@ -245,13 +245,13 @@ def buy(request: str, size: str = "0.01", **terms: Any) -> PlaceOrder:
     )
 
 
-async def priced(link: InProcessLink) -> Decimal:
+async def priced(link: InProcessLink | SocketLink) -> Decimal:
     """The best ask, once there is one."""
     await until(lambda: f"book:{BTC}" in link.views and link.views[f"book:{BTC}"].asks)
     return Decimal(link.views[f"book:{BTC}"].asks[0].price)
 
 
-async def long_position(link: InProcessLink) -> str:
+async def long_position(link: InProcessLink | SocketLink) -> str:
     """Buy with a take profit and a stop some way off; the position's id once it is shown."""
     price = await priced(link)
     profit, loss = ((price * Decimal(factor)).quantize(Decimal("0.1")) for factor in ("1.05", "0.95"))

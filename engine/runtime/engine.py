@@ -204,10 +204,13 @@ class Engine:
             limits=config.limits,
             execution=config.execution,
         )
-        keeper.decide(start)
-        for warning in warnings:
-            keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", warning)))
-        await keeper.durable(keeper.desk.state.seq)
+        try:
+            await _begin(keeper, start, warnings)
+        except NotDurable:
+            if keeper.mode is not Mode.EXITS_ONLY:
+                raise
+            # The disk is full, and the reserve has just been freed: this is what it is for.
+            await _begin(keeper, start, warnings)
         await flag.obey(config.ledger, keeper)
 
     def _rehearse(self, ledger_id: str, keeper: Keeper, recorded_ns: int) -> None:
@@ -358,6 +361,14 @@ class Engine:
             self._opened.close()
         if self._verification is not None:
             self._verification.put_right()
+
+
+async def _begin(keeper: Keeper, start: Start, warnings: Sequence[str]) -> None:
+    """Record a start and what was found at it; raises NotDurable."""
+    keeper.decide(start)
+    for warning in warnings:
+        keeper.decide(Note(keeper.now_ns(), ev.AlarmRaised("LEDGER", warning)))
+    await keeper.durable(keeper.desk.state.seq)
 
 
 def _with_latency(instrument: Instrument, latency_ns: int) -> Instrument:

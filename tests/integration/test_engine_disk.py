@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -22,7 +23,20 @@ from engine.model.command import ClosePosition, Deposit, SetKill, SetProtection
 from engine.runtime import Engine, StartError
 from engine.runtime import engine as runtime
 from engine.views import Mode
-from tests.engine_process import buy, config_for, events_of, intents_of, loaded, long_position, priced, running, until
+from tests.engine_process import (
+    BTC,
+    EngineProcess,
+    attached,
+    buy,
+    config_for,
+    events_of,
+    intents_of,
+    loaded,
+    long_position,
+    priced,
+    running,
+    until,
+)
 
 
 @pytest.fixture
@@ -185,3 +199,26 @@ async def test_an_engine_that_died_on_a_full_disk_starts_in_its_reserve_for_exit
         ballast.unlink()
         await until(lambda: link.views["status"].mode is Mode.OK)
     assert verify(config.ledger).ok
+
+
+async def test_an_engine_that_was_killed_on_a_full_disk_starts_in_its_reserve_for_exits(disk: Path) -> None:
+    """What it leaves lets the next one open the ledger, and then its first commit finds no room."""
+    with tempfile.TemporaryDirectory(prefix="hoox-") as folder:
+        config = config_for(disk, Path(folder) / "e.sock", volatility=0.1)
+        killed = EngineProcess(config)
+        link = await attached(Path(folder) / "e.sock")
+        link.subscribe(("positions", f"book:{BTC}"))
+        link.set_armed(True)
+        await until(lambda: link.views["status"].armed)
+        position = await long_position(link)
+        fill(disk)
+        killed.kill()
+        await link.close()
+    async with running(config_for(disk, volatility=0.1)) as (_, here):
+        await priced(here)
+        assert here.views["status"].mode is Mode.EXITS_ONLY
+        assert (await here.submit(buy("more"))).code == "EXITS_ONLY"
+        assert (await here.submit(ClosePosition(request_id="out", position=position))).ok
+        await until(lambda: not here.views["positions"].rows)
+    assert verify(config.ledger).ok
+    assert not loaded(config).positions
