@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.core.brackets import client_id, next_order_id
+from engine.core.journal import text
 from engine.core.kernel import Due, Kernel
 from engine.core.lifecycle import create, live_exits, request_cancel, send
 from engine.core.rounding import round_size
@@ -108,15 +109,35 @@ def close_rest(kernel: Kernel, account: str) -> None:
 
 
 def end_flattened(kernel: Kernel) -> None:
-    """Flattening ends when the account has no position, no entry that could still open one, and its venue agrees."""
+    """Flattening ends when the account has no position, no entry that could still open one, and its venue agrees.
+
+    What its venue refuses to close for being less than a step does not keep the account from entries for ever.
+    """
     state = kernel.state
     for account in list(state.flattening):
+        left = [p for p in state.positions.values() if p.account == account]
         if (
-            not any(p.account == account for p in state.positions.values())
+            all(_is_dust(kernel, position) for position in left)
             and not any(o.terms.account == account and not o.terms.reduce_only for o in state.orders.values())
             and not _venue_may_hold(kernel, account)
         ):
+            for position in left:
+                _say_dust(kernel, position)
             kernel.journal.emit_account(account, ev.FlattenEnded())
+
+
+def _is_dust(kernel: Kernel, position: Position) -> bool:
+    refused = kernel.refused.get(pair_key(position.account, position.instrument), 0)
+    return refused > 0 and abs(position.size) < kernel.instrument(position.instrument).step
+
+
+def _say_dust(kernel: Kernel, position: Position) -> None:
+    instrument = kernel.instrument(position.instrument)
+    message = (
+        f"{text(position.size)} {instrument.symbol} of {position.account} stays open: it is less than a step of "
+        f"{text(instrument.step)}, and the venue refused to close it; close it there"
+    )
+    kernel.journal.emit_account(position.account, ev.AlarmRaised("DUST", message), position.instrument)
 
 
 def _venue_may_hold(kernel: Kernel, account: str) -> bool:

@@ -107,6 +107,22 @@ def test_a_flattening_closes_what_the_venue_holds_and_the_ledger_does_not_have_y
     assert not bench.state.flattening
 
 
+def test_less_than_a_step_that_the_venue_refuses_to_close_keeps_no_flattening_open(bench: Bench) -> None:
+    bench.ask(cmd.ClosePosition, position=bench.position.id)
+    bench.said(bench.last_order, S.EXPIRED, "0.9996", fill("t2", "3000", "0.9996"))
+    dust = VenuePosition(ETH.id, D("0.0004"), D(3000))
+    bench.stands(dust)
+    bench.ask(cmd.FlattenAll)
+    close = bench.last_order
+    assert (close.terms.role, close.size) == (Role.FLATTEN, D("0.0004"))
+    assert bench.state.flattening
+    bench.said(close, S.REJECTED)
+    events = [*bench.wait(SECOND), *bench.stands(dust), *bench.wait(SECOND)]
+    assert alarms(events) == ["DUST"]
+    assert not bench.state.flattening
+    assert bodies(bench.place(BUY, "0.001", instrument=bench.instruments[0].id), ev.OrderSent)
+
+
 def test_a_flattening_ends_by_what_the_venue_says_after_all_that_was_heard(bench: Bench) -> None:
     bench.stands(VenuePosition(ETH.id, D(1), D(3000)))
     bench.ask(cmd.FlattenAll)
