@@ -10,7 +10,7 @@ from engine.core.closing import taken_at_once
 from engine.core.kernel import Kernel, share
 from engine.core.lifecycle import alternatives, send, withdraw
 from engine.core.liquidation import liquidate
-from engine.core.market import Market
+from engine.core.market import Market, watched_by
 from engine.core.risk import may_enter, outcomes_known
 from engine.core.rounding import Refusal, round_limit
 from engine.core.triggers import Kind, Watched
@@ -94,7 +94,8 @@ def _may_enter(kernel: Kernel, market: Market, account: str) -> Refusal | None:
 
 def _met(market: Market, order: Order, price: Decimal, watched: Watched) -> bool:
     """Whether the same price would have fired this alternative too."""
-    if order.status is not OrderStatus.HELD or order.trigger is None or order.terms.source.value != watched.value:
+    terms = order.terms
+    if order.status is not HELD or order.trigger is None or watched_by(terms.source, terms.side) is not watched:
         return False
     return price >= order.trigger if fires_upward(order) else price <= order.trigger
 

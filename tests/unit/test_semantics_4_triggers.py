@@ -146,13 +146,22 @@ def test_liquidation_comes_before_every_stop_on_the_same_price(bench: Bench) -> 
     assert not bench.state.orders
 
 
-def test_of_two_alternatives_met_by_one_price_only_the_stop_leaves(bench: Bench) -> None:
-    bench.open(BUY, "0.1", leverage=5)
-    bench.ask(cmd.SetProtection, position=bench.position.id, stop_loss=D(59500), trail_bps=D(50))
-    bench.mark("60010")
+@pytest.mark.parametrize("source", [LAST, MARK, INDEX, BID_ASK])
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_of_two_alternatives_met_by_one_price_only_the_stop_leaves(
+    bench: Bench, side: Side, source: TriggerSource
+) -> None:
+    def print_at(price: str) -> list[ev.Event]:
+        return bench.quote(price, price) + bench.trade(price) + bench.mark(price, index=price)
+
+    print_at("60000")
+    bench.open(side, "0.1", leverage=5)
+    away = 500 * side.sign
+    bench.ask(cmd.SetProtection, position=bench.position.id, stop_loss=D(60_000 - away), trail_bps=D(50), source=source)
+    print_at(str(60_000 + side.sign))
     (trail,) = bench.live(OrderType.TRAILING_STOP)
     (stop,) = bench.live(OrderType.STOP)
-    events = bench.mark("59400")
+    events = print_at(str(60_000 - away - 100 * side.sign))
     assert fired(events) == [stop.id]
     assert [body.order for body in bodies(events, ev.OrderCancelled)] == [trail.id]
     bench.wait()
