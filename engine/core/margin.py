@@ -9,8 +9,10 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.core.positions import apply_fill, split_fill
 from engine.model.account import Position
 from engine.model.instrument import Instrument, MaintenanceBasis, MarginModel, Tier
+from engine.model.market import Side
 from engine.model.money import ZERO, round_cost, round_fee
 
 
@@ -82,6 +84,25 @@ def bankruptcy_price(position: Position) -> Decimal | None:
 def with_liquidation(instrument: Instrument, position: Position) -> Position:
     """The position with its liquidation price set; due after every fill, margin change, funding and tier update."""
     return msgspec.structs.replace(position, liquidation=liquidation_price(instrument, position))
+
+
+def after_fill(
+    instrument: Instrument,
+    account: str,
+    held: Position | None,
+    side: Side,
+    size: Decimal,
+    price: Decimal,
+    leverage: int,
+) -> Position:
+    """The position as a fill would leave it, with its liquidation price; `leverage` is that of a new lot."""
+    position = held
+    for part in split_fill(held, side, size, ZERO):
+        if position is None or not position.size:
+            position = Position("", account, instrument.id, leverage=leverage)
+        position, _ = apply_fill(position, part.size * side.sign, price)
+    assert position is not None
+    return with_liquidation(instrument, position)
 
 
 def _positive(price: Decimal) -> Decimal | None:

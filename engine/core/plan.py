@@ -11,7 +11,7 @@ from engine.core.book import Book
 from engine.core.journal import text
 from engine.core.kernel import Kernel
 from engine.core.leverage import Remargin, plan_leverage
-from engine.core.margin import liquidation_price, reserve
+from engine.core.margin import after_fill, liquidation_price, reserve
 from engine.core.market import Market
 from engine.core.positions import clip_reduce_only
 from engine.core.risk import check_entry, may_enter, not_carried, not_flattening, outcomes_known
@@ -81,7 +81,7 @@ def plan_order(kernel: Kernel, account: str, command: PlaceOrder) -> Plan:
         or _round(market, command, plan)
         or _size(kernel, account, instrument, command, plan)
         or _trigger_side(kernel, account, instrument, command, plan)
-        or _bracket(market, account, command, plan)
+        or _bracket(kernel, account, market, command, plan)
         or (None if command.reduce_only else _entry(kernel, account, market, command, plan))
     )
     return plan
@@ -267,7 +267,7 @@ def check_trigger(
     return None
 
 
-def _bracket(market: Market, account: str, command: PlaceOrder, plan: Plan) -> Refusal | None:
+def _bracket(kernel: Kernel, account: str, market: Market, command: PlaceOrder, plan: Plan) -> Refusal | None:
     if plan.take_profit is None and plan.stop_loss is None:
         return None
     instrument, reference = market.instrument, plan.expected
@@ -282,25 +282,22 @@ def _bracket(market: Market, account: str, command: PlaceOrder, plan: Plan) -> R
         )
     if command.type is OrderType.MARKET:
         reference = now
-    probe = hypothetical(instrument, account, command.side, plan.size, plan.expected or reference, plan.leverage)
-    return check_protection(instrument, probe, reference, plan.take_profit, plan.stop_loss)
+    price = plan.expected or reference
+    after = planned_position(kernel, account, instrument, command.side, plan, price)
+    if after.sign != command.side.sign:
+        # It opens nothing as things stand: what it might open later has no position before it.
+        after = after_fill(instrument, account, None, command.side, plan.size, price, plan.leverage)
+    return check_protection(instrument, after, reference, plan.take_profit, plan.stop_loss)
 
 
-def hypothetical(
-    instrument: Instrument, account: str, side: Side, size: Decimal, price: Decimal, leverage: int
+def planned_position(
+    kernel: Kernel, account: str, instrument: Instrument, side: Side, plan: Plan, price: Decimal
 ) -> Position:
-    """The position an entry alone would make, with its margin."""
-    value = size * price
-    return Position(
-        "",
-        account,
-        instrument.id,
-        size=size * side.sign,
-        cost=value * side.sign,
-        margin=value / leverage,
-        leverage=leverage,
-        long=side is Side.BUY,
-    )
+    """What a fill of all at a price would make of the position, the change of leverage that comes first included."""
+    held = plan.remargin.position if plan.remargin is not None else None
+    if held is None:
+        held = kernel.state.position_of(account, instrument.id)
+    return after_fill(instrument, account, held, side, plan.size, price, plan.leverage)
 
 
 def check_protection(

@@ -6,13 +6,10 @@ from decimal import Decimal
 
 from engine.core.arming import trailed
 from engine.core.kernel import Kernel
-from engine.core.margin import with_liquidation
-from engine.core.plan import Plan, hypothetical, plan_order, sweep
-from engine.core.positions import apply_fill, split_fill
+from engine.core.plan import Plan, plan_order, planned_position, sweep
 from engine.model import command as cmd
 from engine.model.account import Position
 from engine.model.instrument import Instrument, MarginModel
-from engine.model.market import Side
 from engine.model.money import ONE, ZERO, round_fee
 from engine.model.order import OrderType
 from engine.views import format as fmt
@@ -109,7 +106,7 @@ def _result_rows(
 ) -> Rows:
     assert plan.expected is not None
     held = kernel.state.position_of(account, instrument.id)
-    after = position_after(instrument, account, held, command.side, plan.size, plan.expected, plan.leverage)
+    after = planned_position(kernel, account, instrument, command.side, plan, plan.expected)
     rows: Rows = [("position", f"{named(instrument, held)} -> {named(instrument, after)}")]
     if held is not None and held.size * after.size < 0:
         warnings.append("this flips the position")
@@ -129,27 +126,6 @@ def _result_rows(
     if plan.stop_loss is not None:
         rows.append(("stop loss", exit_text(instrument, after, plan.stop_loss)))
     return rows
-
-
-def position_after(
-    instrument: Instrument,
-    account: str,
-    held: Position | None,
-    side: Side,
-    size: Decimal,
-    price: Decimal,
-    leverage: int,
-) -> Position:
-    """The position as it would be after a fill of all at a price."""
-    position = held
-    for part in split_fill(held, side, size, ZERO):
-        if part.closing and position is not None:
-            position, _ = apply_fill(position, part.size * side.sign, price)
-        elif position is None or not position.size:
-            position = hypothetical(instrument, account, side, part.size, price, leverage)
-        else:
-            position, _ = apply_fill(position, part.size * side.sign, price)
-    return with_liquidation(instrument, position) if position is not None else Position("", account, instrument.id)
 
 
 def named(instrument: Instrument, position: Position | None) -> str:

@@ -16,6 +16,7 @@ from engine.core.desk import Desk
 from engine.core.doubts import not_attestable
 from engine.core.intents import closing_size
 from engine.core.kernel import Kernel
+from engine.core.margin import after_fill
 from engine.core.plan import sweep, trail_distance
 from engine.core.positions import apply_fill, break_even
 from engine.core.protecting import protection_refusal
@@ -31,7 +32,7 @@ from engine.model.money import ZERO, ceil_to, floor_to, round_fee
 from engine.model.order import Order, Role
 from engine.views import format as fmt
 from engine.views.approval import approve, decline, replay
-from engine.views.placing import Rows, age_row, exit_text, liquidation_text, named, place, position_after
+from engine.views.placing import Rows, age_row, exit_text, liquidation_text, named, place
 from engine.views.structs import Preview
 from engine.views.tables import stale, trail
 
@@ -260,7 +261,7 @@ def _attest(kernel: Kernel, account: str, command: cmd.AttestOrder, now_ns: int)
         at, size = fmt.price(instrument, command.price), fmt.size(instrument, command.filled)
         fee = round_fee(command.price * command.filled * instrument.taker_fee)
         leverage = kernel.leverage(account, instrument.id)
-        after = position_after(instrument, account, held, terms.side, command.filled, command.price, leverage)
+        after = after_fill(instrument, account, held, terms.side, command.filled, command.price, leverage)
         rows.append(("booked", f"{size} filled @ {at}, fee {fee:.4f} {asset} (taker)"))
         rows.append(("position", f"{named(instrument, held)} -> {named(instrument, after)}"))
     else:

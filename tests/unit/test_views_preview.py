@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
 from engine.model import command as cmd
 from engine.model import event as ev
+from engine.model.market import Side
 from engine.model.order import OrderType, Role
 from engine.views import Preview
 from engine.views.preview import preview
@@ -25,8 +28,8 @@ def asked(at: Bench, command: cmd.AnyCommand) -> Preview:
 
 
 def buy(at: Bench, **fields: object) -> cmd.PlaceOrder:
-    wanted = {"type": OrderType.MARKET, "size": D("0.01"), **fields}
-    return cmd.PlaceOrder(request_id="p", instrument=at.instruments[0].id, side=BUY, **wanted)  # type: ignore[arg-type]
+    wanted = {"type": OrderType.MARKET, "side": BUY, "size": D("0.01"), **fields}
+    return cmd.PlaceOrder(request_id="p", instrument=at.instruments[0].id, **wanted)  # type: ignore[arg-type]
 
 
 def test_a_refused_order_shows_what_was_asked_for() -> None:
@@ -164,3 +167,14 @@ def test_no_liquidation_price_is_none_and_unknown_margin_rules_are_a_dash() -> N
         at = Bench(instrument(tiers=tiers))
         at.market("61000")
         assert dict(asked(at, buy(at, leverage=1)).rows)["liquidation"] == word
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_the_liquidation_after_an_order_that_changes_leverage_is_that_of_the_re_margined_whole(side: Side) -> None:
+    at = bench(balance="1000000")
+    at.open(side, "1", leverage=10)
+    order = buy(at, side=side, size=D(1), leverage=5)
+    shown = dict(asked(at, order).rows)
+    at.open(side, "1", leverage=5)
+    assert at.position.liquidation is not None
+    assert shown["liquidation"] == f"{at.position.liquidation:.1f}"
