@@ -12,6 +12,7 @@ from engine.core.closing import RETRY_NS, end_flattened, go_on
 from engine.core.doubts import lose_what_was_sent
 from engine.core.fills import apply_report
 from engine.core.firing import fire
+from engine.core.fold import DAY_NS
 from engine.core.foreign import remember
 from engine.core.hearing import VENUE_RULES
 from engine.core.inputs import FillReport, Halt, Input, Intent, Listed, Note, SignalIn, Start, Tick
@@ -159,7 +160,8 @@ class Desk:
     def _tick(self, tick: Tick) -> None:
         state = self.state
         last = max((line[-1][0] for line in state.equity.values()), default=0)
-        if tick.time_ns - last >= EQUITY_EVERY_NS:
+        # The first of a day is what its PnL and its loss are measured from.
+        if tick.time_ns - last >= EQUITY_EVERY_NS or tick.time_ns // DAY_NS > last // DAY_NS:
             self._sample_equity()
 
     def _sample_equity(self) -> None:

@@ -6,12 +6,14 @@ from decimal import Decimal
 
 import pytest
 
+from engine.core.inputs import Tick
 from engine.core.state import money_key
 from engine.model import command as cmd
+from engine.model import event as ev
 from engine.model.account import RiskLimits
 from engine.model.instrument import Instrument
 from engine.views.tables import balance_view
-from tests.kit import BUY, SECOND, Bench, Replayed, instrument, refusal
+from tests.kit import BUY, SECOND, Bench, Replayed, bodies, instrument, refusal
 
 D = Decimal
 DAY = 86_400 * SECOND
@@ -67,6 +69,40 @@ def test_a_loss_in_one_asset_does_not_stop_entries_in_another() -> None:
     bench.place(BUY, "0.001", leverage=10)
     bench.wait()
     assert len(bench.state.positions) == 2
+
+
+def test_a_day_begins_with_the_first_tick_after_midnight_with_what_is_open() -> None:
+    """The loss of the day before, made on a position that is still open, neither shows nor blocks any more."""
+    bench = Bench(limits=RiskLimits(daily_loss=D(100)))
+    bench.at(DAY - 5 * SECOND)
+    bench.market("60000")
+    position = bench.open(BUY, "0.5", leverage=10)
+    bench.market("59790")
+    bench.at(DAY - SECOND)
+    bench.handle(Tick(bench.now))
+    assert refusal(bench.place(BUY, "0.001"))[0] == "DAILY_LOSS"
+    assert balance_view(bench.desk, bench.now).day_pnl == "-120.05"
+    bench.at(DAY)
+    events = bench.handle(Tick(bench.now)) + bench.handle(Tick(bench.now + SECOND))
+    (sample,) = bodies(events, ev.EquitySampled)
+    assert sample.wallet + sample.unrealised == bench.state.day_equity[money_key("main", "USDT")] == D("9879.949975")
+    assert balance_view(bench.desk, bench.now).day_pnl == "+0.00"
+    bench.at(DAY + SECOND)
+    bench.market("59790")
+    bench.place(BUY, "0.001", leverage=10)
+    bench.wait()
+    assert bench.size == position.size + D("0.001")
+    bench.market("59580")
+    assert refusal(bench.place(BUY, "0.001"))[0] == "DAILY_LOSS"
+
+
+def test_a_clock_set_back_over_midnight_begins_no_day_anew() -> None:
+    bench = Bench()
+    bench.market("60000")
+    bench.at(DAY)
+    bench.handle(Tick(bench.now))
+    bench.at(DAY - SECOND)
+    assert not bodies(bench.handle(Tick(bench.now)), ev.EquitySampled)
 
 
 @pytest.mark.parametrize("limit", [D(100), None])
