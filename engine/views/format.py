@@ -1,4 +1,7 @@
-"""How numbers are written on a screen: to the instrument's tick and step, money to two places. Unknown stays None."""
+"""How numbers are written on a screen: to the instrument's tick and step, money to two places. Unknown stays None.
+
+What rounds to nothing is no loss: it has no minus.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +37,17 @@ def size(instrument: Instrument, value: Decimal) -> str:
 
 def money(value: Decimal | None) -> str | None:
     """Money with two places and thousands apart."""
-    return None if value is None else f"{value:,.2f}"
+    return None if value is None else f"{value:z,.2f}"
 
 
 def signed(value: Decimal | None) -> str | None:
     """Money with its sign."""
-    return None if value is None else f"{value:+,.2f}"
+    return None if value is None else f"{value:+z,.2f}"
 
 
 def percent(value: Decimal | None, digits: int = 2) -> str | None:
     """A fraction as a signed percentage."""
-    return None if value is None else f"{value * 100:+,.{digits}f}%"
+    return None if value is None else f"{value * 100:+z,.{digits}f}%"
 
 
 def sign(value: Decimal | None) -> int:
