@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 
 from engine.core.desk import Desk
-from engine.core.lifecycle import live_exits
 from engine.core.market import Market
 from engine.model.market import Side
 from engine.model.money import ZERO
@@ -99,18 +98,14 @@ def chart_lines(desk: Desk, instrument_id: str) -> tuple[ChartLine, ...]:
         ):
             if price is not None:
                 lines.append(ChartLine(kind, float(price), label))
-        exits = {order.terms.id for order in live_exits(kernel, position.account, instrument_id)}
-        lines.extend(_resting(desk, instrument_id, exits))
-        return tuple(lines)
-    lines.extend(_resting(desk, instrument_id, set()))
-    return tuple(lines)
+    return (*lines, *_resting(desk, instrument_id))
 
 
-def _resting(desk: Desk, instrument_id: str, skip: set[str]) -> list[ChartLine]:
+def _resting(desk: Desk, instrument_id: str) -> list[ChartLine]:
     market = desk.kernel.market(instrument_id)
     lines: list[ChartLine] = []
     for order_id in market.matcher.order_ids()[:20]:
         order = desk.state.orders.get(order_id)
-        if order is not None and order.price is not None and order_id not in skip:
+        if order is not None and order.price is not None:
             lines.append(ChartLine("order", float(order.price), f"{order.terms.side.lower()} {order.remaining}"))
     return lines

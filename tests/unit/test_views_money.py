@@ -8,7 +8,9 @@ import pytest
 
 from engine.model import command as cmd
 from engine.model.market import Side
+from engine.model.order import OrderType
 from engine.views import format as fmt
+from engine.views.market import chart_lines
 from engine.views.tables import balance_view, positions_view, trades_view
 from tests.kit import BUY, SELL, Bench, instrument
 
@@ -80,3 +82,32 @@ def test_what_rounds_to_nothing_has_no_minus(amount: str) -> None:
 def test_a_cent_is_shown_with_its_sign() -> None:
     assert (fmt.money(D("-0.01")), fmt.signed(D("-0.01")), fmt.percent(D("-0.0001"))) == ("-0.01", "-0.01", "-0.01%")
     assert (fmt.money(D("1234567.895")), fmt.signed(D("1234567.891"))) == ("1,234,567.90", "+1,234,567.89")
+
+
+def test_the_chart_shows_what_rests_to_close_and_each_exit_once(bench: Bench) -> None:
+    bench.open(BUY, "0.1", leverage=10, take_profit="66000", stop_loss="58000")
+    bench.limit(SELL, "0.05", "61000", reduce_only=True)
+    bench.limit(BUY, "0.02", "59000")
+    bench.place(SELL, "0.03", OrderType.TAKE_PROFIT_LIMIT, trigger="62000", price="62100", reduce_only=True)
+    bench.mark("62000")
+    bench.wait()
+    lines = chart_lines(bench.desk, bench.instruments[0].id)
+    assert [(line.kind, line.price, line.label) for line in lines if line.kind != "liq"] == [
+        ("entry", 60000.0, "long 0.100"), ("tp", 66000.0, "TP"), ("sl", 58000.0, "SL"),
+        ("order", 61000.0, "sell 0.05"), ("order", 59000.0, "buy 0.02"), ("order", 62100.0, "sell 0.03"),
+    ]  # fmt: skip
+
+
+def test_the_chart_shows_the_positions_of_every_account(bench: Bench) -> None:
+    bench.start("other", "5000")
+    bench.start("main")
+    to(bench, "60000")
+    for account, side in (("main", BUY), ("other", SELL)):
+        bench.place(side, "0.01", account=account, leverage=10)
+        bench.wait()
+        bench.place(side.opposite, "0.01", OrderType.LIMIT, price=str(60_000 + 500 * side.sign),
+                    account=account, reduce_only=True)  # fmt: skip
+        bench.wait()
+    lines = chart_lines(bench.desk, bench.instruments[0].id)
+    assert [line.label for line in lines if line.kind == "entry"] == ["long 0.010", "short 0.010"]
+    assert [line.price for line in lines if line.kind == "order"] == [60500.0, 59500.0]
