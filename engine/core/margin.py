@@ -30,6 +30,20 @@ def maintenance(instrument: Instrument, notional: Decimal) -> Decimal:
     return notional * tier.mmr - tier.cum
 
 
+def required(instrument: Instrument, position: Position, price: Decimal) -> Decimal | None:
+    """Equity at which a position is liquidated at a price, by the venue's margin model; None where nothing liquidates it."""
+    profile = instrument.profile
+    if instrument.is_spot:
+        return None
+    if profile.margin_model is MarginModel.FRACTION:
+        return profile.fraction * abs(position.cost) / position.leverage
+    if not instrument.tiers:
+        return None
+    notional = abs(position.size) * price
+    basis = abs(position.cost) if profile.mm_basis is MaintenanceBasis.ENTRY else notional
+    return maintenance(instrument, basis) + notional * profile.fee_reserve
+
+
 def max_leverage(instrument: Instrument, notional: Decimal) -> int:
     """Highest leverage the venue allows at a notional; spot has none."""
     if instrument.is_spot:

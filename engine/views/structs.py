@@ -185,7 +185,7 @@ class PositionRow(Struct, frozen=True):
     leverage: int
     margin: str
     margin_left: str | None
-    """What is left of its margin above maintenance, percent of margin."""
+    """What is left of its margin above what liquidates it, percent of margin."""
     liquidation: str | None
     take_profit: str | None
     stop_loss: str | None

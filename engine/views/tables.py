@@ -9,7 +9,7 @@ from engine.core.desk import Desk
 from engine.core.journal import clock_text
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits
-from engine.core.margin import maintenance
+from engine.core.margin import required
 from engine.core.state import Evidence, money_key, pair_key
 from engine.model.account import Position
 from engine.model.instrument import Instrument
@@ -50,10 +50,10 @@ def _position(kernel: Kernel, position: Position, now_ns: int) -> PositionRow:
     mark = kernel.market(position.instrument).value_price(position.size > 0)
     upnl = None if mark is None else position.unrealised(mark)
     notional = None if mark is None else abs(position.size) * mark
+    needed = None if mark is None else required(instrument, position, mark)
     left = None
-    if mark is not None and upnl is not None and position.margin and instrument.tiers:
-        spare = position.margin + upnl - maintenance(instrument, abs(position.size) * mark)
-        left = fmt.ratio(spare, position.margin)
+    if upnl is not None and needed is not None:
+        left = fmt.ratio(position.margin + upnl - needed, position.margin)
     take, stop = protection_of(kernel, position)
     return PositionRow(
         id=position.id,

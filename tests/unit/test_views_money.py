@@ -7,7 +7,9 @@ from decimal import Decimal
 import pytest
 
 from engine.model import command as cmd
+from engine.model.instrument import MaintenanceBasis, MarginModel, VenueProfile
 from engine.model.market import Side
+from engine.model.money import ceil_to, floor_to
 from engine.model.order import OrderType
 from engine.views import format as fmt
 from engine.views.market import chart_lines
@@ -69,6 +71,31 @@ def test_a_closed_trade_is_net_of_fees_and_funding(bench: Bench, side: Side) -> 
     shown = balance_view(bench.desk, bench.now)
     assert (shown.day_pnl, shown.rows[0].wallet) == (net, f"{100_000 + D(net):,.2f}")
     assert (shown.rows[0].margin, shown.rows[0].free) == ("0.00", shown.rows[0].wallet)
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        VenueProfile(),
+        VenueProfile(fee_reserve=D("0.0005")),
+        VenueProfile(mm_basis=MaintenanceBasis.ENTRY),
+        VenueProfile(margin_model=MarginModel.FRACTION),
+    ],
+    ids=["tiers", "fee", "entry", "fraction"],
+)
+def test_nothing_is_left_of_the_margin_where_it_is_liquidated_and_something_before(
+    side: Side, profile: VenueProfile
+) -> None:
+    bench = Bench(instrument(profile=profile))
+    bench.market("60000")
+    level = bench.open(side, "0.1", leverage=100).liquidation
+    assert level is not None
+    last = (floor_to if side is BUY else ceil_to)(level, D("0.1")) + D("0.1") * side.sign
+    for distance, left in ((0, "0%"), (60, "10%")):
+        bench.mark(str(last + distance * side.sign))
+        (row,) = positions_view(bench.desk, bench.now).rows
+        assert row.margin_left == left
 
 
 @pytest.mark.parametrize("amount", ["0", "-0.004", "0.004", "-0.000001"])
