@@ -22,7 +22,7 @@ from engine.core.margin import with_liquidation
 from engine.core.market import TWO, Market
 from engine.core.paper import arrive, cancel, expire_at, put_back, record_makers
 from engine.core.reports import arm_again
-from engine.core.settling import expect, note_sizes, settle
+from engine.core.settling import expect, note_rest, note_sizes, settle
 from engine.core.signals import follow, receive, ring
 from engine.core.signals import resume as resume_signals
 from engine.core.state import State
@@ -39,6 +39,8 @@ BID, ASK, LAST, MARK, INDEX = Watched.BID, Watched.ASK, Watched.LAST, Watched.MA
 NOTHING: list[Event] = []
 """What a quote that fires nothing returns; never appended to."""
 EQUITY_EVERY_NS = 60_000_000_000
+REST_NS = 10_000_000_000
+"""An input that comes so much later than the one before it ends a rest: the machine slept, or nothing happened."""
 
 
 class Desk:
@@ -92,7 +94,10 @@ class Desk:
                     return NOTHING
         kernel = self.kernel
         journal = kernel.journal
+        before_ns = kernel.clock
         now_ns = kernel.hear(given.time_ns)
+        if now_ns - before_ns > REST_NS:
+            note_rest(kernel)
         if (due_ns := kernel.next_due()) is not None and due_ns <= now_ns:
             # Funding settles before anything stamped with its time (F5).
             self._run_timers(min(given.due_ns - 1, now_ns) if type(given) is Funding else now_ns)
@@ -356,6 +361,7 @@ class Desk:
         """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""
         kernel = self.kernel
         remember(kernel)
+        note_rest(kernel)
         for position in self.state.positions.values():
             arm_position(kernel, position)
         for order in list(self.state.orders.values()):

@@ -61,6 +61,7 @@ class Kernel:
         "markets",
         "probe",
         "refused",
+        "rested",
         "siblings",
         "state",
         "stood",
@@ -105,6 +106,8 @@ class Kernel:
         """Orders of strangers, by (account, what the venue knows them by)."""
         self.taken_over: dict[str, int] = {}
         """Fills of strangers up to this time, ns, are in the position that was taken over from the venue: by account|instrument."""
+        self.rested: tuple[int, dict[str, Decimal]] = (0, {})
+        """When inputs last came again after a rest, ns, and what was held through it: position id -> signed size."""
         self.halted = ""
         """Why entries are refused by the engine itself (disk, ledger); empty when they are not."""
 

@@ -34,10 +34,15 @@ def note_sizes(kernel: Kernel, instrument: str) -> None:
         kernel.journal.emit(ev.FundingDue(due_ns, sizes), instrument=instrument)
 
 
+def note_rest(kernel: Kernel) -> None:
+    """No input came for a while, or no engine ran: what is held now was held at every funding time in between."""
+    kernel.rested = (kernel.clock, {p.id: p.size for p in kernel.state.positions.values()})
+
+
 def settle(kernel: Kernel, funding: Funding) -> None:
     """Book a settlement, also on what was closed since; once per (account, instrument, due time) (F5, F6)."""
     state = kernel.state
-    for position, size in _held(state, funding):
+    for position, size in _held(kernel, funding):
         instrument = kernel.instrument(position.instrument)
         amount = payment(size, funding.mark, funding.rate)
         free = state.accounts[position.account].free(instrument.settle_asset)
@@ -47,23 +52,29 @@ def settle(kernel: Kernel, funding: Funding) -> None:
         arm_position(kernel, after)
 
 
-def _held(state: State, funding: Funding) -> list[tuple[Position, Decimal]]:
-    """What has not paid yet and was held at the funding time: as noted then, else what is open now and was before it."""
-    due_ns, sizes = state.funding_due.get(funding.instrument, (0, {}))
-    if due_ns == funding.due_ns:
-        found = [state.positions.get(name) or state.closed.get(name) for name in sizes]
-        held = [(p, sizes[p.id]) for p in found if p is not None]
-    else:
-        held = [
-            (p, p.size)
-            for p in state.positions.values()
-            if p.instrument == funding.instrument and p.opened_ns < funding.due_ns
-        ]
+def _held(kernel: Kernel, funding: Funding) -> list[tuple[Position, Decimal]]:
+    """What has not paid yet and was held at the funding time, be it closed since."""
+    state, due_ns = kernel.state, funding.due_ns
+    sizes = _sizes(kernel, funding)
+    found = [state.positions.get(name) or state.closed.get(name) for name in sizes]
     return [
-        (p, size)
-        for p, size in held
-        if _settles(state, p) and state.funded.get(pair_key(p.account, p.instrument), 0) < funding.due_ns
+        (p, sizes[p.id])
+        for p in found
+        if p is not None
+        and p.instrument == funding.instrument
+        and p.opened_ns < due_ns
+        and _settles(state, p)
+        and state.funded.get(pair_key(p.account, p.instrument), 0) < due_ns
     ]
+
+
+def _sizes(kernel: Kernel, funding: Funding) -> dict[str, Decimal]:
+    """As noted at the funding time, else what was held through the rest it fell into, else what is open now."""
+    due_ns, noted = kernel.state.funding_due.get(funding.instrument, (0, {}))
+    if due_ns == funding.due_ns:
+        return noted
+    rested_ns, rested = kernel.rested
+    return rested if funding.due_ns <= rested_ns else {p.id: p.size for p in kernel.state.positions.values()}
 
 
 def _settles(state: State, position: Position) -> bool:

@@ -140,6 +140,40 @@ def test_F6_a_time_that_nobody_saw_is_charged_on_what_is_held_after_it() -> None
     assert [(p.due_ns, p.amount) for p in bodies(events, ev.FundingPaid)] == [(T, D(-12)), (16 * HOUR, D("24.4"))]
 
 
+@pytest.mark.parametrize("restarted", [True, False], ids=["restarted", "asleep"])
+def test_F6_what_a_stop_closes_before_the_missed_times_are_told_pays_for_them(restarted: bool) -> None:
+    """Down, or asleep, 07:50-17:00: the first price fires the stop, and the venue's history comes a second later."""
+    bench = opened()
+    lot = bench.open(BUY, "2", leverage=10, stop_loss="59000")
+    told(bench, T - 600 * SECOND, T)
+    bench.at(17 * HOUR)
+    if restarted:
+        bench.restart()
+    bench.market("58900")
+    bench.wait(SECOND)
+    assert not bench.state.positions
+    before = bench.account.balances["USDT"]
+    events = bench.funding(T, "0.0001", "60000") + bench.funding(16 * HOUR, "-0.0002", "61000")
+    assert [(p.due_ns, p.amount) for p in bodies(events, ev.FundingPaid)] == [(T, D(-12)), (16 * HOUR, D("24.4"))]
+    assert bench.state.closed[lot.id].funding == bench.account.balances["USDT"] - before == D("12.4")
+    identity(bench)
+
+
+def test_F6_what_is_added_before_the_missed_times_are_told_does_not_pay_for_them() -> None:
+    bench = opened()
+    bench.open(BUY, "2", leverage=10)
+    bench.at(17 * HOUR)
+    bench.restart()
+    bench.market("60000")
+    bench.open(BUY, "3")
+    events = bench.funding(T, "0.0001", "60000") + bench.funding(16 * HOUR, "-0.0002", "61000")
+    assert [(p.due_ns, p.amount) for p in bodies(events, ev.FundingPaid)] == [(T, D(-12)), (16 * HOUR, D("24.4"))]
+    told(bench, 23 * HOUR, 24 * HOUR)
+    bench.at(24 * HOUR + 1)
+    (paid,) = bodies(bench.funding(24 * HOUR, "0.0001", "60000"), ev.FundingPaid)
+    assert paid.amount == D(-30)
+
+
 def test_a_funding_time_with_nothing_open_leaves_no_trace() -> None:
     bench = opened()
     told(bench, T - SECOND, T)
