@@ -30,6 +30,16 @@ def test_P9_a_fill_that_comes_three_times_counts_once(bench: Bench) -> None:
     assert bench.size == D("0.4")
 
 
+def test_P9_two_of_three_deliveries_come_after_a_restart(bench: Bench) -> None:
+    order = bench.limit(BUY, "1", "59000", leverage=10)
+    events = bench.report(order.id, "v1", "59000", "0.4", "10")
+    bench.restart()
+    events += bench.report(order.id, "v1", "59000", "0.4", "10") + bench.report(order.id, "v1", "59000", "0.4", "10")
+    assert len(bodies(events, ev.OrderFilled)) == 1
+    assert not alarms(events)
+    assert (bench.size, bench.position.fees) == (D("0.4"), D(10))
+
+
 @pytest.mark.parametrize(("price", "size"), [("58999", "0.4"), ("59000", "0.5")])
 def test_P9_the_same_fill_with_other_fields_is_an_alarm_and_no_fill(bench: Bench, price: str, size: str) -> None:
     order = bench.limit(BUY, "1", "59000", leverage=10)

@@ -217,6 +217,26 @@ def test_L11_funding_that_the_wallet_cannot_pay_moves_the_liquidation_price() ->
     assert bench.account.balances["USDT"] == 0
 
 
+def test_L1_and_L10_added_margin_moves_the_liquidation_price_down_to_the_limit_of_what_can_be_taken_out() -> None:
+    bench = Bench(instrument(taker_fee=D(0), maker_fee=D(0)))
+    bench.market("20000")
+    order = bench.limit(BUY, "1", "20000", leverage=10)
+    bench.report(order.id, "v1", "20000", "1")
+    for amount, level in ((None, "18072.289157"), (D(500), "17570.281124"), (D(-500), "18072.289157")):
+        if amount is not None:
+            bench.ask(cmd.AdjustMargin, position=bench.position.id, amount=amount)
+        assert bench.position.liquidation is not None
+        assert round(bench.position.liquidation, 6) == D(level)
+    (refused,) = bodies(
+        bench.ask(cmd.AdjustMargin, position=bench.position.id, amount=D("-0.00000001")), ev.IntentRefused
+    )
+    assert refused.code == "MARGIN"
+    assert not bodies(bench.mark("18072.3"), ev.Liquidated)
+    (liquidated,) = bodies(bench.mark("18072.2"), ev.Liquidated)
+    assert liquidated.bankruptcy == 18000
+    assert bench.account.balances["USDT"] == 8000
+
+
 # --- Liquidation ----------------------------------------------------------------------------------
 
 

@@ -14,7 +14,9 @@ from engine.core.margin import (
     liquidation_price,
     maintenance,
     max_leverage,
+    required,
     reserve,
+    tier_of,
     with_liquidation,
 )
 from engine.model.account import Position
@@ -99,8 +101,56 @@ def test_L1_equity_is_maintenance_at_the_liquidation_price() -> None:
     assert bankruptcy_price(position) == 18000
 
 
-def test_L2_bankruptcy_of_a_short_lies_above() -> None:
-    assert bankruptcy_price(lot(-1, "1", "20000", "2000")) == 22000
+def test_L2_equity_is_maintenance_and_bankruptcy_of_a_short_lies_above() -> None:
+    position = lot(-1, "1", "20000", "2000")
+    price = liquidation_price(BTC, position)
+    assert price is not None
+    assert rounded(position.margin + position.unrealised(price)) == rounded(maintenance(BTC, price)) == D("87.649402")
+    assert bankruptcy_price(position) == 22000
+
+
+def test_L4_equity_is_maintenance_and_the_fee_at_the_liquidation_price() -> None:
+    position, fee = lot(1, "1", "20000", "2000"), D("0.00055")
+    price = liquidation_price(of(VenueProfile(fee_reserve=fee)), position)
+    assert price is not None
+    assert rounded(position.margin + position.unrealised(price)) == D("82.274348")
+    assert (rounded(maintenance(BTC, price)), rounded(price * fee)) == (D("72.329097"), D("9.945251"))
+    assert rounded(required(of(VenueProfile(fee_reserve=fee)), position, price)) == D("82.274348")
+
+
+@pytest.mark.parametrize(
+    ("position", "entry_tier", "wrong", "tier", "notional"),
+    [
+        pytest.param(lot(1, "3", "60000", "18000"), 2, None, 2, "162763.8191", id="L6"),
+        pytest.param(lot(1, "4.3", "60000", "25800"), 3, "54240.075170", 2, "233316.5829", id="L7"),
+        pytest.param(lot(-1, "4.1", "60000", "24600"), 2, "65683.776241", 3, "269207.9208", id="L8"),
+        pytest.param(lot(1, "30", "60000", "90000"), 4, None, 4, "1737128.2051", id="L9"),
+    ],
+)
+def test_L6_to_L9_the_tier_is_that_of_the_notional_at_the_liquidation_price(
+    position: Position, entry_tier: int, wrong: str | None, tier: int, notional: str
+) -> None:
+    price = liquidation_price(BTC, position)
+    assert price is not None
+    met = abs(position.size) * price
+    assert round(met, 4) == D(notional)
+    assert (tier_of(BTC, abs(position.cost)), tier_of(BTC, met)) == (TIERS[entry_tier - 1], TIERS[tier - 1])
+    if wrong is not None:
+        at_entry = tiers_from([(D(0), None, D(0), 1)])[0]
+        at_entry = msgspec.structs.replace(at_entry, mmr=TIERS[entry_tier - 1].mmr, cum=TIERS[entry_tier - 1].cum)
+        naive = liquidation_price(msgspec.structs.replace(BTC, tiers=(at_entry,)), position)
+        assert rounded(naive) == D(wrong)
+
+
+def test_L9_the_tier_of_the_collateral_would_be_too_late() -> None:
+    position = lot(1, "30", "60000", "90000")
+    second = msgspec.structs.replace(TIERS[1], floor=D(0), cap=None)
+    late = liquidation_price(msgspec.structs.replace(BTC, tiers=(second,)), position)
+    right = liquidation_price(BTC, position)
+    assert rounded(late) == D("57284.757119")
+    assert right is not None
+    assert late is not None
+    assert round(right - late) == 620
 
 
 def test_L3_maintenance_at_entry_value() -> None:
@@ -129,8 +179,10 @@ def test_C1_cross_margin_counts_the_loss_of_other_positions() -> None:
     position = lot(1, "1", "20000", "0")
     other = lot(-1, "10", "3000", "0")
     needed = 31000 * D("0.004")
-    price = cross_liquidation_price(BTC, position, D(5000), needed, other.unrealised(D(3100)))
-    assert rounded(price) == D("16188.755020")
+    lost = other.unrealised(D(3100))
+    assert (needed, lost) == (124, -1000)
+    assert rounded(cross_liquidation_price(BTC, position, D(5000), needed, lost)) == D("16188.755020")
+    assert rounded(cross_liquidation_price(BTC, position, D(5000), needed, -lost)) == D("14180.722892")
 
 
 def test_a_flat_or_tierless_position_has_no_liquidation_price() -> None:
