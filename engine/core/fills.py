@@ -23,36 +23,51 @@ from engine.model.order import Order, OrderStatus, Role
 _UNSENT = frozenset({OrderStatus.CREATED, OrderStatus.HELD})
 
 
-def record_fill(kernel: Kernel, order: Order, price: Decimal, size: Decimal, *, maker: bool) -> None:
-    """Record the next fill of an order that the paper book gave."""
+def record_fill(
+    kernel: Kernel, order: Order, price: Decimal, size: Decimal, *, maker: bool, spare: Decimal = ZERO
+) -> Decimal:
+    """Record the next fill of an order that the paper book gave; `spare` and what is returned as in `apply_report`."""
     instrument = kernel.instrument(order.terms.instrument)
     rate = instrument.maker_fee if maker else instrument.taker_fee
     fee = round_fee(price * size * rate)
-    apply_report(kernel, order, f"{order.terms.id}.{order.fills + 1}", price, size, fee, maker=maker)
+    fill_id = f"{order.terms.id}.{order.fills + 1}"
+    return apply_report(kernel, order, fill_id, price, size, fee, maker=maker, spare=spare)
 
 
 def apply_report(
-    kernel: Kernel, order: Order, fill_id: str, price: Decimal, size: Decimal, fee: Decimal, *, maker: bool
-) -> None:
-    """Record a reported fill, once per fill id: a second arrival is dropped, one with other fields is an alarm (P9)."""
+    kernel: Kernel,
+    order: Order,
+    fill_id: str,
+    price: Decimal,
+    size: Decimal,
+    fee: Decimal,
+    *,
+    maker: bool,
+    spare: Decimal = ZERO,
+) -> Decimal:
+    """Record a reported fill, once per fill id: a second arrival is dropped, one with other fields is an alarm (P9).
+
+    `spare` is margin that fills before it of the same walk through the book set free and did not lose; what of it is left
+    after this one is returned.
+    """
     known = order.applied.get(fill_id)
     if known is not None:
         if known != (price, size):
             first = f"{known[1]} @ {known[0]}"
             message = f"fill {fill_id} of {order.terms.id} came again as {size} @ {price}; {first} stays recorded"
             raise_once(kernel, order.terms.account, order.terms.instrument, "FILL_DIFFERS", message)
-        return
+        return spare
     terms = order.terms
     if order.status in _UNSENT:
         message = f"fill {fill_id} names {order.status} order {terms.id}, which never left; it is not booked"
         kernel.journal.emit_order(order, ev.AlarmRaised("FOREIGN_FILL", message))
-        return
+        return spare
     if terms.id not in kernel.state.orders:
         attested = order.applied.get(ATTESTED)
         if attested is not None and attested[1] > ZERO:
             covered = _cover(kernel, order, attested, fill_id, price, size)
             if covered == size:
-                return
+                return spare
             size, fee = size - covered, fee - share(fee, covered, size)
         message = f"{order.status} order {terms.id} filled {size} @ {price} late"
         kernel.journal.emit_order(order, ev.AlarmRaised("LATE_FILL", message))
@@ -63,7 +78,7 @@ def apply_report(
     top = kernel.top(terms.instrument)
     opened = ZERO
     for number, part in enumerate(split_fill(position, terms.side, size, fee)):
-        position = _record_part(kernel, order, fill_id, number, part, price, position, maker, top)
+        position, spare = _record_part(kernel, order, fill_id, number, part, price, position, maker, top, spare)
         if not part.closing:
             opened += part.size
     assert position is not None
@@ -80,6 +95,7 @@ def apply_report(
         cap_reduce_only(kernel, terms.account, terms.instrument)
     if opened and terms.account in kernel.state.flattening:
         close_rest(kernel, terms.account)
+    return spare
 
 
 def _cover(
@@ -106,7 +122,8 @@ def _record_part(
     position: Position | None,
     maker: bool,
     top: Top | None,
-) -> Position:
+    spare: Decimal,
+) -> tuple[Position, Decimal]:
     terms = order.terms
     instrument = kernel.instrument(terms.instrument)
     if position is None or not position.size:
@@ -129,10 +146,12 @@ def _record_part(
         insurance = max(ZERO, -left)
         margin = max(ZERO, left) if after.size else ZERO
         after = msgspec.structs.replace(after, insurance=after.insurance + insurance, margin=margin)
-    elif part.closing and lost > (released := position.margin - after.margin):
-        # Isolated: what a close loses beyond the margin it sets free is not the wallet's.
-        insurance = lost - released
-        after = msgspec.structs.replace(after, insurance=after.insurance + insurance)
+    elif part.closing:
+        # Isolated: what a close loses beyond the margin it sets free is not the wallet's. One walk is one close.
+        spare += position.margin - after.margin - lost
+        if spare < ZERO:
+            insurance, spare = -spare, ZERO
+            after = msgspec.structs.replace(after, insurance=after.insurance + insurance)
     after = with_liquidation(instrument, after)
     body = ev.OrderFilled(
         terms.id,
@@ -150,4 +169,4 @@ def _record_part(
         top,
     )
     kernel.journal.emit_order(order, body)
-    return after
+    return after, spare

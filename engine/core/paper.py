@@ -65,10 +65,11 @@ def _record_arrival(kernel: Kernel, market: Market, order: Order, arrival: Arriv
     if arrival.fills and (stale := _stale(kernel, market)):
         message = f"{order.terms.id} fills on the last book that is known: {stale}; compare with the venue's price"
         kernel.journal.emit_order(order, ev.AlarmRaised("STALE_FILL", message))
+    spare = ZERO
     for take in arrival.fills:
         # A fill may clip the order it belongs to, where another exit stands nearer to the market.
         if size := min(take.size, order.remaining if not order.ended else ZERO):
-            record_fill(kernel, order, take.price, size, maker=False)
+            spare = record_fill(kernel, order, take.price, size, maker=False, spare=spare)
     rest = order.remaining
     if arrival.outcome is Outcome.CANCELLED:
         withdraw(kernel, order, arrival.reason)

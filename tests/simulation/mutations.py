@@ -349,11 +349,11 @@ def fills_without_alarm(patch: Patch) -> None:
     """4: what a venue fills too much is booked without a word."""
     original = fills.apply_report
 
-    def broken(kernel: Any, order: Any, *rest: Any, **options: Any) -> None:
+    def broken(kernel: Any, order: Any, *rest: Any, **options: Any) -> Decimal:
         emit = kernel.journal.emit_order
         quiet = lambda of, body: 0 if isinstance(body, ev.AlarmRaised) else emit(of, body)  # noqa: E731
         kernel = _With(kernel, journal=_With(kernel.journal, emit_order=quiet))
-        original(kernel, order, *rest, **options)
+        return original(kernel, order, *rest, **options)
 
     everywhere(patch, original, broken)
 

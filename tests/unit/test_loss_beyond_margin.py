@@ -84,6 +84,45 @@ def test_flattening_beyond_bankruptcy_takes_the_margin_and_no_more(bench: Bench)
     assert before - wallet(bench) == position.margin
 
 
+def walk(bench: Bench, *, side: Side, first: str, second: str) -> list[ev.OrderFilled]:
+    """Close a position of 2 at market through two levels of 1; the fills."""
+    levels = ((first, "1"), (second, "1"))
+    near = ("59900", "1") if side is SELL else ("60100", "1")
+    bids, asks = (levels, (near,)) if side is BUY else ((near,), levels)
+    bench.depth(bids, asks)
+    bench.quote(bids[0][0], asks[0][0], "1", "1")
+    return bodies(bench.ask(cmd.ClosePosition, position=bench.position.id) + bench.wait(), ev.OrderFilled)
+
+
+@pytest.mark.parametrize(
+    ("side", "first", "second", "insured"),
+    [
+        (BUY, "57000", "51100", False),
+        (BUY, "57000", "51000", True),
+        (SELL, "63000", "68900", False),
+        (SELL, "63000", "69000", True),
+    ],
+)
+def test_one_walk_through_the_book_spends_the_whole_margin_before_insurance_pays(
+    side: Side, first: str, second: str, insured: bool
+) -> None:
+    """Bankruptcy at 54000 or 66000: the good half pays for the bad one, as in one fill at their average."""
+    bench = Bench(balance="100000")
+    bench.quote("60000", "60000")
+    bench.mark("60000")
+    position = bench.open(side, "2", leverage=10)
+    before = wallet(bench)
+    fills = walk(bench, side=side, first=first, second=second)
+    assert len(fills) == 2
+    lost = sum(f.fee - f.realised for f in fills)
+    insurance = sum(f.insurance for f in fills)
+    assert insurance == max(D(0), lost - position.margin)
+    assert (insurance > 0) is insured
+    assert before - wallet(bench) == lost - insurance <= position.margin
+    assert closed(bench).insurance == insurance
+    assert wallet(bench) == D(100_000) + closed(bench).net
+
+
 def test_a_loss_within_the_margin_is_paid_whole(bench: Bench) -> None:
     position = bench.open(BUY, "0.1", leverage=10)
     events = bench.ask(cmd.ClosePosition, position=position.id) + bench.wait()
