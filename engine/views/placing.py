@@ -121,10 +121,12 @@ def _result_rows(
         )
     if after.size:
         rows.append(("liquidation", liquidation_text(instrument, after)))
-    if plan.take_profit is not None:
-        rows.append(("take profit", exit_text(instrument, after, plan.take_profit)))
-    if plan.stop_loss is not None:
-        rows.append(("stop loss", exit_text(instrument, after, plan.stop_loss)))
+    for label, level in (("take profit", plan.take_profit), ("stop loss", plan.stop_loss)):
+        if level is not None:
+            # They close what the order opens, and that only.
+            opens = after.sign == command.side.sign
+            text = exit_text(instrument, after, level, plan.size) if opens else f"{fmt.price(instrument, level)}"
+            rows.append((label, text))
     return rows
 
 

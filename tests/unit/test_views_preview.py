@@ -178,3 +178,32 @@ def test_the_liquidation_after_an_order_that_changes_leverage_is_that_of_the_re_
     at.open(side, "1", leverage=5)
     assert at.position.liquidation is not None
     assert shown["liquidation"] == f"{at.position.liquidation:.1f}"
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_the_exits_of_an_order_that_adds_bring_what_closing_its_own_lot_brings(side: Side) -> None:
+    """Long 1 at 60000, 1 more at 55000: the stop at 53000 closes 1 of 2, entered at 57500 on average."""
+    at = bench(balance="1000000")
+    at.quote("60000", "60000")
+    at.open(side, "1", leverage=5)
+    price = 60_000 - 5_000 * side.sign
+    at.quote(str(price), str(price))
+    at.mark(str(price))
+    stop, target = D(price - 2_000 * side.sign), D(price + 8_500 * side.sign)
+    order = buy(at, side=side, size=D(1), stop_loss=stop, take_profit=target)
+    shown = dict(asked(at, order).rows)
+    assert shown["stop loss"] == f"{stop}.0  (-4,500.00 USDT)"
+    assert shown["take profit"] == f"{target}.0  (+6,000.00 USDT)"
+    at.open(side, "1", stop_loss=stop, take_profit=target)
+    at.quote(str(stop), str(stop))
+    at.mark(str(stop))
+    at.wait()
+    assert (abs(at.position.size), at.position.realised) == (1, -4_500)
+
+
+@pytest.mark.parametrize("held", ["0.01", "0.02"])
+def test_the_exits_of_an_order_that_opens_nothing_bring_nothing(held: str) -> None:
+    at = bench()
+    at.open(SELL, held, leverage=5)
+    shown = dict(asked(at, buy(at, stop_loss=D(60000), take_profit=D(62000))).rows)
+    assert (shown["stop loss"], shown["take profit"]) == ("60000.0", "62000.0")
