@@ -93,6 +93,11 @@ def _closing_rows(
         ("position", f"{named(instrument, position)} -> {named(instrument, after)}"),
         ("margin back", f"{fmt.money(position.margin - after.margin)} {instrument.settle_asset}"),
     ]
+    insurance = fee - realised - (position.margin - after.margin)
+    if insurance > ZERO:
+        rows.append(
+            ("insurance", f"{fmt.signed(insurance)} {instrument.settle_asset}, beyond the margin nothing is lost")
+        )
     if taken < size:
         warnings.append(f"the visible book takes {taken}; the rest stays open")
     return rows

@@ -207,3 +207,16 @@ def test_the_exits_of_an_order_that_opens_nothing_bring_nothing(held: str) -> No
     at.open(SELL, held, leverage=5)
     shown = dict(asked(at, buy(at, stop_loss=D(60000), take_profit=D(62000))).rows)
     assert (shown["stop loss"], shown["take profit"]) == ("60000.0", "62000.0")
+
+
+def test_a_close_beyond_bankruptcy_says_what_insurance_pays() -> None:
+    at = bench()
+    position = at.open(BUY, "0.1", leverage=100)
+    at.quote("50000", "50000.1")
+    shown = dict(asked(at, cmd.ClosePosition(request_id="c", position=position.id)).rows)
+    before = at.account.balances["USDT"]
+    at.ask(cmd.ClosePosition, position=position.id)
+    at.wait()
+    (closed,) = at.state.closed.values()
+    assert before - at.account.balances["USDT"] == position.margin
+    assert shown["insurance"].startswith(f"{closed.insurance:+,.2f} USDT")
