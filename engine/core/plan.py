@@ -145,6 +145,8 @@ def _round_trigger(market: Market, command: PlaceOrder, plan: Plan) -> Refusal |
         if trigger <= ZERO:
             return _below_tick("trigger", instrument)
         plan.activate_above = now is None or now < trigger
+        if command.type.trails and trigger == now:
+            plan.trigger = None  # met already: it tracks from the next price on, as without an activation
     if not command.type.trails:
         return None
     return trail_distance(instrument, command.trigger or now, command.trail_bps, command.trail_offset)

@@ -22,9 +22,7 @@ distances = st.one_of(
     st.integers(10, 900).map(lambda bps: {"trail_bps": D(bps)}),
     st.integers(1, 3000).map(lambda ticks: {"trail_offset": ticks * TICK}),
 )
-activations = st.one_of(
-    st.none(), st.integers(-500, 500).filter(lambda ticks: ticks != 0).map(lambda ticks: START + ticks * TICK)
-)
+activations = st.one_of(st.none(), st.integers(-500, 500).map(lambda ticks: START + ticks * TICK))
 
 
 def behind(side: Side, extremum: Decimal, distance: dict[str, Decimal]) -> Decimal:
@@ -43,7 +41,9 @@ def expected(
         if levels and (price <= levels[-1] if side is SELL else price >= levels[-1]):
             return levels, price
         if extremum is None:
-            if activation is not None and not (price >= activation if activation > START else price <= activation):
+            if activation not in (None, START) and not (
+                price >= activation if activation > START else price <= activation
+            ):
                 continue
             extremum = price
         extremum = max(extremum, price) if side is SELL else min(extremum, price)

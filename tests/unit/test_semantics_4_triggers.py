@@ -338,6 +338,17 @@ def test_S7_to_S11_the_exchange_s_published_trailing_stops(
     assert found == [fires]
 
 
+@pytest.mark.parametrize(
+    ("side", "prices", "levels"),
+    [(SELL, ["104", "106", "104"], [D(102), D(104)]), (BUY, ["102", "100", "102"], [D(104), D(102)])],
+)
+def test_an_activation_at_the_price_of_the_moment_is_met(
+    small: Bench, side: Side, prices: list[str], levels: list[Decimal]
+) -> None:
+    small.trade("103")
+    assert trail(small, side, prices, trail_offset="2", trigger="103") == ([prices[-1]], levels)
+
+
 def test_a_trailing_stop_moves_at_most_once_a_tick(small: Bench) -> None:
     small.trade("100")
     fires, levels = trail(small, SELL, ["100", "100", "100.1", "100.1", "100.05", "100.2"], trail_bps="100")
