@@ -51,6 +51,10 @@ def adjust_margin(kernel: Kernel, account: str, command: cmd.AdjustMargin) -> Re
     if refusal is not None:
         return refusal
     instrument = kernel.instrument(position.instrument)
+    if instrument.is_spot:
+        return Refusal(
+            "SPOT", f"amount: {instrument.symbol} is spot and held whole; it has no margin to add to or take from"
+        )
     free = kernel.state.accounts[account].free(instrument.settle_asset)
     if command.amount > free:
         return Refusal("MARGIN", f"amount: {command.amount} is more than the {free:.2f} that is free; add less")

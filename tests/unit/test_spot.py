@@ -63,6 +63,14 @@ def test_nothing_is_lent(bench: Bench) -> None:
     assert position.margin == position.cost
 
 
+def test_nothing_is_added_to_what_is_held_whole(bench: Bench) -> None:
+    position = bench.open(BUY, "0.1")
+    code, message = refusal(bench.ask(cmd.AdjustMargin, position=position.id, amount=D(100)))
+    assert code == "SPOT"
+    assert "held whole" in message
+    assert bench.account.margins["USDT"] == position.cost
+
+
 def test_nothing_is_liquidated(bench: Bench) -> None:
     position = bench.open(BUY, "1")
     assert position.liquidation is None
