@@ -10,7 +10,7 @@ import pytest
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus, OrderType
-from tests.kit import BUY, SELL, Bench, Replayed, alarms, bodies
+from tests.kit import BUY, SELL, Bench, Replayed, alarms, bodies, instrument
 
 D = Decimal
 
@@ -143,6 +143,30 @@ def test_reserve_turns_into_margin_fill_by_fill(bench: Bench) -> None:
     bench.report(order.id, "v2", "59000", "0.75")
     assert bench.account.reserves["USDT"] == 0
     assert bench.position.margin == D(5900)
+
+
+@pytest.mark.parametrize(("maker_fee", "last_fee"), [("0.0002", "4.200035"), ("-0.0001", "-2.1000175")])
+def test_M4_what_crossed_pays_the_taker_s_fee_and_the_rest_the_maker_s_or_gets_a_rebate(
+    maker_fee: str, last_fee: str
+) -> None:
+    bench = Bench(instrument(tick=D("0.5"), maker_fee=D(maker_fee)), balance="1000000")
+    bench.depth((("59999.5", "0.55"),), (("60000.0", "0.40"), ("60000.5", "0.75"), ("60001.0", "1.20")))
+    bench.quote("59999.5", "60000.0", "0.55", "0.40")
+    order = bench.limit(BUY, "1.5", "60000.5", leverage=10)
+    assert (order.status, order.remaining) == (OrderStatus.PARTIAL, D("0.35"))
+    bench.trade("60000.0", "0.2", SELL)
+    bench.trade("60000.0", "0.15", SELL)
+    fills = bodies(bench.events, ev.OrderFilled)
+    assert [(f.price, f.size, f.maker) for f in fills] == [
+        (D("60000.0"), D("0.40"), False),
+        (D("60000.5"), D("0.75"), False),
+        (D("60000.5"), D("0.20"), True),
+        (D("60000.5"), D("0.15"), True),
+    ]
+    assert [f.fee for f in fills[:2]] == [D(12), D("22.5001875")]
+    assert fills[2].fee + fills[3].fee == D(last_fee)
+    assert bench.account.balances["USDT"] == 1_000_000 - D("34.5001875") - D(last_fee)
+    assert bench.account.reserves["USDT"] == 0
 
 
 def test_every_fill_carries_the_market_it_met(bench: Bench) -> None:
