@@ -69,12 +69,12 @@ def _held(kernel: Kernel, funding: Funding) -> list[tuple[Position, Decimal]]:
 
 
 def _sizes(kernel: Kernel, funding: Funding) -> dict[str, Decimal]:
-    """As noted at the funding time, else what was held through the rest it fell into, else what is open now."""
-    due_ns, noted = kernel.state.funding_due.get(funding.instrument, (0, {}))
-    if due_ns == funding.due_ns:
-        return noted
-    rested_ns, rested = kernel.rested
-    return rested if funding.due_ns <= rested_ns else {p.id: p.size for p in kernel.state.positions.values()}
+    """What is known of the moment nearest after it: noted at a funding time, held through a rest, else what is open now."""
+    noted = kernel.state.funding_due.get(funding.instrument, (0, {}))
+    after = [known for known in (noted, kernel.rested) if known[0] >= funding.due_ns]
+    if after:
+        return min(after, key=lambda known: known[0])[1]
+    return {p.id: p.size for p in kernel.state.positions.values()}
 
 
 def _settles(state: State, position: Position) -> bool:

@@ -174,6 +174,19 @@ def test_F6_what_is_added_before_the_missed_times_are_told_does_not_pay_for_them
     assert paid.amount == D(-30)
 
 
+def test_two_times_told_late_are_both_charged_on_what_was_held_by_the_later_one() -> None:
+    bench = opened()
+    lot = bench.open(BUY, "2", leverage=10)
+    told(bench, T - SECOND, T)
+    told(bench, T + SECOND, T + 2 * SECOND)
+    bench.at(T + 2 * SECOND)
+    bench.market("60000")
+    bench.ask(cmd.ClosePosition, position=lot.id, fraction=D("0.5"))
+    bench.wait()
+    events = bench.funding(T, "0.0001", "60000") + bench.funding(T + 2 * SECOND, "0.0001", "60000")
+    assert [p.amount for p in bodies(events, ev.FundingPaid)] == [D(-12), D(-12)]
+
+
 def test_a_funding_time_with_nothing_open_leaves_no_trace() -> None:
     bench = opened()
     told(bench, T - SECOND, T)
