@@ -11,7 +11,7 @@ from engine.core.kernel import Kernel, share
 from engine.core.lifecycle import alternatives, send, withdraw
 from engine.core.liquidation import liquidate
 from engine.core.market import Market, watched_by
-from engine.core.risk import may_enter, outcomes_known
+from engine.core.risk import may_enter, outcomes_known, within_daily_loss
 from engine.core.rounding import Refusal, round_limit
 from engine.core.triggers import Kind, Watched
 from engine.model import event as ev
@@ -89,7 +89,12 @@ def _fit(kernel: Kernel, market: Market, order: Order) -> Decimal:
 
 
 def _may_enter(kernel: Kernel, market: Market, account: str) -> Refusal | None:
-    return may_enter(kernel, market) or outcomes_known(kernel, account, market.instrument.id, [])
+    instrument = market.instrument
+    return (
+        may_enter(kernel, market)
+        or outcomes_known(kernel, account, instrument.id, [])
+        or within_daily_loss(kernel, account, instrument, [])
+    )
 
 
 def _met(market: Market, order: Order, price: Decimal, watched: Watched) -> bool:

@@ -146,7 +146,7 @@ def check_entry(
             f"size: needs {reserve:.2f} {instrument.settle_asset} of margin and fees, {free:.2f} is free; "
             "choose a smaller size, a higher leverage, or reduce-only to close",
         )
-    return _check_daily_loss(kernel, account, instrument, checks)
+    return within_daily_loss(kernel, account, instrument, checks)
 
 
 def _check_band(side: Side, price: Decimal, best: Decimal, band: Decimal, checks: list[Check]) -> Refusal | None:
@@ -161,7 +161,8 @@ def _check_band(side: Side, price: Decimal, best: Decimal, band: Decimal, checks
     return None
 
 
-def _check_daily_loss(kernel: Kernel, account: str, instrument: Instrument, checks: list[Check]) -> Refusal | None:
+def within_daily_loss(kernel: Kernel, account: str, instrument: Instrument, checks: list[Check]) -> Refusal | None:
+    """Nothing is entered any more on a day that lost what its limit says."""
     limit = kernel.state.limits.daily_loss
     if limit is None:
         return None

@@ -12,8 +12,9 @@ from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.account import RiskLimits
 from engine.model.instrument import Instrument
+from engine.model.order import OrderStatus, OrderType
 from engine.views.tables import balance_view
-from tests.kit import BUY, SECOND, Bench, Replayed, bodies, instrument, refusal
+from tests.kit import BUY, SECOND, SELL, Bench, Replayed, bodies, instrument, refusal
 
 D = Decimal
 DAY = 86_400 * SECOND
@@ -123,3 +124,19 @@ def test_a_loss_that_cannot_be_known_refuses_an_entry_where_there_is_a_limit(lim
     code, message = refusal(events)
     assert code == "NO_PRICE"
     assert "ETHUSDT" in message
+
+
+def test_a_day_s_loss_stops_an_entry_that_was_held_for_its_trigger() -> None:
+    """The exits beside it leave all the same."""
+    bench = Bench(limits=RiskLimits(daily_loss=D(100)))
+    bench.market("60000")
+    bench.open(BUY, "0.5", leverage=10, stop_loss="59700")
+    bench.place(SELL, "0.6", OrderType.STOP, trigger="59750")
+    entry = bench.last_order
+    bench.mark("59750")
+    assert entry.status is OrderStatus.CANCELLED
+    assert entry.reason == "triggered, but 140.05 was lost today, the limit is 100; entries resume tomorrow"
+    bench.mark("59700")
+    bench.wait()
+    assert not bench.state.positions
+    assert not bench.state.orders
