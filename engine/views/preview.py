@@ -14,7 +14,7 @@ from engine.core.arming import trailed
 from engine.core.cancelling import in_scope
 from engine.core.desk import Desk
 from engine.core.doubts import not_attestable
-from engine.core.intents import closing_size
+from engine.core.intents import account_of, closing_size
 from engine.core.kernel import Kernel
 from engine.core.margin import after_fill
 from engine.core.plan import sweep, trail_distance
@@ -39,7 +39,7 @@ from engine.views.tables import stale, trail
 
 def preview(desk: Desk, command: cmd.AnyCommand, now_ns: int) -> Preview:
     """The consequences of a command at this moment; changes nothing."""
-    account = command.account or desk.account
+    account = account_of(desk.kernel, command, desk.account)
     if account not in desk.state.accounts:
         return Preview("refused", (), (f"account: {account!r} is not there",))
     refusal = malformed(command)

@@ -220,3 +220,16 @@ def test_a_close_beyond_bankruptcy_says_what_insurance_pays() -> None:
     (closed,) = at.state.closed.values()
     assert before - at.account.balances["USDT"] == position.margin
     assert shown["insurance"].startswith(f"{closed.insurance:+,.2f} USDT")
+
+
+def test_what_names_an_order_is_previewed_in_the_account_of_that_order() -> None:
+    """As the engine takes it."""
+    at = bench()
+    at.start("other", "10000")
+    at.start("main")
+    at.market("61000")
+    order = at.limit(BUY, "0.01", "60000", account="other", leverage=10)
+    change = cmd.AmendOrder(request_id="a", order=order.id, price=D(59900))
+    assert asked(at, change).errors == ()
+    at.ask(cmd.AmendOrder, order=order.id, price=D(59900))
+    assert order.price == D(59900)
