@@ -92,13 +92,21 @@ def _price_rows(
         if taken < plan.size:
             warnings.append(f"the visible book holds {taken}; the rest would be cancelled")
     rows.append(("notional", f"{fmt.money(plan.size * plan.expected)} {instrument.quote}"))
-    resting = command.post_only or (command.type.has_price and plan.expected == plan.price)
+    resting = _rests(command, plan)
     rate = instrument.maker_fee if resting else instrument.taker_fee
     fee = round_fee(plan.size * plan.expected * rate)
     rows.append(
         ("fee", f"{fee:.4f} {instrument.settle_asset}  ({'maker' if resting else 'taker'} {rate * 10_000:.1f} bps)")
     )
     return rows
+
+
+def _rests(command: cmd.PlaceOrder, plan: Plan) -> bool:
+    """Whether it would wait in the book: the market, or what sets it off, does not stand at its price or beyond."""
+    if command.post_only or plan.price is None:
+        return command.post_only
+    meets = plan.trigger if command.type.waits else plan.best
+    return meets is None or (plan.price - meets) * command.side.sign < 0
 
 
 def _result_rows(

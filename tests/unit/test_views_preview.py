@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from engine.core.inputs import Intent
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.market import Side
@@ -233,3 +234,30 @@ def test_what_names_an_order_is_previewed_in_the_account_of_that_order() -> None
     assert asked(at, change).errors == ()
     at.ask(cmd.AmendOrder, order=order.id, price=D(59900))
     assert order.price == D(59900)
+
+
+@pytest.mark.parametrize(
+    ("side", "fields", "pays"),
+    [
+        (BUY, {"price": D("61000.1")}, "taker"),
+        (BUY, {"price": D("61000.2")}, "taker"),
+        (BUY, {"price": D("61000")}, "maker"),
+        (BUY, {"price": D("61000"), "post_only": True}, "maker"),
+        (SELL, {"price": D("61000")}, "taker"),
+        (SELL, {"price": D("61000.1")}, "maker"),
+        (BUY, {"price": D("61600"), "trigger": D("61500"), "type": OrderType.STOP_LIMIT}, "taker"),
+        (BUY, {"price": D("61400"), "trigger": D("61500"), "type": OrderType.STOP_LIMIT}, "maker"),
+        (BUY, {"trigger": D("61500"), "type": OrderType.STOP}, "taker"),
+    ],
+)
+def test_a_limit_at_the_price_of_the_other_side_takes_and_pays_for_it(
+    side: Side, fields: dict[str, object], pays: str
+) -> None:
+    at = bench()
+    order = buy(at, **{"type": OrderType.LIMIT, "side": side, **fields})
+    shown = dict(asked(at, order).rows)
+    assert f"({pays} " in shown["fee"]
+    at.handle(Intent(at.now, order))
+    at.wait()
+    if order.trigger is None:
+        assert bool(at.state.positions) is (pays == "taker")
