@@ -101,10 +101,10 @@ def once_left(kernel: Kernel, record: SignalRecord, sides: frozenset[Side]) -> K
 
 
 def _made(kernel: Kernel, position: Position) -> tuple[Decimal, Decimal]:
-    """What closing a position at the best price would bring or cost, its margin at most, and the margin it frees."""
+    """What closing a position at the best price would bring or cost, its margin at most with the fee, and the margin it frees."""
     market = kernel.market(position.instrument)
     price = market.taker_price(Side.SELL if position.size > ZERO else Side.BUY)
     if price is None:
         return ZERO, position.margin
     fee = abs(position.size) * price * market.instrument.taker_fee
-    return max(position.unrealised(price), -position.margin) - fee, position.margin
+    return max(position.unrealised(price) - fee, -position.margin), position.margin

@@ -90,6 +90,18 @@ def test_a_reversal_counts_what_closing_loses() -> None:
     assert inbox.size == D("-1.0")
 
 
+def test_closing_beyond_bankruptcy_costs_the_margin_and_no_fee_beside_it() -> None:
+    """970 less a margin of 600 leaves 370, and the entry needs 360."""
+    inbox = Inbox(balance="1000")
+    inbox.open(SELL, "1.0", leverage=100)
+    inbox.quote("70000", "70000")
+    inbox.signal("LONG", "0.49", leverage=100)
+    inbox.wait(SECOND)
+    assert inbox.verdict() == EXECUTED
+    assert inbox.size == D("0.49")
+    assert inbox.account.balances["USDT"] == 1000 - 30 - 600 - D("17.15")
+
+
 def test_a_position_limit_holds_what_the_reversal_opens_and_not_what_it_closes() -> None:
     inbox = short_of_one(limits=RiskLimits(max_position_notional=D(61_000)))
     inbox.signal("LONG", "1.0")
