@@ -101,11 +101,12 @@ async def test_a_slow_disk_is_no_reason_to_answer_without_what_was_answered_as_d
     path = tmp_path / "sim.sqlite"
     engine, link = await started(path)
     link.subscribe(("status",))
-    assert (await link.submit(market_buy("done"))).ok
-    await engine.keeper.durable(engine.keeper.desk.state.seq)
-    assert (await link.query("positions"))["rows"]
     blocker = sqlite3.connect(path, isolation_level=None)
     try:
+        assert (await link.submit(market_buy("done"))).ok
+        await until(lambda: bool(engine.keeper.desk.state.positions))
+        await engine.keeper.durable(engine.keeper.desk.state.seq)
+        assert (await link.query("positions"))["rows"]
         blocker.execute("BEGIN IMMEDIATE")
         asked = asyncio.create_task(link.submit(SetKill(request_id="slow", on=True)))
         await until(lambda: engine.keeper.desk.state.kill)
