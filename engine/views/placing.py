@@ -14,7 +14,7 @@ from engine.model.money import ONE, ZERO, round_fee
 from engine.model.order import OrderType
 from engine.views import format as fmt
 from engine.views.structs import Preview
-from engine.views.tables import stale
+from engine.views.tables import protection_of, stale
 
 Rows = list[tuple[str, str]]
 
@@ -129,6 +129,7 @@ def _result_rows(
         )
     if after.size:
         rows.append(("liquidation", liquidation_text(instrument, after)))
+        warnings.extend(_stop_too_late(kernel, instrument, held, after))
     for label, level in (("take profit", plan.take_profit), ("stop loss", plan.stop_loss)):
         if level is not None:
             # They close what the order opens, and that only.
@@ -136,6 +137,17 @@ def _result_rows(
             text = exit_text(instrument, after, level, plan.size) if opens else f"{fmt.price(instrument, level)}"
             rows.append((label, text))
     return rows
+
+
+def _stop_too_late(kernel: Kernel, instrument: Instrument, held: Position | None, after: Position) -> list[str]:
+    """More size or leverage brings the liquidation price nearer, a stop that stands stays where it is."""
+    if held is None or after.liquidation is None or held.sign != after.sign:
+        return []
+    _, stop = protection_of(kernel, held)
+    if stop is None or (stop - after.liquidation) * after.sign > ZERO:
+        return []
+    at = fmt.price(instrument, stop)
+    return [f"liquidation would come before the stop loss at {at}: move that first, or use less leverage"]
 
 
 def named(instrument: Instrument, position: Position | None) -> str:

@@ -125,6 +125,15 @@ def test_what_an_amend_brings_is_of_what_is_left_and_at_the_level_it_gets() -> N
     assert won == f"({(D('61600.1') - position.entry) * D('0.021'):+,.2f} USDT)"
 
 
+def test_an_order_that_brings_the_liquidation_before_a_stop_that_stands_warns_of_it() -> None:
+    at = bench()
+    at.open(BUY, "0.02", leverage=5, stop_loss="52000")
+    assert asked(at, buy(at, leverage=5)).warnings == ()
+    warning = asked(at, buy(at, leverage=50)).warnings[0]
+    assert warning.startswith("liquidation would come before the stop loss at 52000.0")
+    assert asked(at, buy(at, side=SELL, reduce_only=True)).warnings == ()
+
+
 def test_an_amend_that_the_engine_would_refuse_is_refused_in_its_preview() -> None:
     at = bench()
     at.open(BUY, "0.02", stop_loss="60000")
