@@ -1,4 +1,7 @@
-"""The command line: what it prints, asks and refuses, beside a running engine and without one."""
+"""The command line: what it prints, asks and refuses, beside a running engine and without one.
+
+Longer than most files: one command after the other.
+"""
 
 from __future__ import annotations
 

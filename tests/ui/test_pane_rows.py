@@ -1,4 +1,7 @@
-"""Positions, orders, closed trades and the log: what their rows say, what a change costs, what the keys ask for."""
+"""Positions, orders, closed trades and the log: what their rows say, what a change costs, what the keys ask for.
+
+Longer than most files: four panes that are one kind of table.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stops, targets and trailing stops through the desk, semantics 4."""
+"""Stops, targets and trailing stops through the desk, semantics 4.
+
+Longer than most files: one numbered case after the other.
+"""
 # ruff: noqa: N802 - tests are named for the numbered cases
 
 from __future__ import annotations
