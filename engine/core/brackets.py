@@ -209,10 +209,10 @@ def rearm_rest(kernel: Kernel, order: Order, rest: Decimal) -> None:
         stand_again(kernel, order, rest)
 
 
-def stand_again(kernel: Kernel, order: Order, rest: Decimal, group: str = "") -> Order | None:
+def stand_again(kernel: Kernel, order: Order, rest: Decimal, *, apart: bool = False) -> Order | None:
     """A protection that fired and leaves a rest is held again at its level, for what nothing of its kind protects meanwhile.
 
-    With another `group` it is no alternative any more to the exits of its own.
+    Set `apart` it is no alternative to the exits of its group any more: the order that fired is still on its way.
     """
     terms = order.terms
     position = kernel.state.position_of(terms.account, terms.instrument, terms.leg)
@@ -239,7 +239,7 @@ def stand_again(kernel: Kernel, order: Order, rest: Decimal, group: str = "") ->
         trail_bps=None,
         trail_offset=None,
         created_ns=kernel.now,
-        group=terms.group and (group or terms.group),
+        group=f"{order_id}.x" if terms.group and apart else terms.group,
     )
     held = create(kernel, again)
     hold(kernel, held)

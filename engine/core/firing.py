@@ -72,7 +72,7 @@ def _trigger(kernel: Kernel, market: Market, order: Order, watched: Watched, pri
     rest = _fit(kernel, market, order)
     send(kernel, order)
     if rest >= market.instrument.step:
-        stand_again(kernel, order, rest, f"{terms.id}.x")
+        stand_again(kernel, order, rest, apart=True)
 
 
 def _fit(kernel: Kernel, market: Market, order: Order) -> Decimal:

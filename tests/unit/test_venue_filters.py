@@ -74,6 +74,23 @@ def test_a_stop_that_is_too_much_at_once_fires_in_parts(bench: Bench) -> None:
     assert replayed.equals(bench.state)
 
 
+def test_what_a_stop_leaves_for_later_outlives_the_fill_of_its_first_part(bench: Bench) -> None:
+    """Also of a stop that has a group to itself: its entry filled more after the first one had fired."""
+    bench.place(BUY, "0.05", stop_loss="59000")
+    entry = bench.last_order
+    bench.said(entry, S.PARTIAL, "0.01", fill("a", "60000", "0.01"))
+    bench.market("58990")
+    first = bench.live(OrderType.STOP)[0]
+    bench.market("60000")
+    bench.said(entry, S.FILLED, "0.05", fill("b", "60000", "0.04"))
+    filled(bench, first)
+    bench.handle(Listed(bench.now, instrument(max_size=D("0.03"))))
+    bench.market("58990")
+    (second,) = (order for order in bench.live() if order.status is S.SENT)
+    filled(bench, second)
+    assert bench.sizes(OrderType.STOP) == [D("0.01")]
+
+
 def test_a_stop_entry_that_fires_in_other_steps_sets_aside_what_that_takes(bench: Bench) -> None:
     bench.place(BUY, "0.115", OrderType.STOP, trigger="61000")
     entry = bench.last_order
