@@ -26,7 +26,7 @@ from engine.model.account import Execution
 from engine.model.command import PlaceOrder
 from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.order import Order, OrderStatus, OrderType, Role
+from engine.model.order import AT_VENUE, Order, OrderStatus, OrderType, Role
 from engine.model.signal import Opposite, SameSide, Verdict, WaitsFor
 
 UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
@@ -34,6 +34,7 @@ UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
 DOUBLINGS = (MOST_NS // FIRST_NS).bit_length() - 1
 _PASSING = frozenset({"NO_PRICE", "STALE", "FEED_DOWN", "HALTED", "SYMBOL_HALTED"})
 _REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
+_AT_MARKET = AT_VENUE - {OrderStatus.UNKNOWN}
 _ON_ITS_WAY = frozenset({OrderStatus.CREATED, OrderStatus.SENT, OrderStatus.UNKNOWN})
 
 
@@ -236,6 +237,8 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
         last = kernel.state.find_order(record.exit)
         if rest <= ZERO and all(order.cancel_requested for order in entries):
             return
+        if rest > ZERO and last is not None and last.status in _AT_MARKET:
+            return  # it took as much as the venue does at once, or an entry filled since: the rest goes once it is through
         if rest <= ZERO or (record.exit and (last is None or last.status is not OrderStatus.FILLED)):
             _try_later(kernel, record, last)
             return

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from engine.core.inputs import CancelRefused, Doubt
+from engine.core.inputs import CancelRefused, Doubt, Listed
 from engine.intake.answers import verdict
 from engine.intake.port import Outcome
 from engine.model import command as cmd
@@ -14,7 +14,7 @@ from engine.model import event as ev
 from engine.model.order import OrderStatus, OrderType
 from engine.model.report import VenueOrder
 from engine.model.signal import WaitsFor
-from tests.kit import BUY, SELL, alarms, bodies, fill
+from tests.kit import BUY, SELL, alarms, bodies, fill, instrument
 from tests.signal_kit import ASKS, EXECUTED, AtVenue, Inbox
 
 D = Decimal
@@ -137,11 +137,23 @@ def test_a_close_of_a_position_that_is_turned_round_since_closes_nothing_of_it(v
     venue.ask(cmd.ClosePosition, position=venue.position.id)
     venue.handle(Doubt(venue.now, venue.last_order.id, "no answer"))
     sold = (fill("w1", "60000", "0.2"),)
-    instrument = venue.instruments[0].id
-    venue.hear(VenueOrder("web-1", "v1", instrument, SELL, OrderStatus.FILLED, D("0.2"), D("0.2"), fills=sold))
+    btc = venue.instruments[0].id
+    venue.hear(VenueOrder("web-1", "v1", btc, SELL, OrderStatus.FILLED, D("0.2"), D("0.2"), fills=sold))
     assert venue.size == D("-0.1")
     venue.signal("CLOSE")
     assert (venue.order().terms.side, venue.order().size) == (BUY, D("0.1"))
+
+
+def test_a_close_of_more_than_the_venue_takes_at_once_goes_on_part_by_part_and_quietly(venue: AtVenue) -> None:
+    venue.open_long("1.0")
+    venue.handle(Listed(venue.now, instrument(max_size=D("0.4"))))
+    events = venue.signal("CLOSE")
+    for left in ("0.6", "0.2", "0"):
+        assert [order.status for order in venue.live()] == [OrderStatus.SENT]
+        events += venue.later(3) + venue.fills(venue.order("k2"))
+        assert venue.size == D(left)
+    assert venue.verdict() == EXECUTED
+    assert alarms(events) == []
 
 
 # --- One CLOSE is enough --------------------------------------------------------------------------------
