@@ -98,7 +98,7 @@ def attest(kernel: Kernel, account: str, command: cmd.AttestOrder) -> Refusal | 
     body = ev.OrderAttested(order.id, command.reason, filled, price)
     instrument = kernel.instrument(order.terms.instrument)
     kernel.journal.emit_account(account, body, instrument.id, command.owner, command.request_id)
-    if filled > order.remaining and order.amending is not None:
+    if order.amending is not None and order.remaining < filled <= order.at_worst:
         amended(kernel, order, *order.amending)  # nothing else made room for that much
     if filled and price is not None:
         fee = round_fee(price * filled * instrument.taker_fee)

@@ -164,6 +164,17 @@ def test_more_than_a_lost_amend_asked_for_is_not_attested(bench: Bench) -> None:
     assert (code, message) == ("FILLED", "filled: 0.16 is not within 0 and the 0.15 that may have been filled")
 
 
+def test_what_no_lost_amend_made_room_for_says_nothing_of_it_either(bench: Bench) -> None:
+    """The venue spoke of more than the order was; the amend that nobody answered asked for another price only."""
+    order = resting(bench, "0.1")
+    amend(bench, order, price=D(58_000))
+    bench.handle(Doubt(bench.now, order.id, "amend: no answer"))
+    bench.said(order, S.CANCELLED, "0.2")
+    events = attest(bench, order, "0.2")
+    assert bodies(events, ev.OrderAmended) == []
+    assert (order.price, bench.size) == (D(59_000), D("0.2"))
+
+
 def test_an_exit_that_is_amended_sets_nothing_aside(bench: Bench) -> None:
     bench.said(resting(bench, "0.5"), S.FILLED, "0.5", fill("f1", "59000", "0.5"))
     bench.place(SELL, "0.2", LIMIT, price="61000", reduce_only=True)
