@@ -118,13 +118,19 @@ class Writer:
         """Take events again after a failure; the next one follows what the ledger holds."""
         with self._changed:
             self._failure = None
+            self.held_up = ""
             self._next = self._ledger.seq + 1
             self._durable = self._ledger.seq
 
     def drain(self) -> bool:
-        """Block until what is queued is written; false when a commit failed and the queue was dropped."""
+        """Block until what is queued is written; false when a commit failed and the queue was dropped.
+
+        A file that another program holds is a failure meanwhile: whoever calls this stands still.
+        """
+        patient, self._patient = self._patient, False
         with self._changed:
             self._changed.wait_for(lambda: not self._busy and not self._queue)
+            self._patient = patient
             return self._failure is None
 
     def hurry(self) -> None:

@@ -290,8 +290,6 @@ class Keeper:
         """An input was half decided, or its events found no room in the queue: it did not happen."""
         assert self._writer is not None
         log.error("an input was dropped", exc_info=error)
-        if self._writer.held_up:
-            self._writer.hurry()  # the loop must not stand still for as long as another program likes
         if not self._writer.drain():
             return  # _fail is on its way and goes back further
         self._release(self._writer.durable_seq, mono_ns())

@@ -15,7 +15,7 @@ import pytest
 from engine.core.fold import fold
 from engine.core.state import State, encode_state
 from engine.ledger.backup import backup
-from engine.ledger.errors import LedgerReadOnly
+from engine.ledger.errors import LedgerLocked, LedgerReadOnly
 from engine.ledger.replay import replay
 from engine.ledger.store import Ledger
 from engine.ledger.verify import Report, verify
@@ -165,6 +165,35 @@ def test_a_commit_waits_for_as_long_as_another_program_holds_the_file(tmp_path: 
                 other.execute("ROLLBACK")
             assert ears.wait_for(events[-1].seq) == [events[-1].seq]
             assert writer.held_up == ""
+
+
+def test_who_drains_stands_still_no_longer_for_another_program_and_commits_wait_for_it_again_after_that(
+    tmp_path: Path,
+) -> None:
+    """Whether the lock was noticed before, or comes with the commit that is waited for."""
+    path, ears, story = tmp_path / "sim.sqlite", Ears(), Story()
+    with closing(Ledger.open(path, env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)) as ledger:
+        ledger._db.execute("PRAGMA busy_timeout = 20")
+        with (
+            closing(Writer(ledger, ears.durable, ears.failed)) as writer,
+            closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
+        ):
+            other.execute("BEGIN IMMEDIATE")
+            freed = threading.Timer(5, other.execute, ["ROLLBACK"])  # who waits for ever sees no time limit
+            freed.start()
+            opening = list(story.opening())
+            writer.submit(opening)
+            assert not writer.drain()
+            assert freed.is_alive()
+            freed.cancel()
+            assert isinstance(ears.told.get(timeout=5), LedgerLocked)
+            writer.resume()
+            assert writer.held_up == ""
+            writer.submit(opening)
+            with pytest.raises(queue.Empty):
+                ears.told.get(timeout=0.2)
+            other.execute("ROLLBACK")
+            assert ears.wait_for(opening[-1].seq) == [opening[-1].seq]
 
 
 def test_a_backup_taken_while_events_are_written_is_a_whole_ledger_of_some_moment(
