@@ -40,7 +40,7 @@ NOTHING: list[Event] = []
 """What a quote that fires nothing returns; never appended to."""
 EQUITY_EVERY_NS = 60_000_000_000
 REST_NS = 10_000_000_000
-"""An input that comes so much later than the one before it ends a rest: the machine slept, or nothing happened."""
+"""An input that comes so much later than the one before it ends a rest: the machine slept, or nothing happened. So does the first."""
 
 
 class Desk:
@@ -144,6 +144,7 @@ class Desk:
         desk.kernel.halted = self.kernel.halted
         desk.kernel.clock = self.kernel.clock
         desk.kernel.heard = self.kernel.heard
+        desk.kernel.rested = self.kernel.rested
         return desk
 
     def next_due(self) -> int | None:
@@ -361,7 +362,6 @@ class Desk:
         """Rebuild what is volatile from the recorded state: armed levels, resting orders, timers."""
         kernel = self.kernel
         remember(kernel)
-        note_rest(kernel)
         for position in self.state.positions.values():
             arm_position(kernel, position)
         for order in list(self.state.orders.values()):

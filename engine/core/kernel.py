@@ -155,6 +155,7 @@ class Kernel:
             heapq.heapify(self._timers)
             self.heard = {key: at - back for key, at in self.heard.items()}
             self.stood = {key: at - back for key, at in self.stood.items()}
+            self.rested = (self.rested[0] - back, self.rested[1])
             self.clock = time_ns
         elif back < 0:
             self.clock = time_ns

@@ -174,6 +174,32 @@ def test_F6_what_is_added_before_the_missed_times_are_told_does_not_pay_for_them
     assert paid.amount == D(-30)
 
 
+def test_F6_a_commit_that_fails_after_a_rest_takes_nothing_from_what_was_held_through_it() -> None:
+    bench = opened()
+    lot = bench.open(BUY, "2", leverage=10)
+    bench.at(17 * HOUR)
+    bench.market("60000")
+    bench.ask(cmd.ClosePosition, position=lot.id)
+    bench.wait(SECOND)
+    bench.desk = bench.desk.on(bench.state)
+    bench.desk.resume()
+    events = bench.funding(T, "0.0001", "60000") + bench.funding(16 * HOUR, "-0.0002", "61000")
+    assert [p.amount for p in bodies(events, ev.FundingPaid)] == [D(-12), D("24.4")]
+
+
+def test_F6_a_rest_before_the_clock_was_set_back_says_nothing_of_the_times_after_it() -> None:
+    bench = opened()
+    bench.open(BUY, "2", leverage=10)
+    bench.at(12 * HOUR)
+    bench.market("60000")
+    bench.at(9 * HOUR)
+    bench.market("60000")
+    bench.open(BUY, "3")
+    bench.at(9 * HOUR + 6 * SECOND)
+    (paid,) = bodies(bench.funding(9 * HOUR + 5 * SECOND, "0.0001", "60000"), ev.FundingPaid)
+    assert paid.amount == D(-30)
+
+
 def test_two_times_told_late_are_both_charged_on_what_was_held_by_the_later_one() -> None:
     bench = opened()
     lot = bench.open(BUY, "2", leverage=10)
