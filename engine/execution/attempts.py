@@ -17,7 +17,7 @@ from engine.execution.line import Line, Rank
 from engine.execution.sorting import amend_failed, cancel_failed, never_left, query_failed, submit_failed
 from engine.feeds.base import explain
 from engine.model.instrument import InstrumentId
-from engine.model.order import Order, OrderStatus
+from engine.model.order import Order, OrderStatus, OrderTerms
 from engine.model.report import VenuePosition
 from engine.venues.base import Venue
 from engine.venues.errors import RateLimited, Refused, VenueError
@@ -152,15 +152,17 @@ class Attempts:
             if not await self._set(order, effort, "MARGIN_MODE", "isolated margin", self._venue.isolate_margin(name)):
                 return False
             self._isolated.add(name)
-        # It may have been changed since the order was made, and holds for the whole position.
-        leverage = self._state().accounts[terms.account].leverage.get(name, terms.leverage)
-        if self._leverage.get(name) != leverage:
+        # It may have been changed since the order was made, also while the venue is told, and holds for the whole position.
+        while self._leverage.get(name) != (leverage := self._wanted(terms)):
             self._leverage.pop(name, None)
             told = self._venue.set_leverage(name, leverage)
             if not await self._set(order, effort, "LEVERAGE", f"leverage {leverage}x", told):
                 return False
             self._leverage[name] = leverage
         return True
+
+    def _wanted(self, terms: OrderTerms) -> int:
+        return self._state().accounts[terms.account].leverage.get(terms.instrument, terms.leverage)
 
     async def _set(self, order: Order, effort: Effort, code: str, what: str, told: Awaitable[None]) -> bool:
         """Setting it twice is setting it once, so an answer that was lost is no reason to give up."""

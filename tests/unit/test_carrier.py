@@ -363,6 +363,20 @@ async def test_a_leverage_that_was_changed_while_an_entry_was_held_is_the_one_it
 
 
 @carried()
+async def test_a_leverage_that_is_changed_while_the_venue_is_told_another_is_told_before_the_order_leaves(
+    desk: Carried,
+) -> None:
+    desk.venue.slow("set_leverage", 1)
+    desk.ask(cmd.PlaceOrder, instrument=BTC.id, side=BUY, size=D("0.1"), type=OrderType.MARKET, leverage=10)
+    await asyncio.sleep(0.5)
+    desk.ask(cmd.SetLeverage, instrument=BTC.id, leverage=5)
+    await asyncio.sleep(3)
+    asked = [(method, what) for _, method, what in desk.venue.calls if method in ("set_leverage", "submit")]
+    assert [method for method, _ in asked] == ["set_leverage", "set_leverage", "submit"]
+    assert [what for _, what in asked[:2]] == ["10", "5"]
+
+
+@carried()
 async def test_an_order_whose_leverage_is_refused_does_not_leave(desk: Carried) -> None:
     desk.venue.fails("set_leverage", Refused("-4028", "leverage 1 is not valid"))
     order = desk.place(BUY, "0.01", "59000")
