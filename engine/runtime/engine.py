@@ -149,6 +149,7 @@ class Engine:
         self._run(self._player.run(), "feed")
         self._run(_each(SNAPSHOT_S, self._snapshot), "snapshots")
         self._run(_each(TICK_S, self._tick), "ticks")
+        self._run(_each(TICK_S, self._look), "status")
         self._run(listings.follow(self._feed, self.keeper), "listings")
         self._run(flag.follow(config.ledger, self.keeper), "kill flag")
 
@@ -256,14 +257,16 @@ class Engine:
 
     def _tick(self) -> None:
         assert self.keeper is not None
-        # Whoever comes while the disk hangs is shown one that is not old.
-        self.port.view("status")
         if self.keeper.mode is Mode.OK:
             self.keeper.decide(Tick(self.keeper.now_ns()))
             self._watch_clock(self.keeper)
             self._watch_log(self.keeper)
         elif self.keeper.full and Reserve(self.config.ledger).held:
             self.keeper.try_again()
+
+    def _look(self) -> None:
+        """Whoever comes while the disk hangs is shown a status that is not old."""
+        self.port.view("status")
 
     def _watch_clock(self, keeper: Keeper) -> None:
         """The engine's time goes on when the system's is set back; a person should know, once."""

@@ -7,14 +7,17 @@ import asyncio
 import sqlite3
 import tempfile
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from engine.core import intents
 from engine.core.desk import Desk
+from engine.core.inputs import Input, Tick
 from engine.core.kernel import Kernel
 from engine.feeds.base import Sink
 from engine.feeds.simulated.feed import SimulatedFeed
@@ -24,9 +27,11 @@ from engine.link import killflag
 from engine.link.local import InProcessLink
 from engine.model import event as ev
 from engine.model.command import AnyCommand, ClosePosition, Deposit, SetKill
+from engine.model.event import Event
 from engine.model.market import StreamState, Trade
 from engine.runtime import Engine, flag, player, port
 from engine.runtime import engine as runtime
+from engine.runtime.status import StatusSource
 from engine.views import Mode
 from tests.engine_process import (
     attached,
@@ -238,6 +243,27 @@ async def test_a_queue_that_is_full_because_of_another_program_ends_in_looking_o
             assert not any(ack.ok for ack in acks)
             await until(lambda: link.views["status"].mode is Mode.READ_ONLY)
             assert named in link.views["status"].mode_reason
+
+
+async def test_a_status_that_cannot_be_built_takes_no_tick_from_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equity is sampled, the clock watched, and room on the disk noticed, whatever a screen cannot be shown."""
+    monkeypatch.setattr(runtime, "TICK_S", 0.02)
+    ticks: list[Tick] = []
+    async with running(config_for(tmp_path)) as (engine, _):
+        assert engine.keeper is not None
+        decide = engine.keeper.decide
+
+        def listened(given: Input) -> Sequence[Event]:
+            if isinstance(given, Tick):
+                ticks.append(given)
+            return decide(given)
+
+        monkeypatch.setattr(engine.keeper, "decide", listened)
+        monkeypatch.setattr(StatusSource, "view", Mock(side_effect=RuntimeError("a bug")))
+        await asyncio.sleep(0.5)
+        assert len(ticks) > 5
 
 
 async def test_a_feed_that_fails_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
