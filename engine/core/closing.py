@@ -117,21 +117,23 @@ def end_flattened(kernel: Kernel) -> None:
     for account in list(state.flattening):
         left = [p for p in state.positions.values() if p.account == account]
         if (
-            all(_is_dust(kernel, position) for position in left)
+            all(is_dust(kernel, position) for position in left)
             and not any(o.terms.account == account and not o.terms.reduce_only for o in state.orders.values())
             and not _venue_may_hold(kernel, account)
         ):
             for position in left:
-                _say_dust(kernel, position)
+                say_dust(kernel, position)
             kernel.journal.emit_account(account, ev.FlattenEnded())
 
 
-def _is_dust(kernel: Kernel, position: Position) -> bool:
+def is_dust(kernel: Kernel, position: Position) -> bool:
+    """It is less than a step, and its venue would not close that."""
     refused = kernel.refused.get(pair_key(position.account, position.instrument), 0)
     return refused > 0 and abs(position.size) < kernel.instrument(position.instrument).step
 
 
-def _say_dust(kernel: Kernel, position: Position) -> None:
+def say_dust(kernel: Kernel, position: Position) -> None:
+    """A person should know what stays open, and where it can be closed."""
     instrument = kernel.instrument(position.instrument)
     message = (
         f"{text(position.size)} {instrument.symbol} of {position.account} stays open: it is less than a step of "

@@ -11,6 +11,7 @@ from engine.intake.answers import verdict
 from engine.intake.port import Outcome
 from engine.model import command as cmd
 from engine.model import event as ev
+from engine.model.event import Event
 from engine.model.order import OrderStatus, OrderType
 from engine.model.report import VenueOrder
 from engine.model.signal import WaitsFor
@@ -154,6 +155,32 @@ def test_a_close_of_more_than_the_venue_takes_at_once_goes_on_part_by_part_and_q
         assert venue.size == D(left)
     assert venue.verdict() == EXECUTED
     assert alarms(events) == []
+
+
+def dusty(venue: AtVenue, action: str, *size: str) -> list[Event]:
+    """A long of 0.115 where a step is 0.01 by now, left by a signal; the venue closes no part of a step."""
+    venue.open_long("0.115")
+    venue.handle(Listed(venue.now, instrument(step=D("0.01"))))
+    events = venue.signal(action, *size)
+    events += venue.fills(venue.order("k2"))
+    assert (venue.size, venue.last_order.size) == (D("0.005"), D("0.005"))
+    return events + venue.said(venue.last_order, OrderStatus.REJECTED, reason="less than a step")
+
+
+def test_a_close_ends_with_dust_that_the_venue_will_not_close_and_says_so(venue: AtVenue) -> None:
+    events = dusty(venue, "CLOSE")
+    assert venue.verdict() == EXECUTED
+    assert alarms(events)[-1:] == ["DUST"]
+    assert not bodies(venue.later(120), ev.OrderCreated)
+    assert venue.live() == []
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "FLAT")
+
+
+def test_a_reversal_goes_on_from_dust(venue: AtVenue) -> None:
+    dusty(venue, "SHORT", "0.2")
+    assert (venue.last_order.terms.side, venue.last_order.size) == (SELL, D("0.2"))
+    assert not venue.last_order.terms.reduce_only
 
 
 # --- One CLOSE is enough --------------------------------------------------------------------------------
