@@ -126,7 +126,7 @@ def test_less_than_a_step_that_the_venue_refuses_to_close_keeps_no_flattening_op
 def test_a_flattening_ends_by_what_the_venue_says_after_all_that_was_heard(bench: Bench) -> None:
     bench.stands(VenuePosition(ETH.id, D(1), D(3000)))
     bench.ask(cmd.FlattenAll)
-    close, asked_ns = bench.last_order, bench.now
+    close, asked_ns = bench.last_order, bench.now + 1  # after it began, and before the fill
     bench.said(close, S.FILLED, "1", fill("t2", "3000", "1"))
     bench.stands(asked_ns=asked_ns)
     assert bench.state.flattening
