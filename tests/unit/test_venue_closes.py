@@ -146,6 +146,16 @@ def test_a_flattening_of_nothing_asks_the_venue_first(bench: Bench) -> None:
     assert not bench.state.flattening
 
 
+def test_a_flattening_after_the_clock_was_set_back_is_not_ended_by_what_the_venue_said_before(bench: Bench) -> None:
+    bench.at(100 * SECOND)
+    flat(bench)
+    bench.at(40 * SECOND)
+    bench.ask(cmd.FlattenAll)
+    assert bench.state.flattening
+    bench.stands()
+    assert not bench.state.flattening
+
+
 def test_a_flattening_after_a_start_waits_for_what_the_venue_holds(bench: Bench) -> None:
     flat(bench)
     bench.restart()
