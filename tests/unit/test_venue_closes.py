@@ -177,6 +177,18 @@ def test_a_close_of_unknown_outcome_keeps_no_position_open_that_others_turned_ro
     assert (bench.last_order.terms.side, bench.last_order.size) == (BUY, D(2))
 
 
+def test_a_flattening_is_not_ended_by_what_could_not_be_compared_for_an_order_of_unknown_outcome(bench: Bench) -> None:
+    """A stranger closed it here; the venue has what the lost close sold beyond that."""
+    bench.ask(cmd.FlattenAll)
+    lost = bench.last_order
+    bench.handle(Doubt(bench.now, lost.id, "no answer"))
+    sold = fill("w1", "3000", "1")
+    bench.hear(VenueOrder("web-1", "v1", ETH.id, SELL, S.FILLED, D(1), D(1), fills=(sold,)))
+    bench.stands(VenuePosition(ETH.id, D(-1), D(3000)))
+    assert (bench.state.positions, lost.status) == ({}, S.UNKNOWN)
+    assert bench.state.flattening
+
+
 def resting_entry(bench: Bench) -> Order:
     bench.place(BUY, "1", OrderType.LIMIT, instrument=ETH.id, price="2900")
     bench.said(bench.last_order, S.ACCEPTED)
