@@ -261,7 +261,8 @@ class Engine:
             self.keeper.decide(Tick(self.keeper.now_ns()))
             self._watch_clock(self.keeper)
             self._watch_log(self.keeper)
-        elif self.keeper.full and Reserve(self.config.ledger).held:
+        # Looking takes for a moment what is left of a quota: nothing may be on its way to the disk meanwhile.
+        elif self.keeper.full and self.keeper.settled and Reserve(self.config.ledger).held:
             self.keeper.try_again()
 
     def _look(self) -> None:

@@ -151,6 +151,11 @@ class Keeper:
         """Why no entry may leave at this moment; empty when it may."""
         return self.desk.kernel.halted if self._decides else self.mode_reason
 
+    @property
+    def settled(self) -> bool:
+        """Nothing waits for the disk."""
+        return self.durable_seq >= self.desk.state.seq
+
     async def durable(self, seq: int) -> None:
         """Wait until everything up to `seq` is on the disk; raises NotDurable when it never will be."""
         if self.durable_seq >= seq:

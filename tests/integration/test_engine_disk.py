@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -176,6 +178,33 @@ async def test_a_full_disk_that_only_head_is_told_of_lets_exits_through(
         assert (await link.submit(ClosePosition(request_id="close", position=position))).ok
     assert "done" in intents_of(events_of(config.ledger))
     assert verify(config.ledger).ok
+
+
+async def test_room_is_looked_for_only_while_nothing_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking takes for a moment what is left of a quota: an exit's commit would find no room."""
+    waiting: list[int] = []
+
+    async with running(config_for(tmp_path)) as (engine, link):
+        keeper = engine.keeper
+        assert keeper is not None
+
+        def look(ledger: Path) -> Reserve:
+            waiting.append(keeper.desk.state.seq - keeper.durable_seq)
+            return Reserve(tmp_path / "nothing", size=0)
+
+        with closing(sqlite3.connect(engine.config.ledger, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            monkeypatch.setattr(runtime, "Reserve", look)
+            keeper.exits_only()
+            asked = asyncio.create_task(link.submit(SetKill(request_id="k", on=True)))
+            await asyncio.sleep(0.3)
+            other.execute("ROLLBACK")
+        assert (await asked).ok
+        waiting.append(-1)
+        await until(lambda: waiting[-1] == 0)
+    assert set(waiting) == {-1, 0}
 
 
 async def test_a_new_ledger_on_a_full_disk_is_refused_clearly(disk: Path) -> None:
