@@ -203,7 +203,7 @@ async def test_a_flattening_asks_soon_whether_the_venue_is_flat(desk: Carried) -
     await desk.venue.stream.put(None)
     await asyncio.sleep(1)
     desk.ask(cmd.FlattenAll)
-    await asyncio.sleep(1)
+    await asyncio.sleep(5)  # what the beginning had asked is answered
     (close,) = desk.state.orders.values()
     await desk.venue.stream.put(desk.venue.fill(close.terms.client_id, "0.02"))
     await asyncio.sleep(1)
@@ -212,3 +212,13 @@ async def test_a_flattening_asks_soon_whether_the_venue_is_flat(desk: Carried) -
     await asyncio.sleep(2)
     assert not desk.state.flattening
     assert desk.alarms == []
+
+
+@carried()
+async def test_a_flattening_of_nothing_asks_soon_too(desk: Carried) -> None:
+    await asyncio.sleep(5)
+    desk.ask(cmd.FlattenAll)
+    await asyncio.sleep(1)
+    assert desk.state.flattening
+    await asyncio.sleep(2)
+    assert not desk.state.flattening
