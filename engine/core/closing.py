@@ -8,6 +8,7 @@ from engine.core.brackets import client_id, next_order_id
 from engine.core.journal import text
 from engine.core.kernel import Due, Kernel
 from engine.core.lifecycle import create, live_exits, request_cancel, send
+from engine.core.positions import is_dust
 from engine.core.rounding import round_size
 from engine.core.state import pair_key
 from engine.model import event as ev
@@ -117,22 +118,22 @@ def end_flattened(kernel: Kernel) -> None:
     for account in list(state.flattening):
         left = [p for p in state.positions.values() if p.account == account]
         if (
-            all(is_dust(kernel, position) for position in left)
+            all(is_stuck(kernel, position) for position in left)
             and not any(o.terms.account == account and not o.terms.reduce_only for o in state.orders.values())
             and not _venue_may_hold(kernel, account)
         ):
             for position in left:
-                say_dust(kernel, position)
+                say_stuck(kernel, position)
             kernel.journal.emit_account(account, ev.FlattenEnded())
 
 
-def is_dust(kernel: Kernel, position: Position) -> bool:
+def is_stuck(kernel: Kernel, position: Position) -> bool:
     """It is less than a step, and its venue would not close that."""
     refused = kernel.refused.get(pair_key(position.account, position.instrument), 0)
-    return refused > 0 and abs(position.size) < kernel.instrument(position.instrument).step
+    return refused > 0 and is_dust(kernel.instrument(position.instrument), position.size)
 
 
-def say_dust(kernel: Kernel, position: Position) -> None:
+def say_stuck(kernel: Kernel, position: Position) -> None:
     """A person should know what stays open, and where it can be closed."""
     instrument = kernel.instrument(position.instrument)
     message = (

@@ -90,7 +90,10 @@ class Kernel:
         self.lines: dict[tuple[str, InstrumentId], Line] = {}
         """Signals that take turns in (account, instrument); those that are through are dropped."""
         self.heard: dict[str, int] = {}
-        """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument."""
+        """When a venue last told something new, by the clock: of an order by id, of a position by account|instrument.
+
+        Also when it last refused something, was found to differ, or a flattening began, by keys that end in |and a word.
+        """
         self.refused: dict[str, int] = {}
         """How many exits a venue would not carry out since the position last changed, by account|instrument.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.core.closing import close_at_market, is_dust, say_dust
+from engine.core.closing import close_at_market, is_stuck, say_stuck
 from engine.core.inbox import owner_of
 from engine.core.intents import take_in
 from engine.core.journal import text
@@ -65,7 +65,7 @@ def translated(kernel: Kernel, record: SignalRecord) -> Step:
     """What the signal means for the position and the market as they are."""
     market, signal = kernel.market(record.instrument), record.signal
     position = kernel.state.position_of(record.account, record.instrument)
-    held = position.size if position is not None and not is_dust(kernel, position) else ZERO
+    held = position.size if position is not None and not is_stuck(kernel, position) else ZERO
     side = ENTERS.get(signal.action)
     best = market.taker_price(side) if side is not None else None
     working = frozenset(order.terms.side for order in own_entries(kernel, record, _minded(record)))
@@ -265,8 +265,8 @@ def _try_later(kernel: Kernel, record: SignalRecord, last: Order | None) -> None
 def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
     if record.closed:
         end(kernel, record, Verdict.EXECUTED, "", f"closed {text(record.closed)} {record.signal.symbol}")
-        if (left := kernel.state.position_of(record.account, record.instrument)) is not None and is_dust(kernel, left):
-            say_dust(kernel, left)
+        if (left := kernel.state.position_of(record.account, record.instrument)) is not None and is_stuck(kernel, left):
+            say_stuck(kernel, left)
     elif moved := elsewhere(kernel, record):
         refuse(kernel, record, moved)
     else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from engine.core.inputs import Listed
 from engine.model import command as cmd
 from engine.model import event as ev
 from engine.model.order import OrderStatus, OrderType, Role
 from engine.views.log import log_line
-from tests.kit import BUY, LATENCY, SECOND, SELL, Bench, Replayed, alarms, bodies, instrument, refusal
+from tests.kit import BUY, LATENCY, SECOND, SELL, Bench, D, Replayed, alarms, bodies, instrument, refusal
 
 STOP = OrderType.STOP
 
@@ -146,3 +147,12 @@ def test_an_order_is_ended_with_its_reason(bench: Bench) -> None:
     bench.ask(cmd.FlattenAll)
     bench.wait()
     assert bench.state.ended[order.id].status is OrderStatus.CANCELLED
+
+
+def test_less_than_a_step_is_closed_on_paper_without_a_word(bench: Bench) -> None:
+    bench.open(BUY, "0.0150", leverage=10)
+    bench.handle(Listed(bench.now, instrument(step=D("0.1"))))
+    events = bench.ask(cmd.FlattenAll)
+    assert bench.state.flattening
+    events += bench.wait(SECOND)
+    assert (bench.size, bench.state.flattening, alarms(events)) == (0, {}, [])
