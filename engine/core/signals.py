@@ -156,6 +156,8 @@ def _supersede(kernel: Kernel, record: SignalRecord) -> None:
         other = kernel.state.signals.get(signal)
         if other is not None and other.waits is not None and other.seq < record.seq:
             give_up(kernel, other, "SUPERSEDED", f"{action} of {record.signal.source} came before it could be placed")
+            # Where this one was approved, too: nobody else looks for that any more.
+            line.drop(signal)
 
 
 # --- Lines ----------------------------------------------------------------------------------------------

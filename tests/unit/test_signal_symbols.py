@@ -192,3 +192,16 @@ def test_what_was_not_known_when_it_came_is_sent_again_not_replayed() -> None:
     shown = preview(inbox.desk, cmd.ReplaySignal(request_id="r", signal=inbox.record().signal.id), inbox.now)
     assert "would be refused: " in dict(shown.rows)["now"]
     assert "was not known when it came" in dict(shown.rows)["now"]
+
+
+def test_an_entry_that_an_approved_close_ended_draws_no_later_close_to_where_nothing_is_open() -> None:
+    inbox = desk(BINANCE, SPOT)
+    inbox.signal("LONG", "0.1", ASKS, exchange="binance")
+    inbox.signal("CLOSE", exchange="binance", rules=ASKS)
+    inbox.ask(cmd.ApproveSignal, signal=inbox.record().signal.id)
+    assert inbox.verdict("k1") == ("expired", "SUPERSEDED")
+    hold(inbox, SPOT)
+    inbox.signal("CLOSE", exchange="binance")
+    inbox.wait()
+    assert inbox.verdict() == EXECUTED
+    assert held(inbox) == set()
