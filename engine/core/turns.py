@@ -26,7 +26,7 @@ from engine.model.account import Execution
 from engine.model.command import PlaceOrder
 from engine.model.market import Side
 from engine.model.money import ZERO
-from engine.model.order import AT_VENUE, Order, OrderStatus, OrderType, Role
+from engine.model.order import Order, OrderStatus, OrderType, Role
 from engine.model.signal import Opposite, SameSide, Verdict, WaitsFor
 
 UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
@@ -34,7 +34,6 @@ UNSENT_CODES = frozenset({"UNREACHABLE", "RATE_LIMITED"})
 DOUBLINGS = (MOST_NS // FIRST_NS).bit_length() - 1
 _PASSING = frozenset({"NO_PRICE", "STALE", "FEED_DOWN", "HALTED", "SYMBOL_HALTED"})
 _REFUSED = frozenset({OrderStatus.REJECTED, OrderStatus.DENIED})
-_AT_MARKET = AT_VENUE - {OrderStatus.UNKNOWN}
 _ON_ITS_WAY = frozenset({OrderStatus.CREATED, OrderStatus.SENT, OrderStatus.UNKNOWN})
 
 
@@ -234,13 +233,11 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
     entries = own_entries(kernel, record, step.sides)
     position, rest = unclosed(kernel, record, step.sides)
     if record.waits is WaitsFor.FLAT:
-        last = kernel.state.find_order(record.exit)
         if rest <= ZERO and all(order.cancel_requested for order in entries):
             return
-        if rest > ZERO and last is not None and last.status in _AT_MARKET:
-            return  # it took as much as the venue does at once, or an entry filled since: the rest goes once it is through
-        if rest <= ZERO or (record.exit and (last is None or last.status is not OrderStatus.FILLED)):
-            _try_later(kernel, record, last)
+        short = _fell_short(kernel, record)
+        if rest <= ZERO or short is not None:
+            _try_later(kernel, record, short)
             return
     for order in entries:
         request_cancel(kernel, order, f"{record.signal.action} of {record.signal.source}")
@@ -249,14 +246,23 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
     wait(kernel, record, WaitsFor.FLAT, expires_ns(record), record.attempt)
 
 
-def _try_later(kernel: Kernel, record: SignalRecord, last: Order | None) -> None:
+def _fell_short(kernel: Kernel, record: SignalRecord) -> Order | None:
+    """A close of the signal that ended short of its size, unless another was sent since; that more came to be open is none."""
+    found = (kernel.state.find_order(order) for order in record.orders)
+    exits = [order for order in found if order is not None and order.terms.position]
+    since_ns = exits[-1].terms.created_ns if exits else 0
+    ended = (order for order in exits if order.ended and order.status is not OrderStatus.FILLED)
+    return next((order for order in ended if order.updated_ns >= since_ns), None)
+
+
+def _try_later(kernel: Kernel, record: SignalRecord, short: Order | None) -> None:
     """What was tried did not make it flat. What never left is tried again at the policy's times, the rest ever more slowly."""
     attempt = record.attempt + 1
     wait_ns = FIRST_NS << min(attempt - 1, DOUBLINGS)
-    if last is not None and last.code in UNSENT_CODES:
+    if short is not None and short.code in UNSENT_CODES:
         wait_ns = _retry_ns(record, attempt)
     if attempt == 1:
-        why = last.reason if last is not None else "its entries could not be cancelled"
+        why = short.reason if short is not None else "its entries could not be cancelled"
         alarm(kernel, record, "SIGNAL_NOT_CLOSED", f"did not close all, and tries again: {why}")
     until_ns = kernel.clock + wait_ns
     wait(kernel, record, WaitsFor.RETRY, min(until_ns, expires_ns(record) or until_ns), attempt)

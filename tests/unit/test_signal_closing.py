@@ -15,7 +15,7 @@ from engine.model.event import Event
 from engine.model.order import OrderStatus, OrderType
 from engine.model.report import VenueOrder
 from engine.model.signal import WaitsFor
-from tests.kit import BUY, SELL, alarms, bodies, fill, instrument
+from tests.kit import BUY, SECOND, SELL, alarms, bodies, fill, instrument
 from tests.signal_kit import ASKS, EXECUTED, AtVenue, Inbox
 
 D = Decimal
@@ -294,3 +294,44 @@ def test_its_sender_is_told_that_nothing_is_left_to_do() -> None:
     told = verdict(Outcome("s1", "ignored", "CLOSING", "CLOSE s0 of tv closes it"), 200, "r1")
     assert (told.status, told.success, told.code, told.error) == (200, True, "CLOSING", None)
     assert told.result == {"status": "ignored", "signalId": "s1", "message": "CLOSE s0 of tv closes it"}
+
+
+# --- More than one order closes it ----------------------------------------------------------------------
+
+
+def test_what_an_entry_fills_while_its_first_part_is_closed_is_closed_at_once_and_quietly(venue: AtVenue) -> None:
+    venue.signal("LONG", "0.5")
+    entry = venue.order()
+    venue.said(entry, OrderStatus.PARTIAL, "0.3", fill("f1", "60000", "0.3"))
+    venue.signal("CLOSE", key="close")
+    events = venue.said(entry, OrderStatus.FILLED, "0.5", fill("f2", "60000", "0.2"))
+    assert ([o.size for o in venue.orders_of("close")], alarms(events)) == ([D("0.3"), D("0.2")], [])
+    for order in venue.orders_of("close"):
+        venue.fills(order)
+    assert (venue.size, venue.verdict("close")) == (0, EXECUTED)
+
+
+def test_a_position_larger_than_one_order_may_be_is_closed_order_by_order_quietly(venue: AtVenue) -> None:
+    venue.open_long("1.0")
+    venue.handle(Listed(venue.now, instrument(max_size=D("0.4"))))
+    began = venue.now
+    venue.signal("CLOSE", key="close")
+    while venue.live():
+        venue.fills(venue.live()[0])
+    assert [o.size for o in venue.orders_of("close")] == [D("0.4"), D("0.4"), D("0.2")]
+    assert (venue.size, venue.verdict("close"), alarms(venue.events)) == (0, EXECUTED, [])
+    assert venue.now - began < SECOND
+
+
+def test_closes_that_the_venue_refuses_are_tried_ever_more_slowly_also_where_there_are_two(venue: AtVenue) -> None:
+    venue.open_long("1.0")
+    venue.handle(Listed(venue.now, instrument(max_size=D("0.6"))))
+    venue.signal("CLOSE", key="close")
+    began = venue.now
+    while venue.now - began < 60 * SECOND:
+        for order in venue.live():
+            venue.said(order, OrderStatus.REJECTED, reason="no")
+        venue.later(1)
+    assert len(venue.orders_of("close")) <= 14
+    assert venue.record("close").waits is WaitsFor.RETRY
+    assert alarms(venue.events).count("SIGNAL_NOT_CLOSED") == 1
