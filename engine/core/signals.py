@@ -2,7 +2,7 @@
 
 One line per (account, instrument), in the order in which signals were let go. An entry waits for those before it until
 their orders rest in the book or have ended, unless all of them are on their way to the same side and its source adds. A
-CLOSE waits for no entry: it ends those that wait and runs at once, or ends where another does the same already. All of
+CLOSE waits for nobody: it ends the entries that wait and runs at once, or ends where another does the same already. All of
 it follows from recorded state, so a restart goes on where it was.
 """
 
@@ -194,14 +194,14 @@ def _take_turns(kernel: Kernel, pair: Pair) -> None:
     line = kernel.lines.get(pair, Line())
     through: list[str] = []
     ahead: set[Side] = set()
-    held_up = closing = False
+    held_up = False
     closes = len(line.closes)
     for signal, action in line.turns.items():
         record = kernel.state.signals.get(signal)
         side = ENTERS.get(action)
         closes -= side is None
         if record is not None:
-            if closing or (side is not None and (held_up or ahead) and not _keeps_step(kernel, record, ahead, held_up)):
+            if side is not None and (held_up or ahead) and not _keeps_step(kernel, record, ahead, held_up):
                 _stand_in_line(kernel, record)
                 held_up = True
                 if not closes:
@@ -211,7 +211,7 @@ def _take_turns(kernel: Kernel, pair: Pair) -> None:
         if record is None or record.verdict is not None or (record.entry and not on_its_way(kernel, record)):
             through.append(signal)
         elif side is None:
-            closing = True
+            held_up = True
         else:
             ahead.add(side)
             held_up = held_up or record.waits is not None

@@ -204,23 +204,23 @@ def test_a_close_while_another_is_under_way_ends_at_once_naming_it(venue: AtVenu
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "covered"),
+    ("first", "second", "code"),
     [
-        ("CLOSE", "CLOSE_LONG", True),
-        ("CLOSE", "CLOSE_SHORT", True),
-        ("CLOSE_LONG", "CLOSE_LONG", True),
-        ("CLOSE_LONG", "CLOSE", False),
-        ("CLOSE_LONG", "CLOSE_SHORT", False),
+        ("CLOSE", "CLOSE_LONG", "CLOSING"),
+        ("CLOSE", "CLOSE_SHORT", "CLOSING"),
+        ("CLOSE_LONG", "CLOSE_LONG", "CLOSING"),
+        ("CLOSE_LONG", "CLOSE", "FLAT"),
+        ("CLOSE_LONG", "CLOSE_SHORT", "OTHER_SIDE"),
     ],
 )
 def test_only_a_close_that_leaves_all_of_it_stands_for_another(
-    venue: AtVenue, first: str, second: str, covered: bool
+    venue: AtVenue, first: str, second: str, code: str
 ) -> None:
     closing(venue, first)
     venue.signal(second)
-    assert (venue.record().code == "CLOSING") is covered
+    assert (venue.record().verdict is None) is (code == "FLAT")
     venue.fills(venue.order("first"))
-    assert venue.record().code == ("CLOSING" if covered else "FLAT")
+    assert venue.verdict() == ("ignored", code)
 
 
 def test_a_close_that_only_waited_for_a_hand_s_does_not_say_that_it_withdrew_anything(venue: AtVenue) -> None:
@@ -256,6 +256,26 @@ def test_a_close_of_another_source_is_enough_but_for_own_entries(venue: AtVenue)
     third = venue.state.find_signal("s-third-third")
     assert third is not None
     assert third.code == "CLOSING"
+
+
+@pytest.mark.parametrize("first", ["CLOSE", "CLOSE_LONG"])
+def test_a_close_withdraws_its_source_s_entries_at_once_whoever_closes_the_position_already(
+    venue: AtVenue, first: str
+) -> None:
+    venue.signal("LONG", "0.3", key="rests", type="LIMIT", price="59000")
+    resting = venue.order("rests")
+    venue.said(resting, OrderStatus.ACCEPTED)
+    closing(venue, first, source="mail")
+    venue.handle(Doubt(venue.now, venue.last_order.id, "no answer"))
+    venue.signal("CLOSE", key="own")
+    assert resting.cancel_requested, "the close before it may not be known of for an hour"
+    assert (venue.record("own").waits, venue.orders_of("own")) == (WaitsFor.FLAT, [])
+    venue.said(resting, OrderStatus.CANCELLED)
+    assert venue.record("own").verdict is None
+    venue.fills(venue.last_order)
+    assert (venue.size, venue.live()) == (0, [])
+    assert venue.verdict("own") == ("ignored", "FLAT")
+    assert "withdrew the working entries of tv" in venue.record("own").message
 
 
 @pytest.mark.parametrize("silent", [True, False])
