@@ -15,6 +15,7 @@ from engine.core.kernel import FIRST_NS, MOST_NS, Kernel
 from engine.core.leaving import closing_already, once_left, own_entries, unclosed, withdrew
 from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
+from engine.core.positions import is_dust
 from engine.core.risk import may_enter, outcomes_known
 from engine.core.rounding import Refusal
 from engine.core.scope import elsewhere, leverage_of, over_limits
@@ -235,6 +236,8 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
     if record.waits is WaitsFor.FLAT:
         if rest <= ZERO and all(order.cancel_requested for order in entries):
             return
+        if is_dust(kernel.instrument(record.instrument), rest) and record.exit in kernel.state.orders:
+            return  # a venue may refuse that alone: once what is on its way is through
         short = _fell_short(kernel, record)
         if rest <= ZERO or short is not None:
             _try_later(kernel, record, short)
@@ -269,10 +272,17 @@ def _try_later(kernel: Kernel, record: SignalRecord, short: Order | None) -> Non
 
 
 def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
+    dust = _left_over(kernel, record)
     if record.closed:
-        end(kernel, record, Verdict.EXECUTED, "", f"closed {text(record.closed)} {record.signal.symbol}")
-        if (left := kernel.state.position_of(record.account, record.instrument)) is not None and is_stuck(kernel, left):
-            say_stuck(kernel, left)
+        end(
+            kernel,
+            record,
+            Verdict.EXECUTED,
+            "",
+            f"closed {text(record.closed)} {record.signal.symbol}{dust and '; '}{dust}",
+        )
+    elif dust:
+        end(kernel, record, Verdict.IGNORED, "DUST", dust)
     elif moved := elsewhere(kernel, record):
         refuse(kernel, record, moved)
     else:
@@ -280,6 +290,17 @@ def _end_closed(kernel: Kernel, record: SignalRecord, step: Nothing) -> None:
         if record.waits is WaitsFor.FLAT and withdrew(kernel, record):
             before = f"withdrew the working entries of {record.signal.source}; "
         end(kernel, record, Verdict.IGNORED, step.code, before + step.message)
+
+
+def _left_over(kernel: Kernel, record: SignalRecord) -> str:
+    """What stays open because no order can close it, which a person is told; empty where that is nothing (P7)."""
+    left = kernel.state.position_of(record.account, record.instrument)
+    if left is None or not is_stuck(kernel, left):
+        return ""
+    say_stuck(kernel, left)
+    return (
+        f"{text(abs(left.size))} {record.signal.symbol} stays open, less than a step, which the venue refused to close"
+    )
 
 
 # --- Entering -------------------------------------------------------------------------------------------

@@ -149,10 +149,12 @@ def test_a_close_of_more_than_the_venue_takes_at_once_goes_on_part_by_part_and_q
     venue.open_long("1.0")
     venue.handle(Listed(venue.now, instrument(max_size=D("0.4"))))
     events = venue.signal("CLOSE")
-    for left in ("0.6", "0.2", "0"):
-        assert [order.status for order in venue.live()] == [OrderStatus.SENT]
-        events += venue.later(3) + venue.fills(venue.order("k2"))
-        assert venue.size == D(left)
+    while venue.live():
+        events += venue.later(3)
+        for order in venue.live():
+            assert order.size <= D("0.4")
+            events += venue.fills(order)
+    assert venue.size == 0
     assert venue.verdict() == EXECUTED
     assert alarms(events) == []
 
@@ -174,7 +176,7 @@ def test_a_close_ends_with_dust_that_the_venue_will_not_close_and_says_so(venue:
     assert not bodies(venue.later(120), ev.OrderCreated)
     assert venue.live() == []
     venue.signal("CLOSE")
-    assert venue.verdict() == ("ignored", "FLAT")
+    assert venue.verdict() == ("ignored", "DUST")
 
 
 def test_a_reversal_goes_on_from_dust(venue: AtVenue) -> None:
@@ -355,3 +357,26 @@ def test_closes_that_the_venue_refuses_are_tried_ever_more_slowly_also_where_the
     assert len(venue.orders_of("close")) <= 14
     assert venue.record("close").waits is WaitsFor.RETRY
     assert alarms(venue.events).count("SIGNAL_NOT_CLOSED") == 1
+
+
+# --- What no order can close ----------------------------------------------------------------------------
+
+
+def test_less_than_a_step_that_the_venue_refuses_keeps_no_close_going_for_ever(venue: AtVenue) -> None:
+    venue.open_long("0.5")
+    venue.handle(Listed(venue.now, instrument(step=D("0.2"))))
+    venue.signal("CLOSE", key="close")
+    for _ in range(3):
+        for order in venue.live():
+            if order.size < D("0.2"):
+                venue.said(order, OrderStatus.REJECTED, reason="less than a step")
+            else:
+                venue.fills(order)
+        venue.later(2)
+    assert venue.verdict("close") == EXECUTED
+    assert all(word in venue.record("close").message for word in ("closed 0.4", "0.1 BTCUSDT stays open", "step"))
+    assert (venue.size, alarms(venue.events).count("DUST")) == (D("0.1"), 1)
+    venue.signal("CLOSE")
+    assert venue.verdict() == ("ignored", "DUST")
+    venue.signal("LONG", "0.4")
+    assert venue.order().status is OrderStatus.SENT
