@@ -50,6 +50,8 @@ def follow(kernel: Kernel) -> None:
     for event in happened:
         if type(event.body) is ev.SignalApproved:
             _begin(kernel, signals[event.body.signal])
+        elif type(event.body) is ev.FlattenBegun:
+            _give_up_entries(kernel, event.account)
         elif event.owner.startswith(SOURCE):
             record = signals.get(signal_of(event.request_id))
             if record is not None and (placed(kernel, record) or (record.entry and not _in_line(kernel, record))):
@@ -158,6 +160,18 @@ def _supersede(kernel: Kernel, record: SignalRecord) -> None:
             give_up(kernel, other, "SUPERSEDED", f"{action} of {record.signal.source} came before it could be placed")
             # Where this one was approved, too: nobody else looks for that any more.
             line.drop(signal)
+
+
+def _give_up_entries(kernel: Kernel, account: str) -> None:
+    """Everything is flattened: what waits to enter, and asks no person before, would open it again."""
+    for pair, line in list(kernel.lines.items()):
+        if pair[0] != account:
+            continue
+        for signal in [signal for signal, action in line.turns.items() if action in ENTERS]:
+            record = kernel.state.signals.get(signal)
+            if record is not None and record.waits is not None:
+                give_up(kernel, record, "SUPERSEDED", "everything was flattened before it could be placed")
+        _take_turns(kernel, pair)
 
 
 # --- Lines ----------------------------------------------------------------------------------------------

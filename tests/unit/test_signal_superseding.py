@@ -9,6 +9,7 @@ import pytest
 
 from engine.model import command as cmd
 from engine.model.account import RiskLimits
+from engine.model.order import OrderStatus
 from engine.model.signal import SourceMode
 from tests.signal_kit import EXECUTED, AtVenue, Inbox, policy
 
@@ -92,3 +93,44 @@ def test_patience_does_not_end_what_is_on_its_way(venue: AtVenue) -> None:
     assert venue.record("k3").verdict is None
     venue.fills(venue.order("k3"))
     assert venue.verdict("k3") == EXECUTED
+
+
+# --- Everything is flattened ----------------------------------------------------------------------------
+
+
+def test_what_waits_to_enter_opens_nothing_after_everything_was_flattened() -> None:
+    venue = AtVenue()
+    venue.open_long("0.5")
+    venue.queue()
+    venue.signal("LONG", "0.4", ASKS)
+    venue.ask(cmd.FlattenAll)
+    assert [venue.verdict(f"k{n}") for n in (2, 3, 4)] == [("expired", "SUPERSEDED")] * 3
+    assert "flattened" in venue.record("k2").message
+    assert venue.record("k5").waits == "approval", "a person is asked before"
+    venue.fills(venue.last_order)
+    venue.reconciled()
+    venue.later(60)
+    assert (venue.state.flattening, venue.size, venue.live()) == ({}, 0, [])
+    assert venue.replayed()
+
+
+def test_a_reversal_that_closes_while_everything_is_flattened_does_not_enter() -> None:
+    venue = AtVenue()
+    venue.open_long("0.5")
+    venue.signal("SHORT", "0.2")
+    venue.ask(cmd.FlattenAll)
+    assert venue.verdict() == ("expired", "SUPERSEDED")
+    venue.fills(venue.order())
+    venue.said(venue.last_order, OrderStatus.REJECTED, reason="reduce-only")
+    venue.reconciled()
+    venue.later(1)
+    assert (venue.state.flattening, venue.size, venue.live()) == ({}, 0, [])
+
+
+def test_a_close_goes_on_while_everything_is_flattened() -> None:
+    venue = AtVenue()
+    venue.open_long("0.5")
+    venue.signal("CLOSE")
+    venue.ask(cmd.FlattenAll)
+    venue.fills(venue.order())
+    assert venue.verdict() == EXECUTED
