@@ -251,8 +251,7 @@ def _leave(kernel: Kernel, record: SignalRecord, step: Leave) -> None:
 
 def _fell_short(kernel: Kernel, record: SignalRecord) -> Order | None:
     """A close of the signal that ended short of its size, unless another was sent since; that more came to be open is none."""
-    found = (kernel.state.find_order(order) for order in record.orders)
-    exits = [order for order in found if order is not None and order.terms.position]
+    exits = _orders(kernel, record, closing=True)
     since_ns = exits[-1].terms.created_ns if exits else 0
     ended = (order for order in exits if order.ended and order.status is not OrderStatus.FILLED)
     return next((order for order in ended if order.updated_ns >= since_ns), None)
@@ -263,7 +262,7 @@ def _try_later(kernel: Kernel, record: SignalRecord, short: Order | None) -> Non
     attempt = record.attempt + 1
     wait_ns = FIRST_NS << min(attempt - 1, DOUBLINGS)
     if short is not None and short.code in UNSENT_CODES:
-        wait_ns = _retry_ns(record, attempt)
+        wait_ns = _retry_ns(kernel, record, closing=True)
     if attempt == 1:
         why = short.reason if short is not None else "its entries could not be cancelled"
         alarm(kernel, record, "SIGNAL_NOT_CLOSED", f"did not close all, and tries again: {why}")
@@ -363,21 +362,32 @@ def _tried_in_vain(kernel: Kernel, record: SignalRecord) -> bool:
 
 def _retry(kernel: Kernel, record: SignalRecord) -> bool:
     """Wait for the next try of an entry that never left, or give up where that would come too late."""
-    attempt = record.attempt + 1
-    until_ns = kernel.clock + _retry_ns(record, attempt)
+    until_ns = kernel.clock + _retry_ns(kernel, record, closing=False)
     if until_ns >= expires_ns(record):
         order = kernel.state.find_order(record.entry)
         why = order.reason if order is not None else ""
         late = f"the next try would come after its {record.policy.entry_patience_s} s"
-        give_up(kernel, record, "PATIENCE", f"not sent in {attempt} tries ({why}), and {late}")
+        tries = _unsent(kernel, record, closing=False)
+        give_up(kernel, record, "PATIENCE", f"not sent in {tries} tries ({why}), and {late}")
     else:
-        wait(kernel, record, WaitsFor.RETRY, until_ns, attempt)
+        wait(kernel, record, WaitsFor.RETRY, until_ns, record.attempt + 1)
     return False
 
 
-def _retry_ns(record: SignalRecord, attempt: int) -> int:
+def _retry_ns(kernel: Kernel, record: SignalRecord, *, closing: bool) -> int:
+    """How long the next try waits: by those that never left alone, whatever else was waited for before."""
     waits = record.policy.retry_s
-    return waits[min(attempt, len(waits)) - 1] * SECOND_NS
+    return waits[max(1, min(_unsent(kernel, record, closing=closing), len(waits))) - 1] * SECOND_NS
+
+
+def _unsent(kernel: Kernel, record: SignalRecord, *, closing: bool) -> int:
+    return sum(order.code in UNSENT_CODES for order in _orders(kernel, record, closing=closing))
+
+
+def _orders(kernel: Kernel, record: SignalRecord, *, closing: bool) -> list[Order]:
+    """The orders that it became, as far as they are known: those that close, or its entries."""
+    found = (kernel.state.find_order(order) for order in record.orders)
+    return [order for order in found if order is not None and bool(order.terms.position) is closing]
 
 
 def _refuse_rest(kernel: Kernel, record: SignalRecord, refusal: Refusal) -> None:

@@ -364,3 +364,32 @@ def test_a_quote_costs_nothing_more_while_no_timer_is_due(venue: AtVenue) -> Non
     venue.not_sent(venue.order())
     assert venue.quote("60000", "60000.1") == []
     assert venue.desk.next_due() == venue.record().until_ns
+
+
+# --- How often it was tried -----------------------------------------------------------------------------
+
+
+def test_a_close_that_was_refused_before_is_tried_again_as_soon_as_any_other_that_never_left(venue: AtVenue) -> None:
+    venue.open_long("0.1")
+    venue.signal("CLOSE")
+    for wait_s in (1, 2, 4):
+        venue.said(venue.order(), OrderStatus.REJECTED, reason="no")
+        venue.later(wait_s)
+    for wait_s in (30, 60):
+        venue.not_sent(venue.order())
+        assert venue.record().until_ns == venue.now + wait_s * SECOND
+        venue.later(wait_s)
+
+
+def test_a_reversal_whose_close_was_refused_tries_its_entry_again_as_soon_as_any_other(venue: AtVenue) -> None:
+    venue.open_long("0.1")
+    venue.signal("SHORT", "0.1")
+    for wait_s in (1, 2):
+        venue.said(venue.order(), OrderStatus.REJECTED, reason="no")
+        venue.later(wait_s)
+    venue.fills(venue.order())
+    venue.not_sent(venue.order())
+    assert venue.record().until_ns == venue.now + 30 * SECOND
+    venue.later(30)
+    venue.fills(venue.order())
+    assert (venue.size, venue.verdict()) == (D("-0.1"), EXECUTED)
