@@ -114,6 +114,14 @@ class Connection(HttpToolsProtocol):
             # A refused body that still comes is read on and dropped for as long: cut off, its sender could lose the answer.
             self._expect_head()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Who has said all still gets the answers to it; a request that broke off is none, and TLS knows no half of a connection."""
+        if self._in_message or self._between_requests() or self.scheme != "http":
+            return False
+        self._deaf = True
+        self.cycle.keep_alive = False
+        return True
+
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered in our shape too; requests before it get their answers first."""
         asked = [cycle for cycle, _ in self.pipeline]

@@ -168,3 +168,34 @@ async def test_handshakes_count_against_the_connections_and_are_cut_off(
             assert code(await client.get(f"https://{listener.address}/health")) == (200, None)
     finally:
         await listener.stop()
+
+
+async def test_who_has_said_all_and_still_listens_gets_every_answer(desk: Desk) -> None:
+    key = desk.source().api_key
+    alerts = [json.dumps(body(key, idempotencyKey=f"k{number}")).encode() for number in range(3)]
+    desk.engine.gate.clear()
+    async with desk.listening() as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(b"".join(head(len(alert)) + alert for alert in alerts))
+        writer.write_eof()
+        await desk.engine.arrived.wait()
+        await asyncio.sleep(0.05)
+        desk.engine.gate.set()
+        async with asyncio.timeout(5):
+            answers = await reader.read()
+        writer.close()
+    assert answers.count(b"HTTP/1.1 200") == 3
+    assert [arrival.signal.key for arrival in desk.engine.arrivals] == ["k0", "k1", "k2"]
+
+
+async def test_a_body_that_breaks_off_is_no_request_also_of_who_still_listens(desk: Desk) -> None:
+    key = desk.source().api_key
+    alert = json.dumps(body(key, idempotencyKey="k")).encode()
+    async with desk.listening() as client:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(head(len(alert)) + alert[:-1])
+        writer.write_eof()
+        async with asyncio.timeout(2):
+            assert await reader.read() == b""
+        writer.close()
+    assert desk.engine.arrivals == []
