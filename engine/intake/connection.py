@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.server import ServerState
 
+from engine.intake.addresses import counted_as
 from engine.intake.answers import Refused, refusal
 from engine.intake.endpoints import LARGEST_HEADERS
 
@@ -33,23 +34,25 @@ _SLICE = 4_096
 
 
 class Door:
-    """Counts who is inside, from the first byte of a handshake on."""
+    """Counts who is inside, from the first byte of a handshake on, as rates are counted: a network of IPv6 is one peer."""
 
     def __init__(self) -> None:
         self._inside: Counter[str] = Counter()
 
     def enter(self, peer: str) -> bool:
         """One more from `peer`; false, and not counted, where there are too many."""
-        if self._inside.total() >= MOST_CONNECTIONS or self._inside[peer] >= MOST_PER_PEER:
+        who = counted_as(peer)
+        if self._inside.total() >= MOST_CONNECTIONS or self._inside[who] >= MOST_PER_PEER:
             return False
-        self._inside[peer] += 1
+        self._inside[who] += 1
         return True
 
     def leave(self, peer: str) -> None:
         """One of `peer` is gone."""
-        self._inside[peer] -= 1
-        if not self._inside[peer]:
-            del self._inside[peer]
+        who = counted_as(peer)
+        self._inside[who] -= 1
+        if not self._inside[who]:
+            del self._inside[who]
 
 
 class Connection(HttpToolsProtocol):

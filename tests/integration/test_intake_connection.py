@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.intake.connection import Door
 from engine.intake.listener import Listener
 from engine.intake.listening import ListenerConfig, ListenerError
 from tests.intake_kit import Desk, body, code, head, raw, told
@@ -199,3 +200,14 @@ async def test_a_body_that_breaks_off_is_no_request_also_of_who_still_listens(de
             assert await reader.read() == b""
         writer.close()
     assert desk.engine.arrivals == []
+
+
+def test_one_sender_with_a_whole_ipv6_network_leaves_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.intake.connection.MOST_PER_PEER", 3)
+    door = Door()
+    inside = [f"2001:db8:1:2::{number:x}" for number in range(5)]
+    assert [door.enter(peer) for peer in inside] == [True, True, True, False, False]
+    assert door.enter("2001:db8:1:3::1")
+    assert door.enter("192.0.2.1")
+    door.leave(inside[0])
+    assert door.enter(inside[4])
