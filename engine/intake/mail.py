@@ -10,9 +10,9 @@ it is short, the server's verdict before all others, and a text only once its se
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesHeaderParser
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -168,10 +168,21 @@ def _text(mail: EmailMessage) -> str:
     part = mail.get_body(("plain",))
     if part is None:
         raise Problem("BAD_FIELD", "", "the mail has no plain text: send text, not HTML alone")
+    if sum(1 for _ in _texts(mail)) > 1:
+        raise Problem("BAD_FIELD", "", "the mail has two plain texts; which one counts would be a guess: send one")
     text = str(part.get_content()).strip()
     if len(text.encode()) > LARGEST_TEXT:
         raise Problem("TOO_LARGE", "", f"the mail's text is larger than {LARGEST_TEXT} bytes")
     return text
+
+
+def _texts(part: MIMEPart) -> Iterator[MIMEPart]:
+    """Plain texts of a mail that a reader would be shown; what is attached, or is of a mail within, is none."""
+    if part.get_content_maintype() == "multipart":
+        for within in part.iter_parts():
+            yield from _texts(within)
+    elif part.get_content_type() == "text/plain" and not part.is_attachment():
+        yield part
 
 
 def _lines(text: str) -> dict[str, Any]:

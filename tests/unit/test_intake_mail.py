@@ -140,6 +140,36 @@ def test_a_mail_that_could_be_read_in_two_ways_is_refused(raw: bytes, code: str)
     assert refused(raw) == code
 
 
+def parts(*parts: str, kind: str = "mixed") -> bytes:
+    """A mail of several parts, each its headers and its text."""
+    text = "".join(f"--b\r\n{part}\r\n" for part in parts) + "--b--\r\n"
+    whole = mail(PASSED, text=text)
+    return whole.replace(b"text/plain; charset=utf-8", f"multipart/{kind}; boundary=b".encode(), 1)
+
+
+PLAIN = "Content-Type: text/plain\r\n"
+LONG, SHORT = "\r\naction: LONG", "\r\naction: SHORT"
+
+
+@pytest.mark.parametrize("kind", ["mixed", "alternative"])
+def test_a_mail_with_two_texts_is_refused(kind: str) -> None:
+    assert refused(parts(PLAIN + LONG, PLAIN + SHORT, kind=kind)) == "BAD_FIELD"
+    inner = f'Content-Type: multipart/alternative; boundary="c"\r\n\r\n--c\r\n{PLAIN}{SHORT}\r\n--c--'
+    assert refused(parts(PLAIN + LONG, inner, kind=kind)) == "BAD_FIELD"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        f"{PLAIN}Content-Disposition: attachment; filename=chart.txt\r\n{SHORT}",
+        f"Content-Type: text/html\r\n{SHORT}",
+        f"Content-Type: message/rfc822\r\n\r\n{PLAIN}{SHORT}",
+    ],
+)
+def test_what_is_no_text_of_the_mail_itself_does_not_count(beside: str) -> None:
+    assert read(parts(PLAIN + LONG, beside)).letter.fields == {"action": "LONG"}
+
+
 @pytest.mark.parametrize(
     ("raw", "name"),
     [
