@@ -62,10 +62,12 @@ def meant(kernel: Kernel, account: str, signal: Signal) -> Instrument | Refusal:
 
 
 def _concerns(kernel: Kernel, account: str, signal: Signal, instrument: InstrumentId) -> bool:
-    """A CLOSE has something to do there: close, withdraw an own entry, or end one that waits."""
-    sides, line = LEAVES[signal.action], kernel.lines.get((account, instrument))
-    waits = line is not None and line.holds(CONTRADICTS[signal.action])
-    return waits or _exposed(kernel, account, instrument, sides) or _works(kernel, account, instrument, signal)
+    """A CLOSE has something to do there: close, withdraw an entry of its source's own, or end one that waits."""
+    return (
+        _exposed(kernel, account, instrument, LEAVES[signal.action])
+        or _works(kernel, account, instrument, signal)
+        or _waits(kernel, account, instrument, signal)
+    )
 
 
 def _exposed(kernel: Kernel, account: str, instrument: InstrumentId, sides: frozenset[Side]) -> bool:
@@ -80,6 +82,13 @@ def _works(kernel: Kernel, account: str, instrument: InstrumentId, signal: Signa
     """The source has an entry working that the signal would withdraw."""
     entries = live_entries(kernel, account, instrument, LEAVES[signal.action])
     return any(order.terms.owner == owner_of(signal.source) for order in entries)
+
+
+def _waits(kernel: Kernel, account: str, instrument: InstrumentId, signal: Signal) -> bool:
+    """The source has an entry waiting that the signal would end."""
+    line = kernel.lines.get((account, instrument))
+    found = map(kernel.state.signals.get, line.among(CONTRADICTS[signal.action])) if line is not None else ()
+    return any(other is not None and other.signal.source == signal.source for other in found)
 
 
 def _ambiguous(signal: Signal, where: list[InstrumentId]) -> Refusal:

@@ -205,3 +205,14 @@ def test_an_entry_that_an_approved_close_ended_draws_no_later_close_to_where_not
     inbox.wait()
     assert inbox.verdict() == EXECUTED
     assert held(inbox) == set()
+
+
+def test_what_another_source_waits_to_enter_elsewhere_keeps_no_close_from_what_is_open() -> None:
+    inbox = desk(BINANCE, SPOT)
+    hold(inbox, SPOT)
+    inbox.signal("LONG", "0.1", ASKS, exchange="binance", source="mail", key="m")
+    inbox.signal("CLOSE", exchange="binance")
+    inbox.wait()
+    assert inbox.verdict() == EXECUTED
+    assert held(inbox) == set()
+    assert inbox.state.signals["s-mail-m"].waits == "approval"
