@@ -134,8 +134,10 @@ def advance(kernel: Kernel, record: SignalRecord) -> None:
     if isinstance(step, Refusal):
         _refuse_rest(kernel, record, step)
     elif isinstance(step, Nothing) and _venue_may_hold(kernel, record):
-        until_ns = kernel.clock + (FIRST_NS << min(record.attempt, DOUBLINGS))
-        wait(kernel, record, WaitsFor.RETRY, until_ns, record.attempt + 1)
+        # Ever more slowly, and no try: nothing was sent that could have failed.
+        waited_ns = kernel.clock - record.since_ns
+        until_ns = kernel.clock + min(max(waited_ns, FIRST_NS), MOST_NS)
+        wait(kernel, record, WaitsFor.RETRY, until_ns, record.attempt)
     elif isinstance(step, Nothing):
         _end_closed(kernel, record, step)
     elif isinstance(step, Leave):

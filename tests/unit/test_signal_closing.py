@@ -380,3 +380,20 @@ def test_less_than_a_step_that_the_venue_refuses_keeps_no_close_going_for_ever(v
     assert venue.verdict() == ("ignored", "DUST")
     venue.signal("LONG", "0.4")
     assert venue.order().status is OrderStatus.SENT
+
+
+def test_a_close_that_waited_for_the_venue_s_word_tells_a_person_that_it_does_not_close(venue: AtVenue) -> None:
+    venue.place(BUY, "0.1")
+    opens = venue.last_order
+    Inbox.restart(venue)
+    venue.at_price("60000")
+    venue.signal("CLOSE")
+    assert venue.record().waits is WaitsFor.RETRY
+    venue.fills(opens)
+    events = venue.said(venue.order(), OrderStatus.REJECTED, reason="no")
+    assert alarms(events) == ["SIGNAL_NOT_CLOSED"]
+    venue.later(60)
+    for _ in range(3):
+        venue.said(venue.order(), OrderStatus.REJECTED, reason="no")
+        venue.later(60)
+    assert alarms(venue.events).count("SIGNAL_NOT_CLOSED") == 1
