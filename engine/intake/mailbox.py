@@ -73,6 +73,8 @@ class Mailbox(threading.Thread):
 
     def _connected(self) -> IMAPClient:
         client = IMAPClient(self._at.host, self._at.port, ssl=self._at.tls, timeout=CONNECT_S, use_uid=True)
+        # With their zone, as the server says them: made local they would be an hour off around a change of the clocks.
+        client.normalise_times = False
         try:
             client.login(self._at.user, self._password)
             client.select_folder(self._at.folder)
@@ -129,5 +131,4 @@ class Mailbox(threading.Thread):
 def _about(client: IMAPClient, uid: int) -> tuple[int, datetime]:
     """A mail's size in bytes, and when the server took it."""
     found = client.fetch([uid], ["RFC822.SIZE", "INTERNALDATE"])[uid]
-    # The library gives local time without a zone.
     return int(found[b"RFC822.SIZE"]), found[b"INTERNALDATE"].astimezone(UTC)
