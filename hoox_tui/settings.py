@@ -6,17 +6,19 @@ No validation library: the desk starts its engine as soon as it has read these, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from hashlib import blake2b
-from math import inf
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from msgspec import Struct
 from platformdirs import user_data_path
+
+from hoox_tui import takes
+from hoox_tui.takes import Takes
 
 PREFIX = "HOOX_"
 TOML = "hoox.toml"
@@ -31,162 +33,72 @@ class SettingsError(ValueError):
     """One line per thing that is wrong: where it was set, what it is, what it should be."""
 
 
-class Takes(NamedTuple):
-    """How a setting's value is read (raises when it cannot be), and what a person is told it takes."""
-
-    read: Callable[[Any], Any]
-    text: str
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    return value
-
-
-def _some_text(value: Any) -> str:
-    if not value:
-        raise ValueError
-    return _text(value)
-
-
-def _list(value: Any) -> tuple[str, ...]:
-    words = value.split(",") if isinstance(value, str) else [_text(word) for word in value]
-    return tuple(word.strip() for word in words if word.strip())
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    return tuple(word.upper() for word in _list(value))
-
-
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in choices:
-            raise ValueError
-        return str(value)
-
-    return read
-
-
-def _whole(least: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        number = int(_digits(value))
-        if number < least:
-            raise ValueError
-        return number
-
-    return read
-
-
-def _number(least: float, most: float = inf) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        number = float(_digits(value))
-        if not least <= number <= most or number == inf:
-            raise ValueError
-        return number
-
-    return read
-
-
-def _speed(value: Any) -> float:
-    return 0.0 if isinstance(value, str) and value.strip().lower() == "max" else _number(0)(value)
-
-
-def _money(value: Any) -> Decimal:
-    amount = Decimal(_digits(value))
-    if not amount.is_finite() or amount <= 0:
-        raise ValueError
-    return amount
-
-
-def _limit(value: Any) -> Decimal | None:
-    return None if isinstance(value, str) and value.strip().lower() == "off" else _money(value)
-
-
-def _yes_or_no(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = _text(value).strip().lower()
-    if word not in ("yes", "true", "1", "no", "false", "0"):
-        raise ValueError
-    return word in ("yes", "true", "1")
-
-
-def _digits(value: Any) -> str:
-    """The text of a number; of a float the shortest that means it, and a truth is no number."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise ValueError
-    return str(value)
-
-
-def _folder(value: Any) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
-        raise ValueError
-    return Path(value).expanduser().absolute()
-
-
-def _address(value: Any) -> str:
-    text = "" if value is False else _text(value).strip().lower()
-    if text in ("", "off"):
-        return ""
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdecimal()):
-        raise ValueError
-    return text
-
-
-def _file(value: Any) -> Path | None:
-    return None if value == "" else _folder(value)
-
-
 class Risk(Struct, frozen=True, kw_only=True):
     """Pre-trade limits in the settle asset; `off` switches one off."""
 
-    max_order_notional: Annotated[Decimal | None, Takes(_limit, "largest value of one order, above 0, or off")] = (
-        Decimal(1_000_000)
-    )
+    max_order_notional: Annotated[
+        Decimal | None, Takes(takes.limit, "largest value of one order, above 0, at most 10^12, or off")
+    ] = Decimal(1_000_000)
     max_position_notional: Annotated[
-        Decimal | None, Takes(_limit, "largest value of one position, above 0, or off")
+        Decimal | None, Takes(takes.limit, "largest value of one position, above 0, at most 10^12, or off")
     ] = Decimal(5_000_000)
-    max_open_orders: Annotated[int, Takes(_whole(1), "a whole number above 0")] = 2_000_000
+    max_open_orders: Annotated[int, Takes(takes.whole(1), "a whole number from 1 to 10^12")] = 2_000_000
     price_band: Annotated[
         Decimal | None,
-        Takes(_limit, "how far a limit price may lie beyond the market, as a fraction, or off"),
+        Takes(takes.limit, "how far a limit price may lie beyond the market, a fraction above 0, or off"),
     ] = Decimal("0.2")
-    max_data_age_ms: Annotated[int, Takes(_whole(1), "oldest price an entry may use, milliseconds above 0")] = 5_000
-    daily_loss: Annotated[Decimal | None, Takes(_limit, "loss of a day that stops entries, above 0, or off")] = None
+    max_data_age_ms: Annotated[int, Takes(takes.whole(1), "oldest price an entry may use, 1 to 10^12 milliseconds")] = (
+        5_000
+    )
+    daily_loss: Annotated[
+        Decimal | None, Takes(takes.limit, "loss of a day that stops entries, above 0, at most 10^12, or off")
+    ] = None
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """What a person may set. Empty `feed`, `symbols` and `ledger` are chosen by `env`."""
 
-    home: Annotated[Path, Takes(_folder, "a folder of yours for ledgers, logs and recordings")]
-    env: Annotated[str, Takes(_one_of("sim", "paper", "live"), "sim, paper or live")] = "sim"
-    feed: Annotated[str, Takes(_text, "simulated, recording:FILE, backpack or binance")] = ""
-    symbols: Annotated[tuple[str, ...], Takes(_words, "symbols with commas between, e.g. BTCUSDT,ETHUSDT")] = ()
-    ledger: Annotated[Path | None, Takes(_file, "a file; one engine at a time holds it")] = None
-    record: Annotated[Path | None, Takes(_file, "a file for what the feed says")] = None
-    seed: Annotated[int, Takes(_whole(0), "a whole number; the same seed gives the same simulated market")] = 1
-    rate: Annotated[float, Takes(_number(1, 5_000), "simulated quotes a second and symbol, 1 to 5000")] = 50.0
-    speed: Annotated[float, Takes(_speed, "how fast a recording plays, e.g. 1 or 10, or max")] = 1.0
-    start_balance: Annotated[Decimal, Takes(_money, "paper money of a new ledger, above 0")] = Decimal(10_000)
-    asset: Annotated[str, Takes(_some_text, "the asset of the paper money")] = "USDT"
-    latency_ms: Annotated[float, Takes(_number(0, 60_000), "how long a paper order travels, milliseconds")] = 5.0
-    rehearse: Annotated[bool, Takes(_yes_or_no, "yes or no; orders go over a bad line to a simulated exchange")] = False
-    webhook: Annotated[str, Takes(_address, "where signals are taken, like 127.0.0.1:8787, or off")] = ""
+    home: Annotated[Path, Takes(takes.folder, "a folder of yours for ledgers, logs and recordings")]
+    env: Annotated[str, Takes(takes.one_of("sim", "paper", "live"), "sim, paper or live")] = "sim"
+    feed: Annotated[str, Takes(takes.text, "simulated, recording:FILE, backpack or binance")] = ""
+    symbols: Annotated[tuple[str, ...], Takes(takes.words, "symbols with commas between, e.g. BTCUSDT,ETHUSDT")] = ()
+    ledger: Annotated[Path | None, Takes(takes.file, "a file; one engine at a time holds it")] = None
+    record: Annotated[Path | None, Takes(takes.file, "a file for what the feed says")] = None
+    seed: Annotated[
+        int, Takes(takes.whole(0), "a whole number from 0 to 10^12; the same seed gives the same simulated market")
+    ] = 1
+    rate: Annotated[float, Takes(takes.number(1, 5_000), "simulated quotes a second and symbol, 1 to 5000")] = 50.0
+    speed: Annotated[float, Takes(takes.speed, "how fast a recording plays, e.g. 1 or 10, or max")] = 1.0
+    start_balance: Annotated[
+        Decimal, Takes(takes.balance, "paper money of a new ledger, above 0, at most 10^12, to 8 places")
+    ] = Decimal(10_000)
+    asset: Annotated[str, Takes(takes.some_text, "the asset of the paper money")] = "USDT"
+    latency_ms: Annotated[
+        float, Takes(takes.number(0, 60_000), "how long a paper order travels, 0 to 60000 milliseconds")
+    ] = 5.0
+    rehearse: Annotated[
+        bool, Takes(takes.yes_or_no, "yes or no; orders go over a bad line to a simulated exchange")
+    ] = False
+    webhook: Annotated[str, Takes(takes.address, "where signals are taken, like 127.0.0.1:8787, or off")] = ""
     webhook_proxies: Annotated[
-        tuple[str, ...], Takes(_list, "addresses and networks of the proxies in front, with commas between")
+        tuple[str, ...], Takes(takes.listed, "addresses and networks of the proxies in front, with commas between")
     ] = ()
-    webhook_tls_cert: Annotated[Path | None, Takes(_file, "a PEM file: the listener's certificate")] = None
-    webhook_tls_key: Annotated[Path | None, Takes(_file, "a PEM file: the certificate's key")] = None
-    webhook_rate: Annotated[float, Takes(_number(1, 100_000), "requests a second of one address, 1 or more")] = 100.0
-    behind_proxy: Annotated[bool, Takes(_yes_or_no, "yes or no; a proxy in front of the listener speaks TLS")] = False
-    mail: Annotated[str, Takes(_text, "a mailbox for signals, like imaps://user@host/INBOX, without the password")] = ""
+    webhook_tls_cert: Annotated[Path | None, Takes(takes.file, "a PEM file: the listener's certificate")] = None
+    webhook_tls_key: Annotated[Path | None, Takes(takes.file, "a PEM file: the certificate's key")] = None
+    webhook_rate: Annotated[float, Takes(takes.number(1, 100_000), "requests a second of one address, 1 to 100000")] = (
+        100.0
+    )
+    behind_proxy: Annotated[bool, Takes(takes.yes_or_no, "yes or no; a proxy in front of the listener speaks TLS")] = (
+        False
+    )
+    mail: Annotated[
+        str, Takes(takes.text, "a mailbox for signals, like imaps://user@host/INBOX, without the password")
+    ] = ""
     mail_password_file: Annotated[
-        Path | None, Takes(_file, "a file with the mailbox's password, only yours to read")
+        Path | None, Takes(takes.file, "a file with the mailbox's password, only yours to read")
     ] = None
-    mail_authserv: Annotated[str, Takes(_text, "the mail server's name in Authentication-Results")] = ""
-    theme: Annotated[str, Takes(_one_of(*THEMES), "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
+    mail_authserv: Annotated[str, Takes(takes.text, "the mail server's name in Authentication-Results")] = ""
+    theme: Annotated[str, Takes(takes.one_of(*THEMES), "hoox-dark, hoox-light, hoox-cb or ansi-dark")] = "hoox-dark"
     risk: Risk = Risk()
 
     @property
@@ -227,7 +139,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 def _settings() -> Iterator[tuple[str, Takes]]:
     for group, kind in (("", Settings), ("risk.", Risk)):
         for name, hint in get_type_hints(kind, include_extras=True).items():
-            yield from ((f"{group}{name}", takes) for takes in getattr(hint, "__metadata__", ()))
+            yield from ((f"{group}{name}", taken) for taken in getattr(hint, "__metadata__", ()))
 
 
 SETTINGS = dict(_settings())
@@ -290,12 +202,12 @@ def _read(given: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     for key, value in given.items():
         group, _, name = key.rpartition(".")
-        takes = SETTINGS[key]
+        setting = SETTINGS[key]
         try:
-            (limits if group else values)[name] = takes.read(value)
+            (limits if group else values)[name] = setting.read(value)
         except (ValueError, TypeError, ArithmeticError, RuntimeError):
             source = sources.get(key, "default")
-            problems.append(f"{source}: {spelled(source, key)} is {value!r}; it takes {takes.text}")
+            problems.append(f"{source}: {spelled(source, key)} is {value!r}; it takes {setting.text}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(**values, risk=Risk(**limits))

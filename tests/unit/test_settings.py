@@ -146,7 +146,13 @@ class TestMistakes:
             ("speed", "inf", "or max"),
             ("start_balance", "0", "above 0"),
             ("start_balance", "Infinity", "above 0"),
+            ("start_balance", "1e999999", "at most 10^12"),
+            ("start_balance", "0.000000001", "8 places"),
             ("seed", "1.5", "a whole number"),
+            ("seed", "-1", "from 0"),
+            ("seed", "9" * 30, "to 10^12"),
+            ("latency_ms", "60001", "0 to 60000"),
+            ("webhook_rate", "100001", "1 to 100000"),
             ("asset", "", "the asset"),
             ("env", "demo", "sim, paper or live"),
             ("symbols", 5, "commas between"),
@@ -157,6 +163,10 @@ class TestMistakes:
         said = layers.error(**{key: value})
         assert f"flag: --{key} is {value!r}; it takes " in said
         assert takes in said
+
+    @pytest.mark.parametrize("limit", ["max_open_orders", "max_data_age_ms", "max_order_notional", "daily_loss"])
+    def test_a_limit_that_could_not_be_computed_with_is_refused(self, layers: Layers, limit: str) -> None:
+        assert "to 10^12" in layers.error(toml=f"[risk]\n{limit} = 1{'0' * 30}").replace("at most", "to")
 
     def test_everything_that_is_wrong_is_said_at_once(self, layers: Layers) -> None:
         said = layers.error(
