@@ -249,9 +249,22 @@ def _toml(path: Path | None) -> dict[str, Any]:
 def _dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    from dotenv import dotenv_values
+    from io import StringIO
 
-    return {key: value or "" for key, value in dotenv_values(path).items()}
+    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
+
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    # A line that cannot be read would leave out what it sets, a limit perhaps.
+    wrong = [read.original.line for read in parse_stream(StringIO(text)) if read.error]
+    if wrong:
+        raise SettingsError("\n".join(f"{path}: line {line} is not NAME=value" for line in wrong))
+    return {key: value or "" for key, value in dotenv_values(stream=StringIO(text)).items()}
 
 
 def _prefixed(environ: Mapping[str, str]) -> dict[str, Any]:

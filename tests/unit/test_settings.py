@@ -182,6 +182,17 @@ class TestMistakes:
     def test_broken_toml_says_where(self, layers: Layers) -> None:
         assert "line 1" in layers.error(toml="seed = \nrate = 5")
 
+    def test_a_line_of_dotenv_that_cannot_be_read_is_refused_so_that_no_limit_is_left_out(self, layers: Layers) -> None:
+        said = layers.error(dotenv='HOOX_SEED=4\nHOOX_RISK__DAILY_LOSS="500\n')
+        assert said == f"{layers.folder / '.env'}: line 2 is not NAME=value"
+
+    @pytest.mark.parametrize("name", [".env", "hoox.toml"])
+    def test_a_file_that_is_no_text_is_refused(self, layers: Layers, name: str) -> None:
+        (layers.folder / name).write_bytes(b"HOOX_SEED=4 \xff")
+        said = layers.error()
+        assert str(layers.folder / name) in said
+        assert "not" in said
+
     @pytest.mark.parametrize(
         ("flags", "remedy"),
         [
