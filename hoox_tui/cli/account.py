@@ -56,7 +56,7 @@ def _status_and_balance(settings: Settings) -> tuple[offline.Row, offline.Row]:
     return status, balance
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # -20 is an amount
 def deposit(
     amount: Annotated[str, typer.Argument(help="Paper money in; negative takes it out.")],
     asset: Annotated[str | None, typer.Option("--asset", help="Asset, default: the account's.")] = None,
@@ -69,7 +69,8 @@ def deposit(
     from engine.model.command import Deposit
 
     settings = settings_for(env, feed, ledger)
-    command = Deposit(request_id=ask.request_id(), asset=asset or settings.asset, amount=_amount("amount", amount))
+    money = _amount("amount", amount)
+    command = Deposit(request_id=ask.request_id(), asset=asset or _asset(settings), amount=money)
     ask.confirm_and_send(settings, [command], yes=yes)
 
 
@@ -89,8 +90,14 @@ def reset(
 
     settings = settings_for(env, feed, ledger)
     amount = settings.start_balance if balance is None else _amount("balance", balance)
-    command = ResetAccount(request_id=ask.request_id(), asset=asset or settings.asset, balance=amount)
+    command = ResetAccount(request_id=ask.request_id(), asset=asset or _asset(settings), balance=amount)
     ask.confirm_and_send(settings, [command], yes=yes)
+
+
+def _asset(settings: Settings) -> str:
+    """The account's: what its instruments settle in, where the setting is none of theirs."""
+    status: offline.Row = ask.with_engine(settings, lambda link: link.query("status"))
+    return str(status["asset"])
 
 
 def _amount(field: str, text: Any) -> Decimal:

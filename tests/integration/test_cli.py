@@ -50,7 +50,7 @@ ANSWERS: dict[str, Any] = {
     "positions": {"type": "PositionsView", "rows": [POSITION]},
     "orders": {"type": "OrdersView", "rows": [ORDER], "total": 1},
     "balance": {"type": "BalanceView", "rows": [{"asset": "USDT", "wallet": "10000", "equity": "10000.2"}]},
-    "status": {"account": "main", "env": "sim", "kill": False, "kill_reason": "", "equity": "10000.2"},
+    "status": {"account": "main", "asset": "USDT", "env": "sim", "kill": False, "kill_reason": "", "equity": "10000.2"},
 }
 
 
@@ -236,6 +236,22 @@ class TestActing:
         assert isinstance(reset, ResetAccount)
         assert (deposit.amount, deposit.asset, reset.balance) == (Decimal("250.5"), "USDT", Decimal(5000))
         assert cli("account", "deposit", "much").exit_code == 2
+
+    def test_a_negative_deposit_takes_money_out(self, cli: Cli, engine: SmallEngine) -> None:
+        assert cli("account", "deposit", "-20", "--yes").exit_code == 0
+        (taken,) = engine.carried_out
+        assert isinstance(taken, Deposit)
+        assert taken.amount == -20
+        assert cli("account", "deposit", "20", "--yess").exit_code == 2
+
+    def test_money_is_in_the_accounts_asset_unless_another_is_named(
+        self, cli: Cli, engine: SmallEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(engine.answers, "status", engine.answers["status"] | {"asset": "USDC"})
+        assert cli("account", "deposit", "20", "--yes").exit_code == 0
+        assert cli("account", "reset", "--yes").exit_code == 0
+        assert cli("account", "deposit", "20", "--asset", "USDT", "--yes").exit_code == 0
+        assert [getattr(command, "asset", None) for command in engine.carried_out] == ["USDC", "USDC", "USDT"]
 
     @pytest.mark.parametrize("words", [["close", "--all"], ["cancel", "--all"], ["account", "deposit", "5"], ["kill", "off"], ["signal", "decline", "s"]])  # fmt: skip
     def test_what_needs_an_engine_says_so_with_its_own_exit_code(self, cli: Cli, words: list[str]) -> None:
