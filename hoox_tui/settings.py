@@ -130,6 +130,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             return ""
         return f"--env {self.env}" if path == self.home / f"{self.env}.sqlite" else f"--ledger {quote(str(path))}"
 
+    def make_home(self) -> None:
+        """Make the data folder where there is none; raises SettingsError."""
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"home: {self.home} cannot be made ({error.strerror}); set HOOX_HOME to a folder of yours"
+            raise SettingsError(reason) from None
+
     @property
     def logs(self) -> Path:
         """Folder of the engines' output."""

@@ -34,6 +34,13 @@ class LedgerBusy(LedgerError):
         self.holder = holder
 
 
+class NoFile(LedgerError):
+    """There is a folder or a device of that name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is no file; choose another one with --ledger")
+
+
 class WrongEnvironment(LedgerError):
     """The file belongs to another environment."""
 

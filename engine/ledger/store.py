@@ -13,7 +13,15 @@ from typing import NamedTuple
 from engine.core.state import State, encode_state
 from engine.ledger import schema
 from engine.ledger.chain import GENESIS, columns_of, link
-from engine.ledger.errors import LedgerBroken, LedgerError, LedgerFull, WrongEnvironment, WrongFeed, ledger_error
+from engine.ledger.errors import (
+    LedgerBroken,
+    LedgerError,
+    LedgerFull,
+    NoFile,
+    WrongEnvironment,
+    WrongFeed,
+    ledger_error,
+)
 from engine.ledger.files import remove_database
 from engine.ledger.head import Head, HeadFile, compare_head, head_path, read_head
 from engine.ledger.integrity import Damage, find_damage
@@ -80,6 +88,8 @@ class Ledger:
         path = Path(path).resolve()
         if not create and not path.exists():
             raise LedgerError(f"there is no ledger at {path}")
+        if path.exists() and not path.is_file():
+            raise NoFile(str(path))
         if not path.parent.is_dir():
             raise LedgerError(f"{path}: the folder does not exist; make it or choose another file with --ledger")
         stamps = {"env": env, "feed": feed, "clock": clock_note, "created": timestamp(now_ns)}

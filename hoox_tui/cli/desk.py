@@ -73,7 +73,7 @@ def engine(
     from hoox_tui.cli.engine import serve
     from hoox_tui.cli.launch import engine_config
 
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.make_home()
     raise typer.Exit(serve(json.dumps(engine_config(settings))))
 
 

@@ -15,10 +15,10 @@ import msgspec
 
 from hoox_tui.cli.ask import answers
 from hoox_tui.cli.problems import Problem
+from hoox_tui.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from engine.link.client import SocketLink
-    from hoox_tui.settings import Settings
 
 START_S = 30.0
 """How long an engine may take from its start to its socket; a long tail is folded, a venue is asked for its instruments."""
@@ -77,8 +77,8 @@ class EngineProcess:
     """One start of an engine. It outlives this process: its session, its output and its working folder are its own."""
 
     def __init__(self, settings: Settings) -> None:
-        """Start it; raises OSError."""
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Start it; raises OSError, SettingsError."""
+        settings.make_home()
         self.slow = False
         """It runs, and did not answer for longer than a screen waits."""
         self.log = _log_file(settings)
@@ -187,7 +187,7 @@ class Keeper(threading.Thread):
             settings = msgspec.structs.replace(settings, record=next_record(settings.record))
         try:
             self._process = EngineProcess(settings)
-        except OSError as error:
+        except (OSError, SettingsError) as error:
             self._refusal = str(error)
             return False
         return True

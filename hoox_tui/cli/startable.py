@@ -86,9 +86,11 @@ def _record(settings: Settings) -> None:
 
 
 def _ledger(settings: Settings) -> None:
-    from engine.ledger.errors import LedgerError
+    from engine.ledger.errors import LedgerError, NoFile
 
     path = settings.ledger_path
+    if path.exists() and not path.is_file():
+        raise NoFile(str(path))
     if path.exists() and path.stat().st_size:
         _check_stamps(settings)
         # Locks and logs are made beside the file itself.

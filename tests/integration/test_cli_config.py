@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from engine.ledger.errors import LedgerError
 from engine.ledger.store import Ledger
 from engine.model.market import Side
 from hoox_tui import settings, themes
@@ -51,6 +52,8 @@ REFUSED = [
     ({"HOOX_RECORD": "a.sqlite"}, "record: .*a.sqlite exists; choose another name"),
     ({"HOOX_RECORD": "/no/folder/x.gz"}, "record: cannot write /no/folder/x.gz"),
     ({"HOOX_LEDGER": "a.sqlite/x.sqlite"}, "choose another file with --ledger"),
+    ({"HOOX_LEDGER": "/dev/null"}, "/dev/null is no file; choose another one with --ledger"),
+    ({"HOOX_LEDGER": "."}, "is no file; choose another one with --ledger"),
 ]  # fmt: skip
 
 
@@ -100,6 +103,19 @@ def test_another_feed_is_named_while_something_is_open(home: Path, monkeypatch: 
     opened.append([*story.create(Side.SELL, reduce_only=True), *story.send(), *story.fill("0.010")])
     opened.close()
     assert check("--feed", "backpack").exit_code == 0
+
+
+def test_a_data_folder_that_cannot_be_made_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOX_HOME", "/proc/hoox")
+    result = CliRunner().invoke(app, ["engine"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "home: /proc/hoox cannot be made" in result.stderr
+    assert "set HOOX_HOME to a folder of yours" in result.stderr
+
+
+def test_an_engine_refuses_a_ledger_that_is_no_file_in_the_same_words(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="is no file; choose another one with --ledger"):
+        Ledger.open(tmp_path, env="sim", feed="simulated", now_ns=START_NS)
 
 
 def test_a_check_makes_nothing(home: Path) -> None:
