@@ -50,6 +50,17 @@ class WrongEnvironment(LedgerError):
         )
 
 
+class WrongExecution(LedgerError):
+    """Who carries out an account's orders never changes."""
+
+    def __init__(self, name: str, *, rehearses: bool) -> None:
+        super().__init__(
+            f"{name} rehearses: its orders go to an exchange; start it with --rehearse"
+            if rehearses
+            else f"rehearse: {name} trades on paper; choose a new file with --ledger"
+        )
+
+
 class WrongFeed(LedgerError):
     """The file's open positions or orders were made on another feed's prices."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.core.state import State
+from engine.ledger.errors import WrongExecution
 from engine.model.account import Execution, RiskLimits
 
 VERSION = "0.1.0"
@@ -71,10 +72,6 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
 
 
 def check_execution(config: EngineConfig, state: State) -> None:
-    """Who carries out an account's orders never changes. Raises StartError."""
-    for account in state.accounts.values():
-        if account.execution is config.execution:
-            continue
-        if config.rehearse:
-            raise StartError(f"rehearse: {config.ledger.name} trades on paper; choose a new file with --ledger")
-        raise StartError(f"{config.ledger.name} rehearses: its orders go to an exchange; start it with --rehearse")
+    """Raises WrongExecution where an account's orders go another way."""
+    if any(account.execution is not config.execution for account in state.accounts.values()):
+        raise WrongExecution(config.ledger.name, rehearses=not config.rehearse)

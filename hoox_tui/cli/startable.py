@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _OPEN = """SELECT (SELECT count(*) FROM positions WHERE closed_ns = 0) + (SELECT count(*) FROM orders
     WHERE status NOT IN ('DENIED', 'FILLED', 'CANCELLED', 'EXPIRED', 'REJECTED')) AS open"""
 
+_EXECUTIONS = """SELECT DISTINCT coalesce(json_extract(payload, '$.execution'), 'paper') AS execution
+    FROM events WHERE type = 'AccountOpened'"""
+
 
 def refusals(settings: Settings) -> Iterator[str]:
     """Each thing that is wrong, with its value and the remedy. Nothing is made, and no venue is asked."""
@@ -104,18 +107,22 @@ def _ledger(settings: Settings) -> None:
 
 
 def _check_stamps(settings: Settings) -> None:
-    """A ledger belongs to one environment, and to one feed while anything is open."""
+    """A ledger belongs to one environment and one way of its orders, and to one feed while anything is open."""
     from engine.feeds.base import FeedError
-    from engine.ledger.errors import WrongEnvironment, WrongFeed
+    from engine.ledger.errors import WrongEnvironment, WrongExecution, WrongFeed
     from engine.ledger.query import read_rows
+    from engine.model.account import Execution
 
     path = settings.ledger_path
     stamped = {row["key"]: row["value"] for row in read_rows(path, "SELECT key, value FROM meta")}
     env, feed = stamped.get("env", ""), stamped.get("feed", "")
     if env != settings.env:
         raise WrongEnvironment(str(path), env, settings.env)
+    wanted = Execution.VENUE if settings.rehearse else Execution.PAPER
+    if any(row["execution"] != wanted for row in read_rows(path, _EXECUTIONS)):
+        raise WrongExecution(path.name, rehearses=not settings.rehearse)
     (found,) = read_rows(path, _OPEN)
     with suppress(FeedError):  # which is said already
-        wanted = _identity(settings)
-        if found["open"] and wanted != feed:
-            raise WrongFeed(str(path), feed, wanted, found["open"])
+        asked = _identity(settings)
+        if found["open"] and asked != feed:
+            raise WrongFeed(str(path), feed, asked, found["open"])

@@ -13,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from engine.ledger.errors import LedgerError
 from engine.ledger.store import Ledger
+from engine.model.account import Execution
+from engine.model.event import AccountOpened
 from engine.model.market import Side
 from hoox_tui import settings, themes
 from hoox_tui.cli.root import app
@@ -103,6 +105,20 @@ def test_another_feed_is_named_while_something_is_open(home: Path, monkeypatch: 
     opened.append([*story.create(Side.SELL, reduce_only=True), *story.send(), *story.fill("0.010")])
     opened.close()
     assert check("--feed", "backpack").exit_code == 0
+
+
+@pytest.mark.parametrize(("rehearses", "says"), [(False, "trades on paper"), (True, "rehearses: .*with --rehearse")])
+def test_a_ledger_whose_orders_go_another_way_is_named(home: Path, rehearses: bool, says: str) -> None:
+    opened = Ledger.open(home / "x.sqlite", env="sim", feed="simulated", now_ns=START_NS, reserve_bytes=0)
+    execution = Execution.VENUE if rehearses else Execution.PAPER
+    opened.append([Story().event(AccountOpened(execution=execution))])
+    opened.close()
+    flags = ["--rehearse"] if rehearses else []
+    assert CliRunner().invoke(app, [*flags, "config", "check", "--ledger", "x.sqlite"]).exit_code == 0
+    flags = [] if rehearses else ["--rehearse"]
+    result = CliRunner().invoke(app, [*flags, "config", "check", "--ledger", "x.sqlite"])
+    assert result.exit_code == 2
+    assert re.search(f"x.sqlite {says}", result.stderr), result.stderr
 
 
 def test_a_data_folder_that_cannot_be_made_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
