@@ -24,7 +24,7 @@ def print_(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_jso
         print_table(("setting", "value", "source"), values)
     late = late_settings(loaded)
     if late:
-        note(f"the running engine keeps what it was started with: {', '.join(late)} counts at the next start")
+        note(f"the running engine keeps what it was started with; the next start obeys {', '.join(late)}")
 
 
 @app.command()
