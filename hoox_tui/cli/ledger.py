@@ -44,7 +44,7 @@ def verify(env: Env = None, feed: Feed = None, ledger: LedgerFile = None, as_jso
 
 @app.command()
 def snapshot(env: Env = None, feed: Feed = None, ledger: LedgerFile = None) -> None:
-    """Store the state for a quicker next start. A running engine does this by itself every 10 s."""
+    """Store the state for a quicker next start. Needs the engine stopped: a running one does this by itself every 10 s."""
     from contextlib import closing
 
     from engine.clock import wall_ns
