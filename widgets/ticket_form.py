@@ -40,7 +40,7 @@ CHOICES: dict[Field, tuple[str, ...]] = {
     Field.POST_ONLY: (NO, YES),
     Field.REDUCE_ONLY: (NO, YES),
 }
-"""Fields with a fixed set of values. GTD is left to the command line: a ticket has no field for its end."""
+"""Fields with a fixed set of values. GTD is left out: a ticket has no field for its end."""
 PRICES = frozenset({Field.PRICE, Field.TRIGGER, Field.TAKE_PROFIT, Field.STOP_LOSS})
 EXTRA_KEYS: dict[Field, str] = {Field.SIZE: "u", Field.TRAIL: "%"}
 """Characters a number field takes besides digits and the point."""
