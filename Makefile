@@ -76,3 +76,4 @@ lock: ## Write constraints.txt anew from the newest versions pyproject.toml allo
 
 clean: ## Remove the environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@find . -name __pycache__ -prune -exec rm -rf {} +
