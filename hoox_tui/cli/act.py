@@ -140,10 +140,14 @@ def _kill_on(settings: Settings, reason: str) -> None:
     try:
         ack = ask.with_engine(settings, lambda link: link.submit(command))
     except NoEngine:
-        killflag.leave(settings.ledger_path, reason)
-        note(
-            f"no engine is running: left {killflag.kill_flag(settings.ledger_path)}; the next start begins with the kill switch on"
-        )
+        flag = killflag.kill_flag(settings.ledger_path)
+        try:
+            killflag.leave(settings.ledger_path, reason)
+        except OSError as error:
+            raise Problem(
+                f"the kill switch is NOT on: no engine is running, and {flag} for the next one cannot be written ({error.strerror})"
+            ) from None
+        note(f"no engine is running: left {flag}; the next start begins with the kill switch on")
         return
     if not ack.ok:
         raise Problem(f"{ack.code}: {ack.message}")

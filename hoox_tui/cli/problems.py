@@ -60,7 +60,7 @@ def told() -> Iterator[None]:
         code = _known(error)
         if code is None:
             raise
-        _say(str(error))
+        _say(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))
         raise SystemExit(code) from None
 
 

@@ -260,6 +260,14 @@ class TestActing:
         assert "no engine is running" in result.stderr
 
 
+def test_a_file_that_cannot_be_used_is_named_in_words(cli: Cli) -> None:
+    lock = cli.ledger.with_name("sources.json.lock")
+    lock.mkdir()
+    result = cli("source", "add", "tv")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"hoox: {lock}: Is a directory"
+
+
 class TestKill:
     def test_on_and_off_reach_the_engine(self, cli: Cli, engine: SmallEngine) -> None:
         assert cli("kill", "on", "--reason", "news").exit_code == 0
@@ -278,6 +286,14 @@ class TestKill:
 
     def test_status_without_a_flag_is_what_the_ledger_recorded(self, cli: Cli, ledger: Path) -> None:
         assert cli("kill", "status").stdout == "kill switch is off\n"
+
+    def test_a_flag_that_cannot_be_left_is_said_as_plainly_as_that(self, cli: Cli) -> None:
+        killflag.kill_flag(cli.ledger).mkdir()
+        result = cli("kill", "on")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("hoox: the kill switch is NOT on: ")
+        assert "sim.sqlite.kill" in result.stderr
+        assert "(Is a directory)" in result.stderr
 
     def test_another_word_is_a_usage_error(self, cli: Cli) -> None:
         assert cli("kill", "maybe").exit_code == 2
