@@ -60,7 +60,7 @@ def told() -> Iterator[None]:
         code = _known(error)
         if code is None:
             raise
-        _say(f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error))
+        _say(_words(error))
         raise SystemExit(code) from None
 
 
@@ -84,6 +84,13 @@ def _known(error: Exception) -> int | None:
     if isinstance(error, SettingsError):
         return USAGE
     return FAILED if isinstance(error, LedgerError | LinkLost | SourcesError | OSError) else None
+
+
+def _words(error: Exception) -> str:
+    """Without the number of what the system reports, which means nothing to a person."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def cleaned(line: str) -> str:
