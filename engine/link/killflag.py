@@ -7,6 +7,7 @@ is durable.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from engine.ledger.files import sync_folder
@@ -19,13 +20,16 @@ def kill_flag(ledger: Path) -> Path:
 
 
 def leave(ledger: Path, reason: str) -> None:
-    """Have the next start begin with the kill switch on; raises OSError."""
+    """Have the next start begin with the kill switch on; raises OSError. On a full disk the reason is left out: an empty flag counts."""
     flag = kill_flag(ledger)
     flag.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with flag.open("w", encoding="utf-8") as file:
-        file.write(reason + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(flag, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with suppress(OSError):
+            os.write(descriptor, f"{reason}\n".encode(errors="replace"))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     sync_folder(flag.parent)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
 import json
 import os
@@ -286,6 +287,16 @@ class TestKill:
 
     def test_status_without_a_flag_is_what_the_ledger_recorded(self, cli: Cli, ledger: Path) -> None:
         assert cli("kill", "status").stdout == "kill switch is off\n"
+
+    def test_a_full_disk_takes_the_reason_and_not_the_flag(
+        self, cli: Cli, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(descriptor: int, data: bytes) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(killflag.os, "write", full)
+        assert cli("kill", "on", "--reason", "news").exit_code == 0
+        assert killflag.left(ledger) == "left by hoox kill on"
 
     def test_a_flag_that_cannot_be_left_is_said_as_plainly_as_that(self, cli: Cli) -> None:
         killflag.kill_flag(cli.ledger).mkdir()
