@@ -212,6 +212,9 @@ def sweep(
 
 def _size(kernel: Kernel, account: str, instrument: Instrument, command: PlaceOrder, plan: Plan) -> Refusal | None:
     whole = False
+    if not plan.size:
+        # Said of what was asked for, of which nothing is left.
+        return check_size(instrument, command.size, None, False, False)
     if command.reduce_only:
         position = kernel.state.position_of(account, instrument.id)
         most = clip_reduce_only(position, command.side, plan.size)

@@ -56,7 +56,7 @@ def check_size(
     rounded = round_size(instrument, size) if size % instrument.step else size
     whole_close = reduce_only and whole_position
     if rounded <= ZERO:
-        return Refusal("BELOW_STEP", f"size: {size} is below the step {instrument.step}; ask for at least one step")
+        return Refusal("BELOW_STEP", f"size: {size:f} is below the step {instrument.step}; ask for at least one step")
     if rounded < instrument.min_size and not whole_close:
         least = instrument.min_size
         return Refusal("BELOW_MIN_SIZE", f"size: {rounded} is below the minimum {least}; ask for {least} or more")

@@ -464,6 +464,14 @@ def test_an_amend_sets_aside_what_it_costs(bench: Bench) -> None:
     assert refusal(bench.ask(cmd.AmendOrder, order=stop.id, trigger=D(59000)))[0] == "TRIGGER"
 
 
+@pytest.mark.parametrize("reduce_only", [False, True])
+def test_a_size_below_a_step_is_named_as_it_was_asked_for(bench: Bench, reduce_only: bool) -> None:
+    bench.open(BUY, "0.1", leverage=10)
+    code, message = refusal(bench.place(SELL, "0.0000001", reduce_only=reduce_only, leverage=10))
+    assert code == "BELOW_STEP"
+    assert message.startswith("size: 0.0000001 is below the step")
+
+
 def test_an_amend_says_what_it_cannot_change(bench: Bench) -> None:
     bench.place(BUY, "0.1", LIMIT, price="59000", leverage=10)
     order = bench.last_order
