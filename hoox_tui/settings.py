@@ -268,8 +268,9 @@ def _dotenv(path: Path) -> dict[str, str]:
         raise SettingsError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    # A line that cannot be read would leave out what it sets, a limit perhaps.
-    wrong = [read.original.line for read in parse_stream(StringIO(text)) if read.error]
+    # A line that cannot be read would leave out what it sets, a limit perhaps; what else a folder's .env holds is not ours.
+    read = parse_stream(StringIO(text))
+    wrong = [part.original.line for part in read if part.error and PREFIX in part.original.string]
     if wrong:
         raise SettingsError("\n".join(f"{path}: line {line} is not NAME=value" for line in wrong))
     return {key: value or "" for key, value in dotenv_values(stream=StringIO(text)).items()}

@@ -185,6 +185,7 @@ class TestMistakes:
     def test_a_line_of_dotenv_that_cannot_be_read_is_refused_so_that_no_limit_is_left_out(self, layers: Layers) -> None:
         said = layers.error(dotenv='HOOX_SEED=4\nHOOX_RISK__DAILY_LOSS="500\n')
         assert said == f"{layers.folder / '.env'}: line 2 is not NAME=value"
+        assert layers.load(dotenv="what another program reads\nHOOX_SEED=4").settings.seed == 4
 
     @pytest.mark.parametrize("name", [".env", "hoox.toml"])
     def test_a_file_that_is_no_text_is_refused(self, layers: Layers, name: str) -> None:
