@@ -36,8 +36,9 @@ SPARE = ("id", "latency", "quantity", "code", "action")
 LEAST_MESSAGE = 12
 MOST = 100_000
 """Rows one question to a ledger may give."""
-_SIGNALS = """SELECT signals.*, latency.ns AS total_ns FROM signals LEFT JOIN latency
-    ON latency.order_id = signals.request_id AND latency.stage = 'total' ORDER BY signals.seq DESC LIMIT {limit}"""
+_SIGNALS = """SELECT signals.*, latency.ns AS total_ns, instruments.settle AS asset FROM signals
+    LEFT JOIN latency ON latency.order_id = signals.request_id AND latency.stage = 'total'
+    LEFT JOIN instruments ON instruments.id = signals.instrument ORDER BY signals.seq DESC LIMIT {limit}"""
 _LATENCY = """SELECT latency.seq, latency.order_id, latency.stage, latency.ns,
     signals.source, orders.owner,
     COALESCE(orders.venue, (SELECT venue FROM events WHERE events.seq = signals.seq), '') AS venue
@@ -128,7 +129,7 @@ def _signal(row: dict[str, Any]) -> dict[str, Any]:
         "path": row["path"],
         "action": row["action"],
         "symbol": row["symbol"],
-        "quantity": quantity_text(row["action"], row["quantity"], row["unit"], ""),
+        "quantity": quantity_text(row["action"], row["quantity"], row["unit"], row["asset"] or ""),
         "status": row["status"],
         "waits": waits,
         "code": "" if waits else row["code"],

@@ -68,7 +68,7 @@ def test_signals_are_listed_newest_first_with_their_verdicts(ledger: Path) -> No
         ("refused", ""),
         ("executed", ""),
     ]
-    assert (rows[4]["quantity"], rows[2]["quantity"]) == ("100 quote", "")
+    assert (rows[4]["quantity"], rows[2]["quantity"]) == ("100 USDT", "")
     assert rows[4]["took"] == 1_660.0
     assert rows[3]["code"] == "UNKNOWN_SYMBOL"
 
