@@ -150,6 +150,8 @@ class Assembler:
         if mark.funding_rate is not None and not sane_rate(mark.funding_rate):
             self._stats.dropped_absurd += 1
             mark = msgspec.structs.replace(mark, funding_rate=None)  # its price is needed, whatever the rate
+        if not self._passes(self._gate.index(mark)):
+            mark = msgspec.structs.replace(mark, index=None)
         # Funding is charged on what was held before its time, so it comes first.
         for settled in self._funding.settled(mark):
             self._sink(settled)

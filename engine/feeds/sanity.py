@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
@@ -68,6 +69,7 @@ class PriceGate:
         self._quotes: dict[InstrumentId, _Track] = {}
         self._trades: dict[InstrumentId, _Track] = {}
         self._marks: dict[InstrumentId, _Track] = {}
+        self._indexes: dict[InstrumentId, _Track] = {}
 
     def quote(self, quote: Quote) -> Verdict:
         """Judge a quote: both prices and sizes positive and finite, bid below ask, no absurd jump of either side."""
@@ -84,17 +86,18 @@ class PriceGate:
 
     def trade(self, trade: Trade) -> Verdict:
         """Judge a trade's price and size."""
-        price = float(trade.price)
-        if not (0 < price < _INFINITY and 0 < float(trade.size) < _INFINITY):
+        price = _number(trade.price)
+        if not (0 < price < _INFINITY and 0 < _number(trade.size) < _INFINITY):
             return _ABSURD
         return self._judge(self._trades, trade.instrument, price, price, trade.time_ns)
 
     def mark(self, mark: Mark) -> Verdict:
         """Judge a mark price: an absurd one would liquidate."""
-        price = float(mark.price)
-        if not 0 < price < _INFINITY:
-            return _ABSURD
-        return self._judge(self._marks, mark.instrument, price, price, mark.time_ns)
+        return self._single(self._marks, mark, mark.price)
+
+    def index(self, mark: Mark) -> Verdict:
+        """Judge the index price beside a mark, if any: an absurd one would fire what watches it."""
+        return _GOOD if mark.index is None else self._single(self._indexes, mark, mark.index)
 
     def book(self, instrument: InstrumentId, bid: float, ask: float) -> Verdict:
         """Judge a book's best prices, 0 or infinite for an empty side: no absurd step from the last good quote."""
@@ -107,6 +110,12 @@ class PriceGate:
         if ask < _INFINITY and not quote.high * down <= ask <= quote.high * up:
             return _ABSURD
         return _GOOD
+
+    def _single(self, tracks: dict[InstrumentId, _Track], mark: Mark, number: Decimal) -> Verdict:
+        price = _number(number)
+        if not 0 < price < _INFINITY:
+            return _ABSURD
+        return self._judge(tracks, mark.instrument, price, price, mark.time_ns)
 
     def _judge(
         self, tracks: dict[InstrumentId, _Track], key: InstrumentId, low: float, high: float, now_ns: int
@@ -130,3 +139,8 @@ class PriceGate:
             return _ABSURD
         track.low, track.high, track.suspect = low, high, 0.0
         return _GOOD
+
+
+def _number(number: Decimal) -> float:
+    """Its float; 0, which no price or size is, where it is not finite: a signalling NaN has none."""
+    return float(number) if number.is_finite() else 0.0
