@@ -243,9 +243,9 @@ class Desk:
         if market is None:
             return
         before = market.streams.get(status.stream)
-        was_live = market.live
+        was_blind = market.blind
         market.set_stream(status.stream, status.state)
-        if was_live and status.state in (StreamState.SILENT, StreamState.DOWN) and market.triggers.armed:
+        if not was_blind and status.state in (StreamState.SILENT, StreamState.DOWN) and market.triggers.armed:
             message = f"{status.stream} of {market.instrument.symbol} is {status.state}: what watches it sees no price"
             self.kernel.journal.emit(ev.AlarmRaised("EXITS_BLIND", message), instrument=status.instrument)
         if status.state is StreamState.LIVE and before in (StreamState.RESYNC, StreamState.SILENT, StreamState.DOWN):

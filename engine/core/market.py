@@ -15,6 +15,7 @@ from engine.model.order import TriggerSource
 TWO = Decimal(2)
 _MID, _EXIT_SIDE = MarkSource.MID, MarkSource.EXIT_SIDE
 _SELL = Side.SELL
+_DEAD = (StreamState.SILENT, StreamState.DOWN)
 
 
 class Market:
@@ -88,6 +89,11 @@ class Market:
     def live(self) -> bool:
         """A quote is there and no stream is known to be broken."""
         return self.quote is not None and not self.broken
+
+    @property
+    def blind(self) -> bool:
+        """Some stream of prices is known to bring none."""
+        return any(state in _DEAD for stream, state in self.streams.items() if stream != "depth")
 
     def set_quote(self, quote: Quote) -> None:
         """Take the best bid and ask."""
