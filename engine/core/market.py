@@ -16,6 +16,7 @@ TWO = Decimal(2)
 _MID, _EXIT_SIDE = MarkSource.MID, MarkSource.EXIT_SIDE
 _SELL = Side.SELL
 _DEAD = (StreamState.SILENT, StreamState.DOWN)
+_GAPS = (StreamState.CONNECTING, StreamState.RESYNC, *_DEAD)
 
 
 class Market:
@@ -108,7 +109,7 @@ class Market:
 
     def set_stream(self, stream: str, state: StreamState) -> None:
         """Take what the feed knows of one of its streams."""
-        if state is StreamState.RESYNC:
+        if stream == "depth" and state in _GAPS:
             # What the book held before the gap is not to be matched against; the last top is all that is known.
             self.book.clear()
             if self.quote is not None:
