@@ -45,22 +45,27 @@ class Assembler:
         self._quoted: set[InstrumentId] = set()
         self._states: dict[StreamKey, tuple[StreamState, str]] = {}
 
-    def accept(self, item: Item) -> None:
-        """Take one decoded item."""
+    def accept(self, item: Item) -> bool:
+        """Take one decoded item; False where it is worth nothing and was dropped."""
         if type(item) is Quote:
-            if self._passes(self._gate.quote(item)):
-                self._sink(item)
-                if item.instrument not in self._quoted:
-                    self._quoted.add(item.instrument)
-                    self.state((item.instrument, "quote"), StreamState.LIVE, item.time_ns)
+            if not self._passes(self._gate.quote(item)):
+                return False
+            self._sink(item)
+            if item.instrument not in self._quoted:
+                self._quoted.add(item.instrument)
+                self.state((item.instrument, "quote"), StreamState.LIVE, item.time_ns)
         elif type(item) is RawDiff:
-            self._diff(item)
+            return self._diff(item)
         elif type(item) is Trade:
-            if self._passes(self._gate.trade(item)):
-                self._sink(item)
-                self.state((item.instrument, "trade"), StreamState.LIVE, item.time_ns)
-        elif type(item) is Mark and self._passes(self._gate.mark(item)):
+            if not self._passes(self._gate.trade(item)):
+                return False
+            self._sink(item)
+            self.state((item.instrument, "trade"), StreamState.LIVE, item.time_ns)
+        elif type(item) is Mark:
+            if not self._passes(self._gate.mark(item)):
+                return False
             self._mark(item)
+        return True
 
     def snapshot(self, snapshot: Snapshot) -> bool:
         """Take a book snapshot; False when it is too old and another must be fetched."""
@@ -113,10 +118,10 @@ class Assembler:
             book = self._books[instrument] = BookSequence(self._rule)
         return book
 
-    def _diff(self, diff: RawDiff) -> None:
+    def _diff(self, diff: RawDiff) -> bool:
         if not (sane_levels(diff.bids) and sane_levels(diff.asks)):
             self._stats.broken += 1  # left out, it shows as a gap with the next one
-            return
+            return False
         book = self._book(diff.instrument)
         key = (diff.instrument, "depth")
         if book.waiting:
@@ -128,6 +133,7 @@ class Assembler:
         elif book.waiting:
             self._stats.gaps += 1
             self.state(key, StreamState.RESYNC, diff.time_ns, f"gap before update {diff.first}")
+        return True
 
     def _pass_on(self, depths: Sequence[Depth]) -> bool:
         """Hand depths to the core, or none of them when one makes the book impossible."""

@@ -22,6 +22,8 @@ from engine.model.market import StreamState
 
 _MAX_FRAME = 8 * 1024 * 1024
 _CLOSE_S = 1.0
+_RETRY_NS = 600 * 1_000_000_000
+"""How long a stream that was silent on the line before, too, is left to it while others speak: its symbol may be halted."""
 
 
 class Line(Struct, frozen=True):
@@ -64,6 +66,8 @@ class LineReader:
         self._clock = clock
         self._silence = silence_s
         self._backoff = backoff
+        self._mute: set[StreamKey] = set()
+        """Streams that said nothing on the last line that ended for a silence."""
 
     async def run(self) -> None:
         """Connect, read, and after a loss wait and connect again."""
@@ -114,25 +118,33 @@ class LineReader:
                 continue
             if item is None:
                 continue
-            watchdog.heard(stream_of(item), mono_ns())
-            assembler.accept(item)
+            if assembler.accept(item):
+                watchdog.heard(stream_of(item), mono_ns())
             if type(item) is RawDiff and assembler.needs_snapshot(item.instrument):
                 self._books[item.instrument].waits()
 
     async def _watch(self, watchdog: Watchdog) -> None:
-        period = watchdog.period_s
+        period, started = watchdog.period_s, mono_ns()
         while period is not None:
             await asyncio.sleep(period)
-            silent = watchdog.silent(mono_ns())
-            if silent:
+            now = mono_ns()
+            silent, mute = watchdog.silent(now), watchdog.mute()
+            if not silent:
+                continue
+            known = mute.intersection(self._mute).issuperset(silent)
+            if not (known and watchdog.alive(now) and now - started < _RETRY_NS):
+                self._mute = mute.intersection(silent)
                 raise StreamSilent(silent)
+            self._tell_silent(silent)
 
     def _mark_all(self, state: StreamState, detail: str) -> None:
         self._assembler.lost(self._line.streams, state, self._clock.now_ns(), detail)
 
     def _mark_silent(self, error: BaseException) -> None:
         silent = error.streams if isinstance(error, StreamSilent) else []
-        now_ns = self._clock.now_ns()
-        self._assembler.lost(silent, StreamState.SILENT, now_ns, "no message; reconnecting")
+        self._tell_silent(silent)
         rest = [key for key in self._line.streams if key not in silent]
-        self._assembler.lost(rest, StreamState.DOWN, now_ns, f"reconnecting: silent {error}")
+        self._assembler.lost(rest, StreamState.DOWN, self._clock.now_ns(), f"reconnecting: silent {error}")
+
+    def _tell_silent(self, silent: list[StreamKey]) -> None:
+        self._assembler.lost(silent, StreamState.SILENT, self._clock.now_ns(), "no message")

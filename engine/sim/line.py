@@ -117,8 +117,8 @@ class MarketLine:
             return
         if item is None:
             return
-        self._watchdog.heard(stream_of(item), self._now_ns())
-        assembler.accept(item)
+        if assembler.accept(item):
+            self._watchdog.heard(stream_of(item), self._now_ns())
         if type(item) is RawDiff and assembler.needs_snapshot(item.instrument):
             self._fetch(item.instrument)
 

@@ -1,0 +1,103 @@
+"""Lines that carry several streams, of which some fail: real loopback servers, real time in tenths of a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+
+from engine.feeds.binance.feed import BinanceUsdm
+from engine.feeds.live import Timing
+from engine.model.market import FeedStatus, MarketInput, Quote, StreamState
+from tests.feed_support import compact
+from tests.live_kit import Exchange, live
+
+BTC, ETH = "binance.perp:BTCUSDT", "binance.perp:ETHUSDT"
+WATCHED = Timing(silence={"quote": 0.2}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.05)
+
+
+@pytest.fixture
+async def exchange() -> AsyncIterator[Exchange]:
+    async with Exchange().open() as it:
+        yield it
+
+
+def ticker(symbol: str, u: int, bid: str = "100.0", ask: str = "100.1") -> str:
+    data = {"e": "bookTicker", "u": u, "s": symbol, "b": bid, "B": "1", "a": ask, "A": "1", "T": u, "E": u}
+    return compact({"stream": f"{symbol.lower()}@bookTicker", "data": data}).decode()
+
+
+async def watch(exchange: Exchange, seconds: float, timing: Timing = WATCHED) -> list[MarketInput]:
+    """What a feed of two symbols tells in this time."""
+    venue = BinanceUsdm(["BTCUSDT", "ETHUSDT"], exchange.stream_url, exchange.rest_url, timing)
+    inputs: list[MarketInput] = []
+    task = asyncio.create_task(live(venue).run(inputs.append))
+    await asyncio.wait([task], timeout=seconds)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return inputs
+
+
+def told(inputs: list[MarketInput], instrument: str, stream: str = "quote") -> list[StreamState]:
+    return [i.state for i in inputs if isinstance(i, FeedStatus) and (i.instrument, i.stream) == (instrument, stream)]
+
+
+class TestOneSilentStreamOfSeveral:
+    """A symbol that its venue halted or delisted stays silent, whatever is done."""
+
+    async def test_it_is_told_and_does_not_cut_the_others_off_again_and_again(self, exchange: Exchange) -> None:
+        async def btc_only(socket: ServerConnection) -> None:
+            for u in range(1, 10_000):
+                await socket.send(ticker("BTCUSDT", u))
+                await asyncio.sleep(0.01)
+
+        exchange.sockets = {"/public": btc_only, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 2.0)
+        assert sum(path.startswith("/public") for path in exchange.connections) == 2, "one more try, no more"
+        assert told(inputs, ETH)[-1] is StreamState.SILENT
+        assert told(inputs, BTC) == [StreamState.CONNECTING, StreamState.LIVE, StreamState.DOWN, StreamState.LIVE]
+
+    async def test_it_is_live_again_as_soon_as_it_speaks(self, exchange: Exchange) -> None:
+        async def eth_wakes(socket: ServerConnection) -> None:
+            again = sum(path.startswith("/public") for path in exchange.connections) > 1
+            for u in range(1, 10_000):
+                await socket.send(ticker("BTCUSDT", u))
+                if again and u > 60:
+                    await socket.send(ticker("ETHUSDT", u))
+                await asyncio.sleep(0.01)
+
+        exchange.sockets = {"/public": eth_wakes, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 2.0)
+        assert told(inputs, ETH) == [
+            StreamState.CONNECTING, StreamState.SILENT, StreamState.LIVE,
+        ]  # fmt: skip
+        assert sum(path.startswith("/public") for path in exchange.connections) == 2
+
+    async def test_one_that_spoke_and_stopped_is_reconnected(self, exchange: Exchange) -> None:
+        async def eth_stops(socket: ServerConnection) -> None:
+            first = sum(path.startswith("/public") for path in exchange.connections) == 1
+            for u in range(1, 10_000):
+                await socket.send(ticker("BTCUSDT", u))
+                if not first or u < 5:
+                    await socket.send(ticker("ETHUSDT", u))
+                await asyncio.sleep(0.01)
+
+        exchange.sockets = {"/public": eth_stops, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 1.0)
+        states = told(inputs, ETH)
+        assert states == [StreamState.CONNECTING, StreamState.LIVE, StreamState.SILENT, StreamState.LIVE]
+
+    async def test_a_stream_of_impossible_prices_is_silent(self, exchange: Exchange) -> None:
+        async def crossed(socket: ServerConnection) -> None:
+            for u in range(1, 10_000):
+                await socket.send(ticker("BTCUSDT", u))
+                good = u < 5
+                await socket.send(ticker("ETHUSDT", u) if good else ticker("ETHUSDT", u, "101", "100"))
+                await asyncio.sleep(0.01)
+
+        exchange.sockets = {"/public": crossed, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 0.6)
+        assert StreamState.SILENT in told(inputs, ETH)
+        assert all(i.bid_text == "100.0" for i in inputs if isinstance(i, Quote))
