@@ -42,17 +42,23 @@ class Assembler:
         self._funding = funding or FundingWatch()
         self._books: dict[InstrumentId, BookSequence] = {}
         self._tops: dict[InstrumentId, BookTop] = {}
-        self._quoted: set[InstrumentId] = set()
+        self._quoted: dict[InstrumentId, Quote] = {}
+        """The last quote since the line is up."""
         self._states: dict[StreamKey, tuple[StreamState, str]] = {}
 
     def accept(self, item: Item) -> bool:
         """Take one decoded item; False where it is worth nothing and was dropped."""
         if type(item) is Quote:
+            last = self._quoted.get(item.instrument)
+            # A venue that numbers anew does so at a later time; one whose clock is set back goes on numbering.
+            if last is not None and item.update_id < last.update_id and item.venue_ns <= last.venue_ns:
+                self._stats.dropped_late += 1
+                return False
             if not self._passes(self._gate.quote(item)):
                 return False
+            self._quoted[item.instrument] = item
             self._sink(item)
-            if item.instrument not in self._quoted:
-                self._quoted.add(item.instrument)
+            if last is None:
                 self.state((item.instrument, "quote"), StreamState.LIVE, item.time_ns)
         elif type(item) is RawDiff:
             return self._diff(item)
@@ -100,7 +106,7 @@ class Assembler:
             if key[1] == "depth":
                 self._book(key[0]).reset()
             elif key[1] == "quote":
-                self._quoted.discard(key[0])
+                self._quoted.pop(key[0], None)
             elif key[1] == "mark":
                 self._funding.lost(key[0])
             self.state(key, state, now_ns, detail)

@@ -38,6 +38,8 @@ class FeedStats(Struct):
     """Could not be decoded, and were skipped."""
     dropped_crossed: int = 0
     dropped_absurd: int = 0
+    dropped_late: int = 0
+    """Quotes that a newer one had overtaken."""
     gaps: int = 0
     """Times a book's sequence broke."""
     resyncs: int = 0

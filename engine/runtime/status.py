@@ -23,7 +23,7 @@ from engine.views.tables import day_pnl, differing, unknown_trails
 
 AGES = 20_000
 """Tick ages kept for percentiles."""
-DROPPED = ("broken", "dropped_crossed", "dropped_absurd")
+DROPPED = ("broken", "dropped_crossed", "dropped_absurd", "dropped_late")
 
 
 class StatusSource:

@@ -9,8 +9,8 @@ import pytest
 from engine.feeds.assembler import Assembler
 from engine.feeds.base import FeedStats
 from engine.feeds.sanity import PriceGate
-from engine.feeds.sequence import BackpackRule
-from engine.model.market import Mark, MarketInput, Side, Trade
+from engine.feeds.sequence import BackpackRule, Snapshot
+from engine.model.market import Mark, MarketInput, Quote, Side, StreamState, Trade, quote
 
 BTC = "backpack.perp:BTC_USDC_PERP"
 SECOND = 1_000_000_000
@@ -56,3 +56,38 @@ def test_numbers_that_have_no_float_are_absurd() -> None:
     gate.assembler.accept(Trade(BTC, 1, 0, "1", Decimal(1), Decimal("sNaN"), Side.BUY))
     assert gate.inputs == []
     assert gate.stats.dropped_absurd == 3
+
+
+class TestQuotesOutOfSequence:
+    def quotes(self, *given: tuple[int, int, str]) -> list[str]:
+        """(update id, venue time, bid) in the order of their arrival; the bids that came through."""
+        self.gate = Gate()
+        for number, (update_id, venue_ns, bid) in enumerate(given):
+            self.gate.assembler.accept(quote(BTC, number, bid, "1", "100", "1", venue_ns, update_id))
+        return [i.bid_text for i in self.gate.inputs if isinstance(i, Quote)]
+
+    def test_one_that_an_earlier_one_has_overtaken_is_dropped(self) -> None:
+        assert self.quotes((10, 5, "99"), (12, 7, "98"), (11, 6, "90"), (12, 7, "98"), (13, 8, "97")) == [
+            "99", "98", "98", "97",
+        ]  # fmt: skip
+        assert self.gate.stats.dropped_late == 1
+
+    def test_a_quote_that_was_on_its_way_when_the_snapshot_was_made_is_dropped(self) -> None:
+        gate = Gate()
+        gate.assembler.snapshot(Snapshot(BTC, 1, 500, 20, (("99", "1"),), (("100", "1"),)))
+        gate.assembler.accept(quote(BTC, 1, "99", "1", "100", "1", 500, 20))  # seeded from it
+        gate.assembler.accept(quote(BTC, 2, "95", "1", "100", "1", 400, 19))
+        assert [i.bid_text for i in gate.inputs if isinstance(i, Quote)] == ["99"]
+
+    def test_a_venue_that_numbers_anew_or_sets_its_clock_back_is_heard(self) -> None:
+        assert self.quotes((1000, 5, "99"), (1, 6, "98"), (2, 7, "97")) == ["99", "98", "97"]
+        assert self.quotes((10, 5000, "99"), (11, 4, "98"), (12, 5, "97")) == ["99", "98", "97"]
+
+    def test_a_venue_that_does_both_is_heard_from_the_next_line_on(self) -> None:
+        assert self.quotes((1000, 5000, "99"), (1, 4, "98")) == ["99"]
+        self.gate.assembler.lost([(BTC, "quote")], StreamState.SILENT, 9, "no message")
+        self.gate.assembler.accept(quote(BTC, 10, "97", "1", "100", "1", 5, 2))
+        assert [i.bid_text for i in self.gate.inputs if isinstance(i, Quote)] == ["99", "97"]
+
+    def test_quotes_without_numbers_come_as_they_come(self) -> None:
+        assert self.quotes((0, 5, "99"), (0, 4, "98")) == ["99", "98"]
