@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
+import engine.feeds.backpack.frames as backpack
+import engine.feeds.binance.frames as binance
 from engine.feeds.assembler import Assembler
 from engine.feeds.base import FeedStats
 from engine.feeds.sanity import PriceGate
 from engine.feeds.sequence import BackpackRule, Snapshot
 from engine.model.market import Mark, MarketInput, Quote, Side, StreamState, Trade, quote
+from tests.feed_support import compact
 
+USDM = binance.FrameDecoder({"btcusdt": "binance.perp:BTCUSDT"})
+BACKPACK = backpack.FrameDecoder({"BTC_USDC_PERP": "backpack.perp:BTC_USDC_PERP"})
 BTC = "backpack.perp:BTC_USDC_PERP"
 SECOND = 1_000_000_000
 
@@ -91,3 +97,29 @@ class TestQuotesOutOfSequence:
 
     def test_quotes_without_numbers_come_as_they_come(self) -> None:
         assert self.quotes((0, 5, "99"), (0, 4, "98")) == ["99", "98"]
+
+
+_PRICE = {"p": "100", "q": "1", "m": True, "u": 2, "U": 1, "b": "99", "B": "1", "a": "100", "A": "1"}
+_LEVELS = {"b": [["99", "1"]], "a": [["100", "1"]]}
+
+
+@pytest.mark.parametrize(
+    ("decoder", "stream", "symbol"),
+    [
+        *((USDM, f"btcusdt@{name}", "BTCUSDT") for name in ("bookTicker", "depth@100ms", "aggTrade", "markPrice@1s")),
+        *(
+            (BACKPACK, f"{name}.BTC_USDC_PERP", "BTC_USDC_PERP")
+            for name in ("bookTicker", "depth", "trade", "markPrice")
+        ),
+    ],
+)
+def test_what_another_symbol_is_worth_is_not_believed(
+    decoder: binance.FrameDecoder | backpack.FrameDecoder, stream: str, symbol: str
+) -> None:
+    data: dict[str, Any] = {**_PRICE, **(_LEVELS if "depth" in stream else {})}
+    if "rade" in stream:
+        data["a"] = 7
+    for own in ({"s": symbol}, {}):
+        assert decoder.decode_frame(compact({"stream": stream, "data": data | own}), 1) is not None
+    with pytest.raises(ValueError, match="another"):
+        decoder.decode_frame(compact({"stream": stream, "data": data | {"s": "ETHUSDT"}}), 1)

@@ -25,6 +25,7 @@ class _BookTicker(Struct, gc=False):
     a: str | None = None
     A: str | None = None
     E: int = 0
+    s: str = ""
 
 
 class _BookTickerFrame(Struct, gc=False):
@@ -37,6 +38,7 @@ class _Depth(Struct):
     b: Levels = ()
     a: Levels = ()
     E: int = 0
+    s: str = ""
 
 
 class _DepthFrame(Struct):
@@ -49,6 +51,7 @@ class _Trade(Struct, gc=False):
     m: bool
     t: int = 0
     E: int = 0
+    s: str = ""
 
 
 class _TradeFrame(Struct, gc=False):
@@ -61,6 +64,7 @@ class _MarkPrice(Struct, gc=False):
     i: Decimal | None = None
     f: Decimal | None = None
     n: int | None = None
+    s: str = ""
 
 
 class _MarkFrame(Struct, gc=False):
@@ -79,6 +83,8 @@ class _Envelope(Struct):
 
 _Decode = Callable[[bytes, int], Item | None]
 
+_OTHER = "the frame of one symbol holds another"
+
 # Not strict: the venue writes times as numbers, older samples as strings.
 _book_ticker = msgspec.json.Decoder(_BookTickerFrame, strict=False).decode
 _depth = msgspec.json.Decoder(_DepthFrame, strict=False).decode
@@ -87,9 +93,11 @@ _mark = msgspec.json.Decoder(_MarkFrame, strict=False).decode
 _envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
 
 
-def _quote_route(instrument: InstrumentId) -> _Decode:
+def _quote_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> Quote | None:
         d = _book_ticker(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         b, bid_size, a, ask_size = d.b, d.B, d.a, d.A
         if b is None or bid_size is None or a is None or ask_size is None:  # one side of the book is empty
             return None
@@ -98,32 +106,38 @@ def _quote_route(instrument: InstrumentId) -> _Decode:
     return decode
 
 
-def _depth_route(instrument: InstrumentId) -> _Decode:
+def _depth_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> RawDiff:
         d = _depth(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         return RawDiff(instrument, now_ns, d.E * _US, d.U, d.u, 0, d.b, d.a)
 
     return decode
 
 
-def _trade_route(instrument: InstrumentId) -> _Decode:
+def _trade_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> Trade:
         d = _trade(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         side = Side.SELL if d.m else Side.BUY
         return Trade(instrument, now_ns, d.E * _US, str(d.t), d.p, d.q, side)
 
     return decode
 
 
-def _mark_route(instrument: InstrumentId) -> _Decode:
+def _mark_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> Mark:
         d = _mark(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         return Mark(instrument, now_ns, d.E * _US, d.p, d.i, d.f, d.n * _MS if d.n else None)
 
     return decode
 
 
-_ROUTES: dict[str, Callable[[InstrumentId], _Decode]] = {
+_ROUTES: dict[str, Callable[[InstrumentId, str], _Decode]] = {
     "bookTicker": _quote_route,
     "depth": _depth_route,
     "trade": _trade_route,
@@ -136,7 +150,7 @@ class FrameDecoder:
 
     def __init__(self, symbols: Mapping[str, InstrumentId]) -> None:
         self._routes: dict[bytes, _Decode] = {
-            f"{name}.{symbol}".encode(): make(instrument)
+            f"{name}.{symbol}".encode(): make(instrument, symbol)
             for symbol, instrument in symbols.items()
             for name, make in _ROUTES.items()
         }

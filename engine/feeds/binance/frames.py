@@ -26,6 +26,7 @@ class _BookTicker(Struct, gc=False):
     a: str
     A: str
     E: int = 0
+    s: str = ""
 
 
 class _BookTickerFrame(Struct, gc=False):
@@ -39,6 +40,7 @@ class _Depth(Struct):
     a: Levels
     pu: int = 0
     E: int = 0
+    s: str = ""
 
 
 class _DepthFrame(Struct):
@@ -52,6 +54,7 @@ class _Trade(Struct, gc=False):
     a: int = 0
     t: int = 0
     E: int = 0
+    s: str = ""
 
 
 class _TradeFrame(Struct, gc=False):
@@ -64,6 +67,7 @@ class _MarkPrice(Struct, gc=False):
     i: Decimal | None = None
     r: str = ""
     T: int = 0
+    s: str = ""
 
 
 class _MarkFrame(Struct, gc=False):
@@ -82,6 +86,8 @@ class _Envelope(Struct):
 
 _Decode = Callable[[bytes, int], Item]
 
+_OTHER = "the frame of one symbol holds another"
+
 _book_ticker = msgspec.json.Decoder(_BookTickerFrame).decode
 _depth = msgspec.json.Decoder(_DepthFrame).decode
 _trade = msgspec.json.Decoder(_TradeFrame).decode
@@ -89,41 +95,49 @@ _mark = msgspec.json.Decoder(_MarkFrame).decode
 _envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def _quote_route(instrument: InstrumentId) -> _Decode:
+def _quote_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> Quote:
         d = _book_ticker(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         return Quote(instrument, now_ns, d.E * _MS, d.u, float(d.b), float(d.a), d.b, d.B, d.a, d.A)
 
     return decode
 
 
-def _depth_route(instrument: InstrumentId) -> _Decode:
+def _depth_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> RawDiff:
         d = _depth(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         return RawDiff(instrument, now_ns, d.E * _MS, d.U, d.u, d.pu, d.b, d.a)
 
     return decode
 
 
-def _trade_route(instrument: InstrumentId) -> _Decode:
+def _trade_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> Trade:
         d = _trade(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         side = Side.SELL if d.m else Side.BUY
         return Trade(instrument, now_ns, d.E * _MS, str(d.a or d.t), d.p, d.q, side)
 
     return decode
 
 
-def _mark_route(instrument: InstrumentId) -> _Decode:
+def _mark_route(instrument: InstrumentId, symbol: str) -> _Decode:
     def decode(raw: bytes, now_ns: int) -> Mark:
         d = _mark(raw).data
+        if d.s != symbol and d.s:
+            raise ValueError(_OTHER)
         rate = Decimal(d.r) if d.r else None  # delivery contracts send ""
         return Mark(instrument, now_ns, d.E * _MS, d.p, d.i, rate, d.T * _MS if d.T else None)
 
     return decode
 
 
-_ROUTES: dict[str, Callable[[InstrumentId], _Decode]] = {
+_ROUTES: dict[str, Callable[[InstrumentId, str], _Decode]] = {
     "bookTicker": _quote_route,
     "depth": _depth_route,
     "aggTrade": _trade_route,
@@ -157,5 +171,5 @@ class FrameDecoder:
         make = _ROUTES.get(name.partition("@")[0])
         if instrument is None or make is None:
             return None
-        route = self._routes[envelope.stream.encode()] = make(instrument)
+        route = self._routes[envelope.stream.encode()] = make(instrument, symbol.upper())
         return route(raw, now_ns)
