@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.model.instrument import InstrumentId
 from engine.model.market import Funding, Mark
@@ -17,6 +18,9 @@ MAX_RATE = Decimal("0.05")
 """No venue settles more at once; a rate beyond it is a slip that would empty accounts."""
 REACH_BACK_NS = 24 * 3_600 * 1_000_000_000
 """A settlement before the ledger's end may still be missing in it: its line was down, or it was on its way to the disk."""
+
+EARLY_NS = 60 * 1_000_000_000
+"""A venue's clock and ours may differ by as much as this in when a settlement's time has come."""
 
 
 class Settlement(Struct, frozen=True):
@@ -67,7 +71,11 @@ class FundingWatch:
         if before is None or before.next_funding_ns is None or before.funding_rate is None:
             return []
         if mark.next_funding_ns is None or mark.next_funding_ns <= before.next_funding_ns:
+            if mark.funding_rate is None and mark.next_funding_ns == before.next_funding_ns:
+                track.last = replace(mark, funding_rate=before.funding_rate)
             return []
+        if (mark.venue_ns or mark.time_ns) < before.next_funding_ns - EARLY_NS:
+            return []  # its interval became longer: what was due then is not any more
         funding = Funding(mark.instrument, mark.time_ns, before.next_funding_ns, before.funding_rate, before.price)
         if track.waiting:
             track.held.append(funding)

@@ -90,8 +90,8 @@ def update(first: int, last: int, previous: int, bid: str = "100.0") -> bytes:
     return compact({"stream": "btcusdt@depth@100ms", "data": data | {"b": [[bid, "2"]], "a": []}})
 
 
-def mark(next_ms: int = 100, rate: str = "0.0001") -> bytes:
-    data = {"e": "markPriceUpdate", "E": 1, "s": "BTCUSDT", "p": "100", "i": "100", "r": rate, "T": next_ms}
+def mark(next_ms: int = 100, rate: str = "0.0001", at_ms: int = 1) -> bytes:
+    data = {"e": "markPriceUpdate", "E": at_ms, "s": "BTCUSDT", "p": "100", "i": "100", "r": rate, "T": next_ms}
     return compact({"stream": "btcusdt@markPrice@1s", "data": data})
 
 
@@ -237,7 +237,7 @@ class TestLines:
         assert caught.group_contains(ValueError, match="a fault in the core")
 
     async def test_funding_is_settled_when_its_time_has_passed(self, exchange: Exchange) -> None:
-        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(1)), mark(hours(2), "0.0005"))}
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(1)), mark(hours(2), "0.0005", hours(1)))}
         exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, b"[]")
         async with Watcher(exchange.binance()) as watcher:
             await watcher.until(count(Funding))
@@ -381,7 +381,7 @@ class TestMissedFunding:
         assert feed.stats()["funding_failures"] == 2
 
     async def test_settlements_in_the_stream_do_not_wait_for_a_dead_history_for_ever(self, exchange: Exchange) -> None:
-        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(0)), mark(hours(8)))}
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(0)), mark(hours(8), at_ms=hours(0)))}
         exchange.replies["/fapi/v1/fundingRate"] = lambda: (403, b"no")
         feed = self.feed(exchange, hours(-1) * 10**6)
         async with Watcher(feed) as watcher:
@@ -410,7 +410,7 @@ class TestMissedFunding:
         assert [price for _, _, price in self.settled(watcher)] == ["59000.5", "62000.5"]
 
     async def test_a_new_ledger_has_missed_nothing(self, exchange: Exchange) -> None:
-        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(1)), mark(hours(2)))}
+        exchange.sockets = {"/public": silence, "/market": sends(mark(hours(1)), mark(hours(2), at_ms=hours(1)))}
         exchange.replies["/fapi/v1/fundingRate"] = lambda: (200, compact([self.row(8), self.row(0)]))
         async with Watcher(self.feed(exchange, 0)) as watcher:
             await watcher.until(count(Funding))

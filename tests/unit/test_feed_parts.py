@@ -256,6 +256,20 @@ class TestFundingWatch:
         assert settled == [Funding(BTC, 101, 100, Decimal("0.0002"), Decimal(60_010))]
         assert watch.settled(self.mark(102, 60_500, "0.0003", 200)) == []
 
+    def test_an_interval_that_becomes_longer_settles_nothing_before_its_new_end(self) -> None:
+        watch, hour = FundingWatch(), 3_600 * SECOND
+        assert watch.settled(self.mark(10 * hour, 60_000, "0.0001", 12 * hour)) == []
+        assert watch.settled(self.mark(11 * hour, 60_000, "0.0002", 16 * hour)) == []
+        (settled,) = watch.settled(self.mark(16 * hour, 60_000, "0.0003", 24 * hour))
+        assert (settled.due_ns, settled.rate) == (16 * hour, Decimal("0.0002"))
+
+    def test_a_mark_without_its_rate_leaves_the_last_one_known(self) -> None:
+        watch = FundingWatch()
+        watch.settled(self.mark(98, 60_000, "0.0001", 100))
+        watch.settled(Mark(BTC, 99, 0, Decimal(60_010), None, None, 100))
+        (settled,) = watch.settled(self.mark(101, 60_500, "0.0003", 200))
+        assert settled == Funding(BTC, 101, 100, Decimal("0.0001"), Decimal(60_010))
+
     def test_marks_without_funding_settle_nothing(self) -> None:
         watch = FundingWatch()
         assert watch.settled(Mark(BTC, 1, 0, Decimal(1))) == []
