@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from engine.clock import Clock
@@ -14,6 +15,9 @@ from engine.model.market import MarketInput
 
 Sink = Callable[[MarketInput], None]
 """Takes one input, synchronously, on the event loop."""
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
+"""What decoding raises where a text is not what it should be."""
 
 
 class FeedError(RuntimeError):

@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import httpx
-import msgspec
 
 from engine.clock import Clock, mono_ns
 from engine.feeds.assembler import Assembler
-from engine.feeds.base import Backoff, explain
+from engine.feeds.base import UNREADABLE, Backoff, explain
 from engine.feeds.sequence import Snapshot
 from engine.model.instrument import InstrumentId
 from engine.model.market import StreamState, quote
 
-REST_ERRORS = (httpx.HTTPError, msgspec.MsgspecError, ValueError, ArithmeticError)
+REST_ERRORS = (httpx.HTTPError, *UNREADABLE)
 
 
 class BookKeeper:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from engine.clock import Clock, mono_ns
 from engine.feeds.assembler import Assembler, Item, stream_of
-from engine.feeds.base import Backoff, FeedRefused, FeedStats, explain
+from engine.feeds.base import UNREADABLE, Backoff, FeedRefused, FeedStats, explain
 from engine.feeds.books import BookKeeper
 from engine.feeds.history import FundingHistory
 from engine.feeds.sequence import RawDiff
@@ -113,7 +112,7 @@ class LineReader:
             stats.received += 1
             try:
                 item = decode(raw, now_ns())
-            except (msgspec.MsgspecError, ValueError, ArithmeticError):
+            except UNREADABLE:
                 stats.broken += 1
                 continue
             if item is None:

@@ -11,9 +11,9 @@ import math
 from pathlib import Path
 
 from engine.clock import ManualClock, mono_ns
-from engine.feeds.base import FeedError, FeedRefused, FeedStats, Sink
+from engine.feeds.base import UNREADABLE, FeedError, FeedRefused, FeedStats, Sink
 from engine.feeds.lines import Damaged, fingerprint, last_time_ns, read_lines, split_line
-from engine.feeds.scripts import BAD_LINE, open_script, shifted
+from engine.feeds.scripts import open_script, shifted
 from engine.model.instrument import Instrument
 from engine.model.market import FeedStatus, StreamState
 
@@ -99,7 +99,7 @@ class RecordingFeed:
                     recorded_ns, payload = split_line(line)
                     stamp_ns = max(recorded_ns, stamp_ns)
                     item = self._script.decode(payload, stamp_ns)
-                except (*BAD_LINE, FeedRefused):
+                except (*UNREADABLE, FeedRefused):
                     self._stats.broken += 1
                     continue
                 if item is None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.feeds.assembler import Assembler, Item
-from engine.feeds.base import FeedError, FeedStats, Sink
+from engine.feeds.base import UNREADABLE, FeedError, FeedStats, Sink
 from engine.feeds.binance.frames import FrameDecoder
 from engine.feeds.binance.rest import parse_depth
 from engine.feeds.capture import CaptureLine, Header
@@ -24,8 +24,6 @@ from engine.feeds.tiers import SPOT_TIERS, perp_tiers
 from engine.model.instrument import Instrument, InstrumentId, MarkSource, VenueProfile, instrument_id
 from engine.model.market import MarketInput, Quote
 
-BAD_LINE = (msgspec.MsgspecError, ValueError, ArithmeticError)
-"""What a broken line raises."""
 _SURVEYED = 2_000
 _SNAPSHOT = b'{"lastUpdateId"'
 _QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "BTC", "ETH")
@@ -43,7 +41,7 @@ class Script(Protocol):
     first_ns: int
 
     def decode(self, payload: bytes, now_ns: int) -> Recorded | None:
-        """A line's content; raises one of BAD_LINE."""
+        """A line's content; raises one of UNREADABLE."""
         ...
 
     def player(self, sink: Sink, stats: FeedStats) -> Callable[[Recorded], None]:
@@ -63,7 +61,7 @@ class CaptureScript:
             try:
                 now_ns, payload = split_line(line)
                 item = self.decode(payload, now_ns)
-            except BAD_LINE:
+            except UNREADABLE:
                 continue
             if item is not None and (venue_ns := getattr(item, "venue_ns", 0)):
                 ages.append(item.time_ns - venue_ns)
@@ -173,7 +171,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 def _capture(path: Path, payload: bytes, first_ns: int, sample: list[bytes]) -> Script:
     try:
         header = msgspec.json.decode(payload, type=Header)
-    except BAD_LINE as error:
+    except UNREADABLE as error:
         raise FeedError(f"recording: the header of {path.name} cannot be read: {error}; record it again") from error
     return CaptureScript(header, first_ns, sample[1:])
 
@@ -190,7 +188,7 @@ def _raw(path: Path, first_ns: int, sample: list[bytes]) -> Script:
         try:
             now_ns, payload = split_line(line)
             item = None if payload.startswith(_SNAPSHOT) else decode(payload, now_ns)
-        except BAD_LINE:
+        except UNREADABLE:
             continue
         if item is not None:
             survey.note(item)

@@ -9,11 +9,9 @@ import asyncio
 from collections.abc import Callable
 from itertools import product
 
-import msgspec
-
 from engine.clock import Clock
 from engine.feeds.assembler import Assembler, stream_of
-from engine.feeds.base import FeedStats, Sink
+from engine.feeds.base import UNREADABLE, FeedStats, Sink
 from engine.feeds.binance.frames import FrameDecoder
 from engine.feeds.binance.rest import parse_depth
 from engine.feeds.sanity import PriceGate
@@ -30,7 +28,6 @@ SILENCE_S = {"quote": 8.0, "mark": 15.0}
 WATCH_S = 2.0
 RECONNECT_S = 1.0
 _STREAMS = ("quote", "depth", "trade", "mark")
-_BROKEN = (msgspec.MsgspecError, ValueError, ArithmeticError)
 _LOST = (Fault.MARKET_GAP, Fault.MARKET_REORDER, Fault.MARKET_TRUNCATED)
 
 
@@ -112,7 +109,7 @@ class MarketLine:
         stats.received += 1
         try:
             item = self._decode(frame, self._clock.now_ns())
-        except _BROKEN:
+        except UNREADABLE:
             stats.broken += 1
             return
         if item is None:

@@ -101,3 +101,48 @@ class TestOneSilentStreamOfSeveral:
         inputs = await watch(exchange, 0.6)
         assert StreamState.SILENT in told(inputs, ETH)
         assert all(i.bid_text == "100.0" for i in inputs if isinstance(i, Quote))
+
+
+class TestFrames:
+    async def test_one_nested_beyond_reason_is_skipped(self, exchange: Exchange) -> None:
+        async def nested(socket: ServerConnection) -> None:
+            await socket.send(ticker("BTCUSDT", 1))
+            await socket.send(ticker("BTCUSDT", 2).replace('"E":2', '"x":' + "[" * 5_000 + "]" * 5_000))
+            await socket.send(ticker("BTCUSDT", 3))
+            await socket.wait_closed()
+
+        exchange.sockets = {"/public": nested, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 0.15)
+        assert [i.update_id for i in inputs if isinstance(i, Quote)] == [1, 3]
+
+    async def test_binary_and_fragmented_ones_are_read_and_pings_answered(self, exchange: Exchange) -> None:
+        async def odd(socket: ServerConnection) -> None:
+            first, second = ticker("BTCUSDT", 1), ticker("BTCUSDT", 2)
+            await (await socket.ping(b"are you there"))
+            await socket.send(first.encode())
+            await socket.send([second[:20], second[20:50], "", second[50:]])
+            await socket.wait_closed()
+
+        exchange.sockets = {"/public": odd, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 0.15)
+        assert [i.update_id for i in inputs if isinstance(i, Quote)] == [1, 2]
+
+    @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 4001])
+    async def test_a_server_that_closes_is_told_and_found_again(self, exchange: Exchange, code: int) -> None:
+        async def closes(socket: ServerConnection) -> None:
+            await socket.send(ticker("BTCUSDT", 1))
+            await socket.close(code, "enough")
+
+        exchange.sockets = {"/public": closes, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 0.3)
+        assert told(inputs, BTC)[:4] == [
+            StreamState.CONNECTING, StreamState.LIVE, StreamState.DOWN, StreamState.LIVE,
+        ]  # fmt: skip
+
+    async def test_one_too_large_to_be_meant_ends_the_line(self, exchange: Exchange) -> None:
+        async def huge(socket: ServerConnection) -> None:
+            await socket.send("x" * 9_000_000)
+
+        exchange.sockets = {"/public": huge, "/market": lambda socket: socket.wait_closed()}
+        inputs = await watch(exchange, 0.5)
+        assert StreamState.DOWN in told(inputs, BTC)
