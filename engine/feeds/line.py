@@ -80,6 +80,9 @@ class LineReader:
                     self._mark_silent(error)
             except* (WebSocketException, OSError, FeedRefused) as lost:
                 self._mark_all(StreamState.DOWN, "; ".join(map(explain, lost.exceptions)))
+            # A group whose child failed in the same moment keeps a cancellation to itself.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             self._stats.reconnects += 1
             self._backoff.lasted((mono_ns() - started) / 1e9)
             await asyncio.sleep(self._backoff.next())

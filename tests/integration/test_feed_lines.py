@@ -10,6 +10,7 @@ from websockets.asyncio.server import ServerConnection
 
 from engine.feeds.binance.feed import BinanceUsdm
 from engine.feeds.live import Timing
+from engine.feeds.watchdog import StreamKey, Watchdog
 from engine.model.market import FeedStatus, MarketInput, Quote, StreamState
 from tests.feed_support import compact
 from tests.live_kit import Exchange, live
@@ -146,3 +147,23 @@ class TestFrames:
         exchange.sockets = {"/public": huge, "/market": lambda socket: socket.wait_closed()}
         inputs = await watch(exchange, 0.5)
         assert StreamState.DOWN in told(inputs, BTC)
+
+
+async def test_a_feed_that_is_stopped_in_the_moment_a_stream_is_found_silent_stops(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(watchdog: Watchdog, now_ns: int) -> list[StreamKey]:
+        found = seen(watchdog, now_ns)
+        if found:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        return found
+
+    seen = Watchdog.silent
+    monkeypatch.setattr(Watchdog, "silent", silent)
+    exchange.sockets = {"/public": lambda socket: socket.wait_closed(), "/market": lambda socket: socket.wait_closed()}
+    task = asyncio.create_task(exchange.binance(WATCHED).run(lambda item: None))
+    done, _ = await asyncio.wait([task], timeout=3)
+    monkeypatch.undo()
+    task.cancel()
+    await asyncio.wait([task], timeout=3)
+    assert done
