@@ -18,7 +18,8 @@ from engine.feeds.live import LiveFeed, Timing, Venue
 FAST = Timing(silence={}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.05, http=5.0)
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
-Reply = tuple[int, bytes]
+Reply = tuple[int, bytes] | tuple[int, bytes, str]
+"""Status and body, and a line of the head where the test wants one."""
 
 
 class Exchange:
@@ -46,13 +47,11 @@ class Exchange:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            target = head.split(" ")[1]
+            target = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[1]
             self.requests.append(target)
-            status, body = self.replies.get(target.partition("?")[0], lambda: (404, b"Not Found"))()
-            writer.write(
-                b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body)) + body
-            )
+            status, body, *more = self.replies.get(target.partition("?")[0], lambda: (404, b"Not Found"))()
+            head = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close", *more]
+            writer.write("\r\n".join([*head, "", ""]).encode() + body)
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass

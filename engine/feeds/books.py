@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import httpx
-
 from engine.clock import Clock, mono_ns
 from engine.feeds.assembler import Assembler
-from engine.feeds.base import UNREADABLE, Backoff, explain
+from engine.feeds.base import Backoff, explain
+from engine.feeds.restful import REST_ERRORS, told_to_wait
 from engine.feeds.sequence import Snapshot
 from engine.model.instrument import InstrumentId
 from engine.model.market import StreamState, quote
-
-REST_ERRORS = (httpx.HTTPError, *UNREADABLE)
 
 
 class BookKeeper:
@@ -83,7 +80,7 @@ class BookKeeper:
             detail = f"snapshot: {explain(error)}"
             key = (self._instrument, "depth")
             self._assembler.state(key, StreamState.RESYNC, self._clock.now_ns(), detail)
-            return _told_to_wait(error)
+            return told_to_wait(error)
         if connection != self._connection or not self._assembler.snapshot(snapshot):
             return 0.0
         self._needed.clear()
@@ -107,13 +104,3 @@ class BookKeeper:
         self._assembler.accept(
             quote(self._instrument, snapshot.time_ns, *bid, *ask, snapshot.venue_ns, snapshot.last_id)
         )
-
-
-def _told_to_wait(error: Exception) -> float:
-    """Seconds of a Retry-After header; 0 where there is none."""
-    if not isinstance(error, httpx.HTTPStatusError):
-        return 0.0
-    try:
-        return float(error.response.headers.get("Retry-After", "0"))
-    except ValueError:
-        return 0.0

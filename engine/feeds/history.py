@@ -8,14 +8,17 @@ from itertools import count
 
 from engine.clock import Clock
 from engine.feeds.base import Backoff, FeedStats, Sink
-from engine.feeds.books import REST_ERRORS
 from engine.feeds.funding import FundingWatch, Settlement, sane_mark, sane_rate
+from engine.feeds.restful import REST_ERRORS, told_to_wait
 from engine.model.instrument import InstrumentId
 
 Fetch = Callable[[int], Awaitable[list[Settlement]]]
 """Settlements due after a time, ns, in any order; raises one of REST_ERRORS."""
 _PATIENCE = 10
 """Failed tries after which settlements seen in the stream wait for the history no longer."""
+
+_LONGEST_S = 600.0
+"""Nor do they wait for a history that may not be asked for as long as this."""
 
 
 class FundingHistory:
@@ -65,11 +68,12 @@ class FundingHistory:
             try:
                 rows = await self._fetch(self._watch.given_ns(self._instrument))
                 break
-            except REST_ERRORS:
+            except REST_ERRORS as error:
                 self._stats.funding_failures += 1
-            if tries == _PATIENCE:
+                wait_s = max(told_to_wait(error), backoff.next())
+            if tries == _PATIENCE or wait_s > _LONGEST_S:
                 self._give([])
-            await asyncio.sleep(backoff.next())
+            await asyncio.sleep(wait_s)
         sane = [row for row in rows if sane_rate(row.rate) and sane_mark(row.mark)]
         self._stats.dropped_absurd += len(rows) - len(sane)
         self._give(sane)

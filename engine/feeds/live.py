@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from engine.clock import Clock
 from engine.feeds.assembler import Assembler, Item
 from engine.feeds.base import Backoff, FeedError, FeedStats, Sink, explain
-from engine.feeds.books import REST_ERRORS, BookKeeper
+from engine.feeds.books import BookKeeper
 from engine.feeds.funding import REACH_BACK_NS, FundingWatch, Settlement
 from engine.feeds.history import FundingHistory
 from engine.feeds.line import Line, LineReader
+from engine.feeds.restful import REST_ERRORS, told_to_wait
 from engine.feeds.sanity import PriceGate
 from engine.feeds.sequence import Rule, Snapshot
 from engine.model.instrument import Instrument, InstrumentId
@@ -191,8 +192,8 @@ class LiveFeed:
             before = self.clock.now_ns()
             try:
                 server = await self._venue.server_time_ns(http)
-            except REST_ERRORS:
-                await asyncio.sleep(backoff.next())
+            except REST_ERRORS as error:
+                await asyncio.sleep(max(told_to_wait(error), backoff.next()))
                 continue
             self.clock_offset_ns = (before + self.clock.now_ns()) // 2 - server
             await asyncio.sleep(_OFFSET_EVERY_S)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
 import httpx
 
 from engine.clock import Clock
+from engine.feeds.base import UNREADABLE
 from engine.feeds.funding import Settlement
 from engine.feeds.sequence import Snapshot
 from engine.model.instrument import Instrument, InstrumentId
+
+REST_ERRORS = (httpx.HTTPError, *UNREADABLE)
+"""What asking a venue raises."""
 
 
 class Rest(Protocol):
@@ -65,3 +70,14 @@ class RestVenue:
     async def server_time_ns(self, http: httpx.AsyncClient) -> int:
         """The venue's clock."""
         return await self._rest.get_time_ns(http)
+
+
+def told_to_wait(error: Exception) -> float:
+    """Seconds of a Retry-After header, which a ban grows with when it is not kept; 0 where there is none."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return 0.0
+    try:
+        seconds = float(error.response.headers.get("Retry-After", "0"))
+    except ValueError:
+        return 0.0
+    return seconds if math.isfinite(seconds) else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -167,3 +168,13 @@ async def test_a_feed_that_is_stopped_in_the_moment_a_stream_is_found_silent_sto
     task.cancel()
     await asyncio.wait([task], timeout=3)
     assert done
+
+
+@pytest.mark.parametrize("status", [429, 418])
+async def test_a_venue_that_names_a_time_to_wait_is_left_alone_until_then(exchange: Exchange, status: int) -> None:
+    exchange.sockets = {"/public": lambda socket: socket.wait_closed(), "/market": lambda socket: socket.wait_closed()}
+    paths = ("/fapi/v1/depth", "/fapi/v1/fundingRate", "/fapi/v1/time")
+    exchange.replies = dict.fromkeys(paths, lambda: (status, b"{}", "Retry-After: 60"))
+    await watch(exchange, 0.8, Timing(silence={}, backoff_base=0.01, backoff_cap=0.05, first_diff=0.01))
+    asked = Counter(target.partition("?")[0] for target in exchange.requests)
+    assert asked == {"/fapi/v1/depth": 2, "/fapi/v1/fundingRate": 2, "/fapi/v1/time": 1}
