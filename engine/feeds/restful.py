@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import httpx
+import msgspec
 
 from engine.clock import Clock
 from engine.feeds.base import UNREADABLE
@@ -70,6 +71,19 @@ class RestVenue:
     async def server_time_ns(self, http: httpx.AsyncClient) -> int:
         """The venue's clock."""
         return await self._rest.get_time_ns(http)
+
+
+def readable(rows: Iterable[msgspec.Raw], read: Callable[[msgspec.Raw], Instrument | None]) -> list[Instrument]:
+    """What can be read of a venue's list; what trades there in a shape unknown to us must not hide the rest."""
+    found = []
+    for row in rows:
+        try:
+            instrument = read(row)
+            if instrument is not None and instrument.tick > 0 and instrument.step > 0:
+                found.append(instrument)
+        except UNREADABLE:
+            continue
+    return found
 
 
 def told_to_wait(error: Exception) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from engine.feeds.backpack import rest as backpack
 from engine.feeds.binance import rest as binance
@@ -71,6 +74,28 @@ def test_markets_that_are_closed_or_of_another_kind_are_left_out() -> None:
     spot, perp = payload("backpack", "ccxt_rest_parse_market")
     rows = [spot | {"orderBookState": "Closed"}, perp | {"marketType": "PREDICTION"}]
     assert backpack.parse_markets(compact(rows)) == []
+
+
+ODD: list[dict[str, Any]] = [{"filters": {}}, {"filters": None}, {"filters": 7}, {"symbol": None}]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_market_of_a_shape_unknown_to_us_hides_no_other(odd: dict[str, Any]) -> None:
+    spot, perp = payload("backpack", "ccxt_rest_parse_market")
+    strange = perp | {"symbol": "X_USDC_PRED", "marketType": "PREDICTION"} | odd
+    assert [i.symbol for i in backpack.parse_markets(compact([spot, strange, perp]))] == ["SOL_USDC", "SOL_USDC_PERP"]
+    listed = payload("binance", "nautilus_futures_market_exchange_info")["symbols"]
+    strange = {"symbol": "AAPLUSDT", "status": "TRADING", "contractType": "TRADIFI_PERPETUAL"} | odd
+    found = binance.parse_exchange_info(compact({"symbols": [strange, *listed]}))
+    assert [i.symbol for i in found] == ["BTCUSDT", "ETHUSDT"]
+
+
+@pytest.mark.parametrize("tick", ["", "0", "NaN", "-1", "a tick"])
+def test_an_instrument_without_a_grid_is_none(tick: str) -> None:
+    listed = payload("binance", "nautilus_futures_market_exchange_info")["symbols"]
+    (rule,) = [rule for rule in listed[0]["filters"] if rule["filterType"] == "PRICE_FILTER"]
+    rule["tickSize"] = tick
+    assert [i.symbol for i in binance.parse_exchange_info(compact({"symbols": listed}))] == ["ETHUSDT"]
 
 
 def test_backpack_depth_takes_its_id_from_a_string() -> None:

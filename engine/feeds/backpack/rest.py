@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from engine.feeds.funding import Settlement
 from engine.feeds.numbers import plain
+from engine.feeds.restful import readable
 from engine.feeds.sequence import Levels, Snapshot
 from engine.feeds.tiers import SPOT_TIERS
 from engine.model.instrument import Instrument, InstrumentId, MarkSource, Tier, VenueProfile, instrument_id, tiers_from
@@ -81,6 +82,9 @@ class _Mark(Struct):
     price: Decimal = msgspec.field(name="markPrice")
 
 
+_market = msgspec.json.Decoder(_Market, strict=False).decode
+
+
 def product_of(symbol: str) -> str:
     """`BTC_USDC_PERP` -> perp, `BTC_USDC` -> spot."""
     return "perp" if symbol.endswith("_PERP") else "spot"
@@ -93,8 +97,12 @@ def instrument_of(symbol: str) -> InstrumentId:
 
 def parse_markets(body: bytes) -> list[Instrument]:
     """Open spot markets and perpetuals; other kinds of market are left out. Fees are the public base rates."""
-    markets = msgspec.json.decode(body, type=list[_Market], strict=False)
-    return [_instrument(m) for m in markets if m.kind in ("SPOT", "PERP") and m.state == "Open"]
+    return readable(msgspec.json.decode(body, type=list[msgspec.Raw]), _read)
+
+
+def _read(row: msgspec.Raw) -> Instrument | None:
+    market = _market(row)
+    return _instrument(market) if market.kind in ("SPOT", "PERP") and market.state == "Open" else None
 
 
 def _instrument(market: _Market) -> Instrument:

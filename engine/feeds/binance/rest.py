@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from engine.feeds.funding import Settlement
 from engine.feeds.numbers import plain
+from engine.feeds.restful import readable
 from engine.feeds.sequence import Levels, Snapshot
 from engine.feeds.tiers import perp_tiers
 from engine.model.instrument import Instrument, InstrumentId, instrument_id
@@ -40,7 +41,7 @@ class _Symbol(Struct):
 
 
 class _ExchangeInfo(Struct):
-    symbols: list[_Symbol]
+    symbols: list[msgspec.Raw]
 
 
 class _Book(Struct):
@@ -69,18 +70,23 @@ class _Premium(Struct):
     mark: Decimal = msgspec.field(name="markPrice")
 
 
+_symbol = msgspec.json.Decoder(_Symbol).decode
+
+
 def parse_exchange_info(body: bytes) -> list[Instrument]:
     """Tradable perpetuals. Tick and step come from the filters, never from the precision fields (4.1).
 
     Fees and tiers are the public defaults: the real ones need a key.
     """
-    info = msgspec.json.decode(body, type=_ExchangeInfo)
-    return [
-        _instrument(symbol, filters)
-        for symbol in info.symbols
-        if symbol.contract_type == "PERPETUAL" and symbol.status == "TRADING"
-        if (filters := {f.filter_type: f for f in symbol.filters}).keys() >= {"PRICE_FILTER", "LOT_SIZE"}
-    ]
+    return readable(msgspec.json.decode(body, type=_ExchangeInfo).symbols, _read)
+
+
+def _read(row: msgspec.Raw) -> Instrument | None:
+    symbol = _symbol(row)
+    filters = {f.filter_type: f for f in symbol.filters}
+    if symbol.contract_type != "PERPETUAL" or symbol.status != "TRADING":
+        return None
+    return _instrument(symbol, filters) if filters.keys() >= {"PRICE_FILTER", "LOT_SIZE"} else None
 
 
 def _instrument(symbol: _Symbol, filters: dict[str, _Filter]) -> Instrument:
