@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from msgspec import Struct
+
 from engine.model.market import Quote, Trade
 from engine.views.structs import Candle
 
@@ -46,23 +48,54 @@ class Candles:
         return Candle(self._start, self._open, self._high, self._low, self._close, self._volume)
 
 
+class _Moment(Struct):
+    """What quotes showed within one moment, after the first of them."""
+
+    cell: int
+    time_ns: int
+    low: float
+    high: float
+    last: float
+    more: bool = False
+
+
 class CandleBook:
-    """Candles of every instrument in every timeframe. A quote counts at most once in `every_ns`: pictures need no more."""
+    """Candles of every instrument in every timeframe. Of the quotes of one moment, `every_ns`, the first counts at once, the
+    highest, the lowest and the last together: a picture needs no more.
+    """
 
     def __init__(self, every_ns: int = 100_000_000) -> None:
         self._series: dict[str, dict[int, Candles]] = {}
         self._every = every_ns
-        self._quoted: dict[str, int] = {}
+        self._quoted: dict[str, _Moment] = {}
 
     def quote(self, quote: Quote) -> None:
         """Take the mid of a quote."""
-        if quote.time_ns - self._quoted.get(quote.instrument, -self._every) >= self._every:
-            self._quoted[quote.instrument] = quote.time_ns
-            self._add(quote.instrument, quote.time_ns, (quote.bid + quote.ask) / 2, 0.0)
+        price, cell = (quote.bid + quote.ask) / 2, quote.time_ns // self._every
+        moment = self._quoted.get(quote.instrument)
+        if moment is None or moment.cell != cell:
+            self._flush(quote.instrument)
+            self._quoted[quote.instrument] = _Moment(cell, quote.time_ns, price, price, price)
+            self._add(quote.instrument, quote.time_ns, price, 0.0)
+            return
+        moment.last, moment.more = price, True
+        if price > moment.high:
+            moment.high = price
+        elif price < moment.low:
+            moment.low = price
 
     def trade(self, trade: Trade) -> None:
         """Take a trade with its volume."""
+        self._flush(trade.instrument)
         self._add(trade.instrument, trade.time_ns, float(trade.price), float(trade.size))
+
+    def _flush(self, instrument: str) -> None:
+        moment = self._quoted.get(instrument)
+        if moment is not None and moment.more:
+            for price in (moment.low, moment.high, moment.last):
+                self._add(instrument, moment.time_ns, price, 0.0)
+            moment.low = moment.high = moment.last
+            moment.more = False
 
     def _add(self, instrument: str, time_ns: int, price: float, size: float) -> None:
         series = self._series.get(instrument)
@@ -73,5 +106,6 @@ class CandleBook:
 
     def of(self, instrument: str, seconds: int) -> tuple[Candle, ...]:
         """Candles of one timeframe, oldest first; empty where nothing passed."""
+        self._flush(instrument)
         series = self._series.get(instrument, {}).get(seconds)
         return series.all() if series is not None else ()
