@@ -12,6 +12,8 @@ from engine.feeds.base import FeedError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _HASHED = 1 << 20
+_LATEST_NS = 1 << 62
+"""A stamp beyond the year 2116 is a damaged one, with a digit too many."""
 
 
 class Damaged(Exception):
@@ -48,7 +50,10 @@ def read_lines(path: Path) -> Iterator[bytes]:
 def split_line(line: bytes) -> tuple[int, bytes]:
     """Local time and JSON text; raises ValueError."""
     stamp, _, payload = line.partition(b" ")
-    return int(stamp), payload.strip()
+    time_ns = int(stamp)
+    if not 0 <= time_ns < _LATEST_NS:
+        raise ValueError(f"{time_ns} is no time")
+    return time_ns, payload.strip()
 
 
 def last_time_ns(path: Path, enough_ns: int) -> int:

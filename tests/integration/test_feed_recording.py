@@ -22,6 +22,7 @@ from engine.clock import ManualClock
 from engine.feeds.base import FeedError
 from engine.feeds.capture import Recorder
 from engine.feeds.factory import make_feed
+from engine.feeds.lines import last_time_ns, split_line
 from engine.feeds.recording import MAX_SPEED, RecordingFeed
 from engine.feeds.simulated.market import SimulatedMarket
 from engine.model.instrument import MarkSource
@@ -120,6 +121,15 @@ class TestRawBinance:
         assert feed.stats()["broken"] == 2
         assert feed.stats()["received"] == 3000
         assert sum(isinstance(i, Quote) for i in inputs) > 1000
+
+    async def test_a_stamp_with_a_digit_too_many_is_a_broken_line(self, tmp_path: Path) -> None:
+        lines = gzip.decompress(USDM.read_bytes()).splitlines(keepends=True)[:3000]
+        last = split_line(lines[-1])[0]
+        lines[100], lines[200] = b"9" + lines[100], b"-" + lines[200]
+        path = zipped(tmp_path / "x.gz", b"".join(lines))
+        feed, inputs = await played(path)
+        assert feed.stats()["broken"] == 2
+        assert inputs[-1].time_ns == last == last_time_ns(path, 2**63)
 
     async def test_a_skipped_diff_stops_the_book_and_says_so(self, tmp_path: Path) -> None:
         lines = gzip.decompress(USDM.read_bytes()).splitlines(keepends=True)[:3000]
