@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from contextlib import suppress
 from pathlib import Path
 
 from engine.clock import ManualClock, mono_ns
 from engine.core.inputs import Note
-from engine.feeds.base import Feed, Sink
+from engine.feeds.base import Backoff, Feed, Sink
 from engine.feeds.capture import Recorder
 from engine.model.event import AlarmRaised
 from engine.model.instrument import Instrument
@@ -21,6 +22,8 @@ from engine.views.candles import CandleBook
 log = logging.getLogger(__name__)
 
 AGAIN_S = 1.0
+LONGEST_S = 10.0
+"""A feed that fails again and again is begun again no more often than venues let one connect."""
 AFTER_END_S = 0.02
 
 
@@ -62,7 +65,9 @@ class Player:
         sink, clock = self._sink(), self._feed.clock
         if self._also is not None:
             sink = _both(sink, self._also)
+        backoff = Backoff(random.Random(0), AGAIN_S, LONGEST_S)
         while True:
+            started = mono_ns()
             try:
                 await self._feed.run(sink)
             except Exception as error:
@@ -72,7 +77,8 @@ class Player:
                 self._status.ended_ns = clock.now_ns() if isinstance(clock, ManualClock) else 0
             if isinstance(clock, ManualClock):
                 break
-            await asyncio.sleep(AGAIN_S)
+            backoff.lasted((mono_ns() - started) / 1e9)
+            await asyncio.sleep(backoff.next())
             self._tell(sink, StreamState.LIVE, "")
         last_ns = mono_ns()
         while True:
