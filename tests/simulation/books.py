@@ -327,6 +327,10 @@ class Face:
         return max(best, Decimal(top[1])) if behind or price == Decimal(top[0]) else best
 
 
+_GAPS = frozenset({StreamState.CONNECTING, StreamState.RESYNC, StreamState.SILENT, StreamState.DOWN})
+"""A book with a gap shows no more than its top."""
+
+
 class Shown:
     """What one life's market displayed and traded, and how much of it our orders got."""
 
@@ -351,7 +355,7 @@ class Shown:
             self._now.depth(item)
         elif isinstance(item, Mark):
             self.mark = item.price
-        elif isinstance(item, FeedStatus) and item.state is StreamState.RESYNC:
+        elif isinstance(item, FeedStatus) and item.stream == "depth" and item.state in _GAPS:
             self._now.levels.clear()
             self._now.forget()
 
