@@ -21,9 +21,8 @@ BUY = Side.BUY
 
 def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     """What blocks every entry: kill switch, a halted engine, a market that is not live or not fresh."""
-    state = kernel.state
-    if state.kill:
-        return Refusal("KILL_SWITCH", "the kill switch is on; closes still work, `hoox kill off` lifts it")
+    if killed := not_killed(kernel):
+        return killed
     if kernel.halted:
         return Refusal("HALTED", f"entries are halted: {kernel.halted}; closes still work")
     quote, symbol = market.quote, market.instrument.symbol
@@ -36,9 +35,16 @@ def may_enter(kernel: Kernel, market: Market) -> Refusal | None:
     if market.broken:
         return Refusal("FEED_DOWN", f"a stream of {symbol} is not live; wait for it, closes still work")
     age = kernel.clock - quote.time_ns
-    if age > state.limits.max_data_age_ns:
+    if age > kernel.state.limits.max_data_age_ns:
         return Refusal("STALE", f"the price of {symbol} is {age // 1_000_000_000} s old; entries wait for a fresh one")
     return None
+
+
+def not_killed(kernel: Kernel) -> Refusal | None:
+    """The kill switch, which is told before anything else."""
+    if not kernel.state.kill:
+        return None
+    return Refusal("KILL_SWITCH", "the kill switch is on; closes still work, `hoox kill off` lifts it")
 
 
 def not_carried(kernel: Kernel, account: str, market: Market, *, held: bool = False) -> Refusal | None:

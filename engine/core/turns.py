@@ -16,7 +16,7 @@ from engine.core.leaving import closing_already, once_left, own_entries, unclose
 from engine.core.lifecycle import request_cancel
 from engine.core.plan import plan_order
 from engine.core.positions import is_dust
-from engine.core.risk import may_enter, outcomes_known
+from engine.core.risk import may_enter, not_killed, outcomes_known
 from engine.core.rounding import Refusal
 from engine.core.scope import elsewhere, leverage_of, over_limits
 from engine.core.state import SignalRecord, pair_key
@@ -155,7 +155,12 @@ def give_up(kernel: Kernel, record: SignalRecord, code: str, message: str) -> No
 
 
 def due_step(kernel: Kernel, record: SignalRecord) -> Step:
-    """The step that is due; an entry or a reversal that could not enter anyway is refused before anything is closed."""
+    """The step that is due; an entry or a reversal that could not enter anyway is refused before anything is closed.
+
+    Under the kill switch that is told first, whatever else its source does not let it do.
+    """
+    if record.signal.action in ENTERS and not record.exit and (killed := not_killed(kernel)):
+        return killed
     step = translated(kernel, record)
     if isinstance(step, Enter):
         return _entering(kernel, record, step)

@@ -144,6 +144,20 @@ def test_a_reversal_that_could_not_open_closes_nothing() -> None:
     assert inbox.size == D("-1.0")
 
 
+@pytest.mark.parametrize("action", ["LONG", "SHORT"])
+@pytest.mark.parametrize("does", ["reject", "ignore"])
+def test_under_the_kill_switch_an_entry_is_told_that_first(action: str, does: str) -> None:
+    inbox = Inbox(balance="1000000")
+    inbox.open(SELL, "1.0", leverage=10)
+    inbox.ask(cmd.SetKill, on=True, reason="test")
+    inbox.signal(action, "0.5", policy(same_side=SameSide(does), opposite=Opposite.REJECT))
+    assert inbox.verdict() == ("refused", "KILL_SWITCH")
+    inbox.signal("CLOSE")
+    inbox.wait()
+    assert inbox.verdict() == EXECUTED
+    assert inbox.size == 0
+
+
 def test_a_reversal_that_is_stopped_half_way_says_what_it_closed() -> None:
     inbox = Inbox(balance="1000000")
     inbox.open(SELL, "1.0", leverage=10)
