@@ -13,7 +13,7 @@ from msgspec import Struct
 from engine.model.account import Position
 from engine.model.instrument import Instrument
 from engine.model.market import Side
-from engine.model.money import ONE, ZERO, round_cost
+from engine.model.money import ONE, ZERO, ceil_to, floor_to, round_cost
 
 
 class Part(Struct, frozen=True):
@@ -121,6 +121,15 @@ def clip_reduce_only(position: Position | None, side: Side, size: Decimal) -> De
 def break_even(sign: int, entry: Decimal, entry_fee: Decimal, exit_fee: Decimal) -> Decimal:
     """Exit price at which price PnL pays the fees of both ways; fees are rates (P8)."""
     return entry * (ONE + sign * entry_fee) / (ONE - sign * exit_fee)
+
+
+def even_stop(instrument: Instrument, position: Position) -> Decimal | None:
+    """The tick at which a stop at market loses nothing, taker fees of both ways counted (P8); None without an entry."""
+    if position.entry is None:
+        return None
+    fee = instrument.taker_fee
+    even = break_even(position.sign, position.entry, fee, fee)
+    return (ceil_to if position.size > ZERO else floor_to)(even, instrument.tick)
 
 
 def inverse_pnl(sign: int, size: Decimal, entry: Decimal, price: Decimal) -> Decimal:

@@ -18,7 +18,7 @@ from engine.core.intents import account_of, closing_size
 from engine.core.kernel import Kernel
 from engine.core.margin import after_fill
 from engine.core.plan import sweep, trail_distance
-from engine.core.positions import apply_fill, break_even
+from engine.core.positions import apply_fill, even_stop
 from engine.core.protecting import protection_refusal
 from engine.core.risk import not_carried
 from engine.core.rounding import Refusal, round_stop, round_take_profit
@@ -28,7 +28,7 @@ from engine.model import command as cmd
 from engine.model.account import Position
 from engine.model.instrument import Instrument
 from engine.model.market import Side
-from engine.model.money import ZERO, ceil_to, floor_to, round_fee
+from engine.model.money import ZERO, round_fee
 from engine.model.order import Order, Role
 from engine.views import format as fmt
 from engine.views.approval import approve, decline, replay
@@ -139,13 +139,12 @@ def _protect(kernel: Kernel, account: str, command: cmd.SetProtection, now_ns: i
 
 def _short_of_fees(instrument: Instrument, position: Position, stop: Decimal) -> tuple[str, ...]:
     """A stop at the entry or a little better still loses the fees of both ways (P8)."""
-    sign, fee = (1 if position.size > 0 else -1), instrument.taker_fee
-    if position.entry is None:
+    even = even_stop(instrument, position)
+    if position.entry is None or even is None:
         return ()
-    even = break_even(sign, position.entry, fee, fee)
-    if not (position.entry - stop) * sign <= ZERO < (even - stop) * sign:
+    if not (position.entry - stop) * position.sign <= ZERO < (even - stop) * position.sign:
         return ()
-    covered = fmt.price(instrument, (ceil_to if sign > 0 else floor_to)(even, instrument.tick))
+    covered = fmt.price(instrument, even)
     return (f"this stop does not cover the fees of both ways: break-even with taker fees is {covered}",)
 
 

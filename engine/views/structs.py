@@ -194,6 +194,8 @@ class PositionRow(Struct, frozen=True):
     stale: bool
     differs: str = ""
     """What the venue states where that is another size; empty where they agree."""
+    break_even: str | None = None
+    """Where a stop loses nothing, taker fees of both ways counted."""
 
 
 class PositionsView(ViewBase, frozen=True):

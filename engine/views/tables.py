@@ -10,6 +10,7 @@ from engine.core.journal import clock_text
 from engine.core.kernel import Kernel
 from engine.core.lifecycle import live_exits
 from engine.core.margin import required
+from engine.core.positions import even_stop
 from engine.core.state import Evidence, money_key, pair_key
 from engine.model.account import Position
 from engine.model.instrument import Instrument
@@ -77,6 +78,7 @@ def _position(kernel: Kernel, position: Position, now_ns: int) -> PositionRow:
         realised=fmt.signed(position.net) or "",
         stale=stale(kernel, position.instrument, now_ns),
         differs=_difference(kernel, pair_key(position.account, position.instrument)),
+        break_even=fmt.price(instrument, even_stop(instrument, position)),
     )
 
 

@@ -13,7 +13,7 @@ from textual.containers import Horizontal
 from textual.widgets import Input, Label, Static
 
 from engine.model.command import AmendOrder, AnyCommand, SetProtection
-from engine.model.money import BadNumber, ceil_to, floor_to, to_decimal
+from engine.model.money import BadNumber, to_decimal
 from engine.model.order import Role
 from engine.views import OrderRow, OrdersView, PositionRow
 from hoox_tui.screens.modal import BACK, FramedModal
@@ -136,22 +136,18 @@ class AmendScreen(EditScreen):
 
 
 def break_even(seat: Seat, row: PositionRow) -> SetProtection | None:
-    """The stop at the entry price, on the side of the tick that does not lose; None while the entry is not a number.
+    """The stop at the price that pays the fees of both ways, too; None where that is not known.
 
     The take profit stays: protection is replaced as a whole.
     """
-    entry, instrument = number(row.entry), seat.find(row.instrument)
-    if not entry:
+    even, take = number(row.break_even), number(row.take_profit)
+    if not even:
         return None
-    price = Decimal(entry)
-    if instrument is not None and (tick := Decimal(instrument.tick)) > 0:
-        price = ceil_to(price, tick) if row.side == "L" else floor_to(price, tick)
-    take = number(row.take_profit)
     return SetProtection(
         request_id=seat.ids.next(),
         position=row.id,
         take_profit=Decimal(take) if take else None,
-        stop_loss=price,
+        stop_loss=Decimal(even),
     )
 
 

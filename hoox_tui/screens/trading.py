@@ -192,7 +192,7 @@ class TradingScreen(Screen[None]):
 
     @on(PositionsPane.BreakEvenRequested)
     def break_even_requested(self, message: PositionsPane.BreakEvenRequested) -> None:
-        """This position's stop to its entry."""
+        """This position's stop to where it loses nothing."""
         if row := self.position(message.position_id):
             self.move_stop(row)
 

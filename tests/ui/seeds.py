@@ -126,6 +126,7 @@ def position(number: int = 1, **changes: object) -> PositionRow:
         "opened_ns": NOW - 754 * SECOND,
         "realised": "0.00",
         "stale": False,
+        "break_even": "61001.0" if number % 2 else "60879.0",
     }
     return PositionRow(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -215,12 +215,12 @@ async def test_cancel_of_a_symbol_names_its_scope() -> None:
         assert (cancel.scope, cancel.instrument) == ("stops", "binance.perp:BTCUSDT")
 
 
-async def test_break_even_moves_the_stop_to_the_entry_and_keeps_the_target() -> None:
+async def test_break_even_moves_the_stop_to_where_fees_are_paid_and_keeps_the_target() -> None:
     async with desk() as at:
         await at.press("m", "enter")
         (change,) = at.link.sent
         assert isinstance(change, SetProtection)
-        assert (change.stop_loss, change.take_profit) == (Decimal("60940.0"), Decimal("61500.0"))
+        assert (change.stop_loss, change.take_profit) == (Decimal("61001.0"), Decimal("61500.0"))
 
 
 async def test_protection_is_edited_then_previewed() -> None:

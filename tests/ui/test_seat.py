@@ -76,17 +76,14 @@ def test_a_lost_engines_views_are_old() -> None:
     assert stale(seeds.book()).stale  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("side", "entry", "stop"), [("L", "60,940.04", "60940.1"), ("S", "60940.06", "60940.0"), ("L", "60940", "60940")]
-)
-def test_break_even_rounds_to_the_tick_that_does_not_lose(side: str, entry: str, stop: str) -> None:
-    change = break_even(seat(), seeds.position(side=side, entry=entry))
+def test_break_even_is_where_the_engine_says_that_fees_are_paid() -> None:
+    change = break_even(seat(), seeds.position(entry="60,940.0", break_even="61,001.0"))
     assert isinstance(change, SetProtection)
-    assert change.stop_loss == Decimal(stop)
+    assert (change.stop_loss, change.take_profit) == (Decimal("61001.0"), Decimal("61500.0"))
 
 
-def test_break_even_without_an_entry_is_nothing() -> None:
-    assert break_even(seat(), seeds.position(entry="–")) is None
+def test_break_even_that_is_not_known_is_nothing() -> None:
+    assert break_even(seat(), seeds.position(break_even=None)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from engine.core.positions import (
     apply_fill,
     break_even,
     clip_reduce_only,
+    even_stop,
     harmonic_entry,
     inverse_pnl,
     is_dust,
@@ -21,6 +22,7 @@ from engine.model.account import Position
 from engine.model.instrument import Instrument
 from engine.model.market import Side
 from engine.model.money import ZERO
+from tests.kit import instrument as perpetual
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
@@ -140,6 +142,13 @@ def instrument() -> Instrument:
         "test.spot:BTCUSDT", "test", "spot", "BTCUSDT", "BTC", "USDT",
         D("0.01"), D("0.001"), D("0.001"), D(5), D("0.001"), D("0.001"), (), 1,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "stop"), [("0.1", "61061.1"), ("-0.1", "60939.0")])
+def test_P8_a_stop_at_break_even_stands_on_the_tick_that_does_not_lose(size: str, stop: str) -> None:
+    btc = perpetual()
+    assert even_stop(btc, Position("P1", "main", btc.id, size=D(size), cost=D(size) * 61000)) == D(stop)
+    assert even_stop(btc, Position("P1", "main", btc.id)) is None
 
 
 def test_P8_break_even_pays_both_fees() -> None:
