@@ -13,6 +13,7 @@ from engine.core.desk import Desk
 from engine.core.inputs import Halt, Input, Intent, Note, SignalIn, Tick
 from engine.core.state import State
 from engine.ledger.errors import LedgerError, LedgerFull
+from engine.ledger.reserve import RESERVE_BYTES
 from engine.ledger.store import Ledger
 from engine.ledger.writer import Writer, WriterBehind, WriterStopped
 from engine.model.event import AlarmRaised, Event
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 MOST_FAULTS = 3
 """Ticks the rules may fail on; with one more the engine only looks on, since the next would fail them too."""
 FULL = "the disk is full: make room; closes and stops go on in the reserve"
+NO_RESERVE = (
+    f"less than {2 * RESERVE_BYTES >> 20} MB are free beside the ledger: make room; closes and stops go on meanwhile"
+)
 _SHORTEST_NAP_S = 0.0005
 """A recording's clock may stand still short of a timer."""
 
@@ -205,10 +209,10 @@ class Keeper:
         self._for_good = True
 
     def exits_only(self) -> None:
-        """Room is short: refuse entries, keep what is left of the disk for exits."""
+        """There is no room for a reserve: refuse entries, keep what is left of the disk for exits."""
         self.full = True
-        self._enter(Mode.EXITS_ONLY, FULL)
-        self.decide(Halt(self.now_ns(), FULL))
+        self._enter(Mode.EXITS_ONLY, NO_RESERVE)
+        self.decide(Halt(self.now_ns(), NO_RESERVE))
 
     def try_again(self) -> None:
         """The disk has room again: take entries from now on."""

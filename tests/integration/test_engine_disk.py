@@ -246,6 +246,7 @@ async def test_an_engine_that_was_killed_on_a_full_disk_starts_in_its_reserve_fo
     async with running(config_for(disk, volatility=0.1)) as (_, here):
         await priced(here)
         assert here.views["status"].mode is Mode.EXITS_ONLY
+        assert "less than 16 MB are free beside the ledger" in here.views["status"].mode_reason
         assert (await here.submit(buy("more"))).code == "EXITS_ONLY"
         assert (await here.submit(ClosePosition(request_id="out", position=position))).ok
         await until(lambda: not here.views["positions"].rows)
