@@ -359,6 +359,11 @@ class Shown:
             self._now.levels.clear()
             self._now.forget()
 
+    def forget(self) -> None:
+        """Fills that were dropped took nothing; which of those before them did is not kept."""
+        self._now.forget()
+        self._before.forget()
+
     def price(self, side: Side) -> Decimal | None:
         """The best price of a side."""
         top = self._now.tops.get(side)

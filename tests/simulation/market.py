@@ -165,9 +165,9 @@ class Feed:
         known = [(self.name, stream) for stream in self.brings(streams)]
         self.assembler.lost(known, state, self.clock.now_ns(), "simulated")
 
-    def brings(self, streams: Iterable[str]) -> set[str]:
-        """Those of them that this feed has."""
-        return {stream for stream in streams if stream != "depth" or self.depth}
+    def brings(self, streams: Iterable[str]) -> tuple[str, ...]:
+        """Those of them that this feed has, in the same order: a seed is told the same way in every process."""
+        return tuple(stream for stream in streams if stream != "depth" or self.depth)
 
     def skip(self) -> None:
         """An update that never arrives."""

@@ -82,6 +82,7 @@ class Witness:
         if seq < self.durable:
             self._break(Broken(10, f"durable up to {self.durable} was told, the ledger ends at {seq}"))
         del self.events[seq:]
+        self.shown.forget()
         self.books = Books()
         for event in self.events:
             self.books.take(event)
