@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.simulation.invariants import NOT_BUILT, ROWS
@@ -26,6 +31,26 @@ def test_row_15_two_runs_of_a_seed_write_equal_ledgers(seed: int) -> None:
     assert first.ledger == second.ledger != b""
     assert first.trace == second.trace
     assert first.faults == second.faults
+
+
+def told_by_another_process(seed: int, hashing: str) -> str:
+    """What the command prints of a seed where texts are hashed so."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--seed", str(seed)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONHASHSEED": hashing},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("seed", [30, 7470])
+def test_row_15_another_process_tells_the_same_of_a_seed(seed: int) -> None:
+    first, second = (told_by_another_process(seed, hashing) for hashing in ("3", "10"))
+    assert "every row holds" in first
+    assert first == second
 
 
 def test_row_13_waits_for_orders_that_have_children() -> None:
